@@ -1,0 +1,75 @@
+// The epilogue of a stage: a functor, generated for the stage, that turns each result into an output element.
+//
+//     struct ProjEpilogue {
+//         Int<8> operator()(int acc, int index, int channel, const int32_t (&bias)[64], Int<8> skip) const;
+//     };
+//     linear<ProjConfig, ProjEpilogue>(x, proj_weights, y, proj_bias, skip);
+//
+// It gets the result, the position of the element in the output stream of this sample, its channel (the position along
+// the innermost dimension), and the operands given to the stage after `y`: of a stream the next element, anything else
+// (tables, per-channel parameters) as it is. Functors have no state.
+
+#ifndef IRC_EPILOGUE_H
+#define IRC_EPILOGUE_H
+
+#include "arith.h"
+#include "pack.h"
+
+namespace irc {
+
+/// What an epilogue gets of a stream operand: its next element.
+template <class T> T operand(stream<T>& x) {
+#pragma HLS INLINE
+    return x.read();
+}
+
+/// What an epilogue gets of any other operand: the operand.
+template <class T> const T& operand(const T& constant) {
+#pragma HLS INLINE
+    return constant;
+}
+
+/// The epilogue that changes nothing.
+struct Identity {
+    template <class T> T operator()(const T& value, int, int) const {
+#pragma HLS INLINE
+        return value;
+    }
+};
+
+/// The epilogue that limits a result to the range of code type C.
+template <class C> struct Saturate {
+    typename C::type operator()(int64_t value, int, int) const {
+#pragma HLS INLINE
+        return saturate<C>(value);
+    }
+};
+
+/// Hands the values of each run of ceil(LENGTH / LANES) packs to the epilogue, one by one; `first` is the index of the
+/// first. The RUNS runs are ROWS rows of GROUPS: the channel counts through the GROUPS runs of a row.
+///
+/// Loops: ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it). Buffer: one pack.
+template <int ROWS, int GROUPS, int LENGTH, class Epilogue, class T, int LANES, class Y, class... Operands>
+void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int first, Operands&... operands) {
+    Pack<T, LANES> pack;
+#pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
+    int index = first;
+    int lane = 0;
+    for (int row = 0; row < ROWS; row++) {
+        for (int group = 0; group < GROUPS; group++) {
+            for (int i = 0; i < LENGTH; i++) {
+#pragma HLS PIPELINE II=1
+                if (lane == 0) {
+                    pack = x.read();
+                }
+                y.write(Epilogue()(pack.lane[lane], index, group * LENGTH + i, operand(operands)...));
+                lane = lane == LANES - 1 || i == LENGTH - 1 ? 0 : lane + 1;
+                index++;
+            }
+        }
+    }
+}
+
+} // namespace irc
+
+#endif

@@ -1,0 +1,51 @@
+// Packs: the values that enter an unrolled loop in one cycle, and the adapters between scalar streams and packs.
+
+#ifndef IRC_PACK_H
+#define IRC_PACK_H
+
+#include "irc_stream.h"
+
+namespace irc {
+
+/// LANES values that travel together.
+template <class T, int LANES> struct Pack {
+    T lane[LANES];
+    const T& operator[](int i) const { return lane[i]; }
+};
+
+/// A pack with every lane `value`.
+template <class T, int LANES> Pack<T, LANES> splat(int value) {
+#pragma HLS INLINE
+    Pack<T, LANES> pack;
+    for (int i = 0; i < LANES; i++) {
+#pragma HLS UNROLL
+        pack.lane[i] = T(value);
+    }
+    return pack;
+}
+
+/// Gathers every run of LENGTH scalars into ceil(LENGTH / LANES) packs of x - ZP; lanes past the end of a run are 0.
+///
+/// Loops: RUNS x LENGTH, II = 1. Buffer: one pack.
+template <int RUNS, int LENGTH, int ZP, class X, class T, int LANES>
+void pack_runs(stream<X>& x, stream<Pack<T, LANES>>& y) {
+    Pack<T, LANES> pack = splat<T, LANES>(0);
+#pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
+    int lane = 0;
+    for (int run = 0; run < RUNS; run++) {
+        for (int i = 0; i < LENGTH; i++) {
+#pragma HLS PIPELINE II=1
+            pack.lane[lane] = T(int(x.read()) - ZP);
+            lane++;
+            if (lane == LANES || i == LENGTH - 1) {
+                y.write(pack);
+                pack = splat<T, LANES>(0);
+                lane = 0;
+            }
+        }
+    }
+}
+
+} // namespace irc
+
+#endif

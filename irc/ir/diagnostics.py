@@ -1,0 +1,136 @@
+"""What users see when something is wrong: a message, a place, notes and a way out, and the exit code of its kind."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from irc.ir.location import UNKNOWN, Loc
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters of a named text; prints as file:line:column with the line and carets."""
+
+    source: str
+    text: str
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        return self.text.count("\n", 0, self.start) + 1
+
+    @property
+    def column(self) -> int:
+        return self.start - (self.text.rfind("\n", 0, self.start) + 1) + 1
+
+    def excerpt(self) -> str:
+        begin = self.text.rfind("\n", 0, self.start) + 1
+        end = self.text.find("\n", self.start)
+        line = self.text[begin : len(self.text) if end < 0 else end]
+        width = max(1, min(self.end, begin + len(line)) - self.start)
+        return f"  {line}\n  {' ' * (self.start - begin)}{'^' * width}"
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding. `place` is free text before the message (a file, an option) where neither span nor location fits."""
+
+    message: str
+    loc: Loc = UNKNOWN
+    span: Span | None = None
+    place: str = ""
+    notes: tuple[str, ...] = ()
+    hint: str = ""
+
+    def __str__(self) -> str:
+        where: list[str] = []
+        if self.span:
+            where.append(f"{self.span}: ")
+        if self.place:
+            where.append(f"{self.place}: ")
+        if self.loc.sources:
+            where.append(f"{self.loc.sources[0]}: ")
+        lines = ["".join(where) + self.message]
+        if self.span:
+            lines.append(self.span.excerpt())
+        lines += [f"  note: {note}" for note in self.notes]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class IrcError(Exception):
+    """The model, IR or artifact is at fault; carries every diagnostic that was collected. Exit code 1."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, diagnostics: Diagnostic | str | Iterable[Diagnostic], *, hint: str = "") -> None:
+        if isinstance(diagnostics, str):
+            diagnostics = Diagnostic(diagnostics, hint=hint)
+        if isinstance(diagnostics, Diagnostic):
+            diagnostics = (diagnostics,)
+        self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
+        super().__init__("\n".join(str(d) for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type[IrcError], tuple[tuple[Diagnostic, ...]]]:
+        return type(self), (self.diagnostics,)
+
+
+class UsageError(IrcError):
+    """A bad option, an unknown name, an unwritable or existing output. Exit code 2."""
+
+    exit_code = 2
+
+
+class MismatchError(IrcError):
+    """Two results that must agree do not. Exit code 3."""
+
+    exit_code = 3
+
+
+class BudgetError(IrcError):
+    """A budget is not met. Exit code 4."""
+
+    exit_code = 4
+
+
+class ToolError(IrcError):
+    """An external tool is missing or failed. Exit code 5."""
+
+    exit_code = 5
+
+
+class UnsafeInputError(IrcError):
+    """Input that could run code or touch foreign files is refused. Exit code 6."""
+
+    exit_code = 6
+
+
+@dataclass
+class Collector:
+    """Gathers diagnostics so that a user sees all of them at once."""
+
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+
+    def add(self, message: str, loc: Loc = UNKNOWN, *, notes: Sequence[str] = (), hint: str = "") -> None:
+        self.found.append(Diagnostic(message, loc, notes=tuple(notes), hint=hint))
+
+    def raise_if_any(self, error: type[IrcError] = IrcError) -> None:
+        if self.found:
+            raise error(self.found)
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """A hint that names the nearest candidate, or lists them all if there are few; empty if nothing helps."""
+    known = sorted(candidates)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(known)}" if 0 < len(known) <= 40 else ""

@@ -1,0 +1,1 @@
+"""All op definitions, one family a file."""

@@ -1,0 +1,608 @@
+"""Elementwise ops and reductions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from irc.ir.graph import Value
+from irc.ir.op import Op, Work, of_result
+from irc.ir.ops.common import axis_of, broadcast, check_zp, elements, fit_i32, require_float, same_scales, wide
+from irc.ir.scalars import BOOL, Array, ScalarType
+from irc.ir.types import Element, Encoding, TensorType
+
+
+def _erf_table() -> tuple[Array, Array]:
+    nodes = np.arange(0, 6.0 + 2 / 256, 1 / 256)
+    values = np.array([math.erf(t) for t in nodes])
+    return values, 2 / math.sqrt(math.pi) * np.exp(-nodes * nodes)
+
+
+_ERF, _ERF_SLOPE = _erf_table()
+
+
+def erf(x: Array) -> Array:
+    """The error function in f64: cubic Hermite interpolation of exact values and slopes, error below 1e-11."""
+    t = np.minimum(np.abs(np.nan_to_num(x.astype(np.float64), nan=0.0)), 6.0) * 256
+    cell = t.astype(np.int64)
+    u = t - cell
+    f0, f1, d0, d1 = _ERF[cell], _ERF[cell + 1], _ERF_SLOPE[cell] / 256, _ERF_SLOPE[cell + 1] / 256
+    value = f0 + u * (d0 + u * (3 * (f1 - f0) - 2 * d0 - d1 + u * (2 * (f0 - f1) + d0 + d1)))
+    return np.where(np.isnan(x), np.nan, np.copysign(value, x))
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)) without overflow."""
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, 1 / (1 + small), small / (1 + small))
+
+
+class Unary(Op):
+    """Base of float functions of one element. `apply` is the function on arrays, in whatever precision it is given."""
+
+    x: Value
+
+    def infer(self) -> TensorType:
+        require_float(self, self.x)
+        return self.x.type
+
+    def apply(self, x: Array) -> Array:
+        raise NotImplementedError
+
+    def reference(self, x: Array) -> Array:
+        return self.apply(x).astype(x.dtype)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Relu(Unary, name="relu"):
+    """max(x, 0)"""
+
+    def apply(self, x: Array) -> Array:
+        return np.maximum(x, x.dtype.type(0))
+
+
+class LeakyRelu(Unary, name="leaky_relu"):
+    """x where x > 0, else slope * x."""
+
+    slope: float = 0.01
+
+    def apply(self, x: Array) -> Array:
+        return np.where(x > 0, x, x * x.dtype.type(self.slope))
+
+
+class Gelu(Unary, name="gelu"):
+    """x * Phi(x), exactly or by the tanh approximation (Hendrycks and Gimpel, 2016)."""
+
+    approximate: Literal["none", "tanh"] = "none"
+
+    def apply(self, x: Array) -> Array:
+        wide = x.astype(np.float64)
+        if self.approximate == "tanh":
+            return 0.5 * wide * (1 + np.tanh(math.sqrt(2 / math.pi) * (wide + 0.044715 * wide**3)))
+        return 0.5 * wide * (1 + erf(wide / math.sqrt(2)))
+
+
+class Sigmoid(Unary, name="sigmoid"):
+    """1 / (1 + exp(-x))"""
+
+    def apply(self, x: Array) -> Array:
+        return sigmoid(x)
+
+
+class Silu(Unary, name="silu"):
+    """x * sigmoid(x)"""
+
+    def apply(self, x: Array) -> Array:
+        return x * sigmoid(x)
+
+
+class Hardsigmoid(Unary, name="hardsigmoid"):
+    """clamp(x / 6 + 1/2, 0, 1)"""
+
+    def apply(self, x: Array) -> Array:
+        return np.clip(x + 3, 0, 6) / 6
+
+
+class Hardswish(Unary, name="hardswish"):
+    """x * clamp(x / 6 + 1/2, 0, 1)"""
+
+    def apply(self, x: Array) -> Array:
+        return x * np.clip(x + 3, 0, 6) / 6
+
+
+class Softplus(Unary, name="softplus"):
+    """log(1 + exp(beta * x)) / beta; the identity above `threshold`."""
+
+    beta: float = 1.0
+    threshold: float = 20.0
+
+    def apply(self, x: Array) -> Array:
+        scaled = x * self.beta
+        return np.where(scaled > self.threshold, x, np.log1p(np.exp(np.minimum(scaled, self.threshold))) / self.beta)
+
+
+class Elu(Unary, name="elu"):
+    """x where x > 0, else alpha * (exp(x) - 1)."""
+
+    alpha: float = 1.0
+
+    def apply(self, x: Array) -> Array:
+        return np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
+
+
+class Tanh(Unary, name="tanh"):
+    """Hyperbolic tangent."""
+
+    def apply(self, x: Array) -> Array:
+        return np.tanh(x)
+
+
+class Exp(Unary, name="exp"):
+    """e to the x."""
+
+    def apply(self, x: Array) -> Array:
+        return np.exp(x)
+
+
+class Log(Unary, name="log"):
+    """Natural logarithm."""
+
+    def apply(self, x: Array) -> Array:
+        return np.log(x)
+
+
+class Sqrt(Unary, name="sqrt"):
+    """Square root."""
+
+    def apply(self, x: Array) -> Array:
+        return np.sqrt(x)
+
+
+class Rsqrt(Unary, name="rsqrt"):
+    """1 / sqrt(x)"""
+
+    def apply(self, x: Array) -> Array:
+        return 1 / np.sqrt(x)
+
+
+class Erf(Unary, name="erf"):
+    """The error function."""
+
+    def apply(self, x: Array) -> Array:
+        return erf(x)
+
+
+class Sin(Unary, name="sin"):
+    """Sine."""
+
+    def apply(self, x: Array) -> Array:
+        return np.sin(x)
+
+
+class Cos(Unary, name="cos"):
+    """Cosine."""
+
+    def apply(self, x: Array) -> Array:
+        return np.cos(x)
+
+
+class Floor(Unary, name="floor"):
+    """The largest integer not above x."""
+
+    def apply(self, x: Array) -> Array:
+        return np.floor(x)
+
+
+class Neg(Op, name="neg"):
+    """-x; on floats and unencoded integers."""
+
+    x: Value
+
+    def infer(self) -> TensorType:
+        if self.x.type.encoding or self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
+        return self.x.type
+
+    def reference(self, x: Array) -> Array:
+        return -x
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Abs(Op, name="abs"):
+    """The magnitude of floats and unencoded integers."""
+
+    x: Value
+
+    def infer(self) -> TensorType:
+        if self.x.type.encoding or self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
+        return self.x.type
+
+    def reference(self, x: Array) -> Array:
+        return np.abs(x)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Clamp(Op, name="clamp"):
+    """min(max(x, lo), hi); on integers the bounds are codes. An infinite bound is none."""
+
+    x: Value
+    lo: float = -math.inf
+    hi: float = math.inf
+
+    def infer(self) -> TensorType:
+        if self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected numbers")
+        return self.x.type
+
+    def check(self) -> None:
+        if not self.lo <= self.hi:
+            self.fail(f"the bounds {self.lo} .. {self.hi} are empty")
+        if self.x.type.scalar.is_integer and any(math.isfinite(v) and v != int(v) for v in (self.lo, self.hi)):
+            self.fail(f"the bounds {self.lo} .. {self.hi} of integers are not integers")
+
+    def reference(self, x: Array) -> Array:
+        if x.dtype.kind == "f":
+            return np.clip(x, x.dtype.type(self.lo), x.dtype.type(self.hi))
+        info = np.iinfo(x.dtype)
+        low, high = (int(v) if math.isfinite(v) else edge for v, edge in ((self.lo, info.min), (self.hi, info.max)))
+        return np.clip(x.astype(np.int64), low, high).astype(x.dtype)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Pow(Op, name="pow"):
+    """x to a constant power."""
+
+    x: Value
+    exponent: float
+
+    def infer(self) -> TensorType:
+        require_float(self, self.x)
+        return self.x.type
+
+    def reference(self, x: Array) -> Array:
+        return np.power(x, x.dtype.type(self.exponent)).astype(x.dtype)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Cast(Op, name="cast"):
+    """Another scalar type, as NumPy's astype does it; encoded integers keep their meaning and must fit."""
+
+    x: Value
+    to: Element = of_result()
+
+    def infer(self) -> TensorType:
+        known = self.x.type.encoding
+        if self.to.encoding != known:
+            self.fail(
+                f"a cast keeps the encoding, {self.x.type} becomes {self.to}", hint="use requantize or dequantize"
+            )
+        if known and not self.to.scalar.is_integer:
+            self.fail(f"encoded integers cannot become {self.to.scalar}", hint="use dequantize")
+        return self.x.type.with_element(self.to)
+
+    def reference(self, x: Array) -> Array:
+        target: ScalarType = self.to.scalar
+        if self.to.encoding and x.size and (x.min() < target.min or x.max() > target.max):
+            self.fail(f"codes {x.min()} .. {x.max()} do not fit {target}")
+        if target.is_integer and target.bits not in (8, 16, 32, 64):  # odd widths wrap as the common ones do
+            codes = x.astype(np.int64) & ((1 << target.bits) - 1)
+            return np.where(target.signed & (codes > target.max), codes - (1 << target.bits), codes).astype(
+                target.dtype
+            )
+        return x.astype(target.dtype)
+
+
+class Binary(Op):
+    """Base of elementwise ops of two operands with broadcasting, on floats or integers.
+
+    On integers the result is exact: i32 (i64 for i64 operands). A result that does not fit is an error.
+    """
+
+    x: Value
+    y: Value
+    integers: ClassVar[bool] = True
+
+    def infer(self) -> TensorType:
+        a, b = self.x.type, self.y.type
+        if a.scalar.is_float and a.scalar == b.scalar:
+            return TensorType(a.element, broadcast(self, a.shape, b.shape))
+        if not self.integers or not (a.scalar.is_integer and b.scalar.is_integer):
+            self.fail(f"operands are {a} and {b}", hint="cast one of them")
+        widest = max(a.scalar, b.scalar, key=lambda s: s.bits)
+        return TensorType(
+            Element(wide(widest), self.combine(a.encoding, b.encoding)), broadcast(self, a.shape, b.shape)
+        )
+
+    def combine(self, a: Encoding | None, b: Encoding | None) -> Encoding | None:
+        """The encoding of the result on integers, or fail."""
+        if (a is None) != (b is None):
+            self.fail(f"one operand has an encoding, the other has none ({self.x.type} and {self.y.type})")
+        if a is None or b is None:
+            return None
+        if np.any(a.zps) or np.any(b.zps):
+            self.fail("operands have a zero point", hint="requantize with x_zp gives zero point 0")
+        if not same_scales(a, b):
+            self.fail(
+                f"operands have different scales ({self.x.type} and {self.y.type})",
+                hint="requantize one to the other's scale",
+            )
+        return a
+
+    def apply(self, x: Array, y: Array) -> Array:
+        raise NotImplementedError
+
+    def reference(self, x: Array, y: Array) -> Array:
+        if x.dtype.kind == "f":
+            return self.apply(x, y).astype(x.dtype)
+        out = self.apply(x.astype(np.int64), y.astype(np.int64))
+        return out if self.results[0].type.scalar.bits == 64 else fit_i32(self, out)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.results[0].type.shape))
+
+
+class Add(Binary, name="add"):
+    """x + y. Encoded integers must have the same scale and zero points 0."""
+
+    commutative = True
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return x + y
+
+
+class Sub(Binary, name="sub"):
+    """x - y. Encoded integers must have the same scale and zero points 0."""
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return x - y
+
+
+class Mul(Binary, name="mul"):
+    """x * y. The scales of encoded integers multiply; their zero points must be 0."""
+
+    commutative = True
+
+    def combine(self, a: Encoding | None, b: Encoding | None) -> Encoding | None:
+        if a is None or b is None:
+            return None
+        if np.any(a.zps) or np.any(b.zps):
+            self.fail("operands have a zero point", hint="requantize with x_zp gives zero point 0")
+        if not (a.per_tensor and b.per_tensor):
+            self.fail("operands need one scale each")
+        return Encoding(float(np.float32(np.float64(a.scales) * np.float64(b.scales))))
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return x * y
+
+
+class Div(Binary, name="div"):
+    """x / y of floats."""
+
+    integers = False
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return x / y
+
+
+class Extremum(Binary):
+    """Base of maximum and minimum: on integers, codes of one meaning are compared and keep their type."""
+
+    commutative = True
+
+    def infer(self) -> TensorType:
+        a, b = self.x.type, self.y.type
+        if a.element != b.element or a.scalar == BOOL:
+            self.fail(f"operands are {a} and {b}, expected one type of numbers")
+        return TensorType(a.element, broadcast(self, a.shape, b.shape))
+
+    def reference(self, x: Array, y: Array) -> Array:
+        return self.apply(x, y).astype(x.dtype)
+
+
+class Maximum(Extremum, name="maximum"):
+    """The larger of x and y."""
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return np.maximum(x, y)
+
+
+class Minimum(Extremum, name="minimum"):
+    """The smaller of x and y."""
+
+    def apply(self, x: Array, y: Array) -> Array:
+        return np.minimum(x, y)
+
+
+class Compare(Op, name="compare"):
+    """x ? y, elementwise, to bool."""
+
+    x: Value
+    y: Value
+    how: Literal["eq", "ne", "lt", "le", "gt", "ge"]
+
+    def infer(self) -> TensorType:
+        if self.x.type.element != self.y.type.element:
+            self.fail(f"operands are {self.x.type} and {self.y.type}, expected one type")
+        return TensorType(Element(BOOL), broadcast(self, self.x.type.shape, self.y.type.shape))
+
+    def reference(self, x: Array, y: Array) -> Array:
+        functions: dict[str, Any] = {
+            "eq": np.equal,
+            "ne": np.not_equal,
+            "lt": np.less,
+            "le": np.less_equal,
+            "gt": np.greater,
+            "ge": np.greater_equal,
+        }
+        return np.asarray(functions[self.how](x, y))
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.results[0].type.shape))
+
+
+class Logical(Op):
+    """Base of bool x bool -> bool."""
+
+    x: Value
+    y: Value
+    commutative = True
+
+    def infer(self) -> TensorType:
+        if self.x.type.scalar != BOOL or self.y.type.scalar != BOOL:
+            self.fail(f"operands are {self.x.type} and {self.y.type}, expected bool")
+        return TensorType(Element(BOOL), broadcast(self, self.x.type.shape, self.y.type.shape))
+
+
+class LogicalAnd(Logical, name="logical_and"):
+    """x and y"""
+
+    def reference(self, x: Array, y: Array) -> Array:
+        return np.logical_and(x, y)
+
+
+class LogicalOr(Logical, name="logical_or"):
+    """x or y"""
+
+    def reference(self, x: Array, y: Array) -> Array:
+        return np.logical_or(x, y)
+
+
+class LogicalNot(Op, name="logical_not"):
+    """not x"""
+
+    x: Value
+
+    def infer(self) -> TensorType:
+        if self.x.type.scalar != BOOL:
+            self.fail(f"operand is {self.x.type}, expected bool")
+        return self.x.type
+
+    def reference(self, x: Array) -> Array:
+        return np.logical_not(x)
+
+
+class Where(Op, name="where"):
+    """x where `condition`, else y."""
+
+    condition: Value
+    x: Value
+    y: Value
+
+    def infer(self) -> TensorType:
+        if self.condition.type.scalar != BOOL:
+            self.fail(f"the condition is {self.condition.type}, expected bool")
+        if self.x.type.element != self.y.type.element:
+            self.fail(f"operands are {self.x.type} and {self.y.type}, expected one type")
+        return TensorType(
+            self.x.type.element, broadcast(self, self.condition.type.shape, self.x.type.shape, self.y.type.shape)
+        )
+
+    def reference(self, condition: Array, x: Array, y: Array) -> Array:
+        return np.where(condition, x, y)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.results[0].type.shape))
+
+
+class Reduction(Op):
+    """Base of reductions over `axes`; reduced dimensions become 1 with `keepdims`, else vanish."""
+
+    x: Value
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    def reduced(self) -> tuple[int, ...]:
+        """The axes as non-negative numbers."""
+        axes = tuple(sorted(axis_of(self, a, self.x.type.rank) for a in self.axes))
+        if len(set(axes)) != len(axes):
+            self.fail(f"axes {list(self.axes)} name a dimension twice")
+        return axes
+
+    def output_type(self, element: Element) -> TensorType:
+        axes = self.reduced()
+        shape = [1 if i in axes else d for i, d in enumerate(self.x.type.shape) if self.keepdims or i not in axes]
+        return TensorType(element, tuple(shape))
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
+
+
+class Sum(Reduction, name="sum"):
+    """The sum over `axes`; on integers the exact sum of `x - x_zp` as i32."""
+
+    x_zp: int = 0
+
+    def infer(self) -> TensorType:
+        element = self.x.type.element
+        if element.scalar.is_float:
+            return self.output_type(element)
+        if not element.scalar.is_integer:
+            self.fail(f"operand is {self.x.type}, expected numbers")
+        check_zp(self, self.x, self.x_zp, "x_zp")
+        return self.output_type(Element(wide(element.scalar), _summed(self, element.encoding)))
+
+    def reference(self, x: Array) -> Array:
+        if x.dtype.kind == "f":
+            return np.sum(x, axis=self.reduced(), keepdims=self.keepdims, dtype=np.float64).astype(x.dtype)
+        out = np.sum(x.astype(np.int64) - self.x_zp, axis=self.reduced(), keepdims=self.keepdims)
+        return np.asarray(out) if self.results[0].type.scalar.bits == 64 else fit_i32(self, np.asarray(out))
+
+
+def _summed(op: Op, encoding: Encoding | None) -> Encoding | None:
+    if encoding is None:
+        return None
+    if not encoding.per_tensor:
+        op.fail("the operand needs one scale")
+    return encoding.with_zp(0)
+
+
+class Mean(Reduction, name="mean"):
+    """The mean over `axes` of floats."""
+
+    def infer(self) -> TensorType:
+        require_float(self, self.x)
+        return self.output_type(self.x.type.element)
+
+    def reference(self, x: Array) -> Array:
+        return np.mean(x, axis=self.reduced(), keepdims=self.keepdims, dtype=np.float64).astype(x.dtype)
+
+
+class Amax(Reduction, name="amax"):
+    """The largest value over `axes`; integer codes keep their type."""
+
+    def infer(self) -> TensorType:
+        if self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected numbers")
+        return self.output_type(self.x.type.element)
+
+    def reference(self, x: Array) -> Array:
+        return np.asarray(np.max(x, axis=self.reduced(), keepdims=self.keepdims))
+
+
+class Cumsum(Op, name="cumsum"):
+    """Running sum along `axis`, of floats or plain integers (i64)."""
+
+    x: Value
+    axis: int
+
+    def infer(self) -> TensorType:
+        axis_of(self, self.axis, self.x.type.rank)
+        if self.x.type.encoding or self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
+        return self.x.type
+
+    def reference(self, x: Array) -> Array:
+        return np.cumsum(x, axis=self.axis, dtype=x.dtype)

@@ -1,0 +1,193 @@
+"""Rewriting: a rule is a pattern, a guard that says why not, and a build; drivers apply rules and record near misses.
+
+    class FoldDouble(Rule):
+        \"\"\"relu(relu(x)) -> relu(x)\"\"\"
+        pattern = Op_(Relu, Op_(Relu, Any_("x"), name="inner"))
+        def build(self, m, b): return b(Relu(m["x"]))
+
+`walk` visits every node once, in order; `fixpoint` repeats until nothing changes, up to a limit. Neither folds constants nor
+removes dead nodes: those are passes of their own. The new nodes get the fused locations of the nodes the pattern matched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import IrcError
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.location import Loc, fuse
+from irc.ir.op import Op
+
+
+@dataclass(frozen=True)
+class Miss:
+    """Why a rule did not apply at a node."""
+
+    reason: str
+
+
+@dataclass
+class Match:
+    """The values and nodes a pattern bound, by name, and every node it covered (the root first)."""
+
+    root: Op
+    values: dict[str, Value] = field(default_factory=dict[str, Value])
+    nodes: dict[str, Op] = field(default_factory=dict[str, Op])
+    covered: list[Op] = field(default_factory=list[Op])
+
+    def __getitem__(self, name: str) -> Value:
+        return self.values[name]
+
+    def node(self, name: str) -> Any:
+        return self.nodes[name]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Matches a value: anything (`op` None), or the result of an op whose operands match in turn.
+
+    `op` may be a tuple of classes. `once` demands that nothing else reads the value. `commutes` also tries the first two operands swapped.
+    """
+
+    op: type[Op] | tuple[type[Op], ...] | None = None
+    operands: tuple[Pattern, ...] | None = None  # None: any operands
+    name: str = ""
+    once: bool = False
+    commutes: bool = False
+
+    def match_value(self, value: Value, match: Match) -> Miss | None:
+        if self.op is None:
+            return self._bind_value(value, match)
+        node = value.node
+        wanted = self.op if isinstance(self.op, tuple) else (self.op,)
+        if not isinstance(node, wanted):
+            names = " or ".join(w.opname for w in wanted)
+            return Miss(f"%{value.name or '?'} comes from {node.opname if node else 'an input'}, expected {names}")
+        if self.once and len(value.uses) != 1:
+            return Miss(f"the result of {node.opname} has {len(value.uses)} readers, expected 1")
+        return self.match_node(node, match) or self._bind_value(value, match)
+
+    def match_node(self, node: Op, match: Match) -> Miss | None:
+        if self.operands is not None:
+            values = node.operands
+            if len(values) < len(self.operands):
+                return Miss(f"{node.opname} has {len(values)} operands, the pattern has {len(self.operands)}")
+            orders: list[Sequence[Value]] = [values]
+            if self.commutes:
+                orders.append((values[1], values[0], *values[2:]))
+            miss = None
+            for order in orders:
+                trial = Match(match.root, dict(match.values), dict(match.nodes), list(match.covered))
+                miss = next(
+                    (m for p, v in zip(self.operands, order, strict=False) if (m := p.match_value(v, trial))), None
+                )
+                if miss is None:
+                    match.values, match.nodes, match.covered = trial.values, trial.nodes, trial.covered
+                    break
+            if miss is not None:
+                return miss
+        match.covered.append(node)
+        if self.name:
+            match.nodes[self.name] = node
+        return None
+
+    def _bind_value(self, value: Value, match: Match) -> Miss | None:
+        if self.name:
+            bound = match.values.setdefault(self.name, value)
+            if bound is not value:
+                return Miss(f"'{self.name}' would stand for two different values")
+        return None
+
+
+def any_(name: str = "") -> Pattern:
+    """Any value."""
+    return Pattern(name=name)
+
+
+def op_(op: type[Op] | tuple[type[Op], ...], *operands: Pattern, name: str = "", once: bool = False) -> Pattern:
+    """The result of `op`, whose first operands match `operands`; operands of commutative ops match in either order."""
+    classes = op if isinstance(op, tuple) else (op,)
+    commutes = all(c.commutative for c in classes) and len(operands) > 1
+    return Pattern(op, operands or None, name, once, commutes)
+
+
+class Rule:
+    """A local rewrite. The docstring's first line says what becomes what."""
+
+    pattern: ClassVar[Pattern]
+
+    def guard(self, m: Match) -> Miss | None:
+        """Why the rewrite must not happen here, or None."""
+        return None
+
+    def build(self, m: Match, b: Builder) -> Value | Sequence[Value] | None:
+        """The values that replace the root's results; None if the root was edited in place."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """One place where the root of a rule matched but the rule did not apply."""
+
+    rule: str
+    node: str
+    loc: Loc
+    reason: str
+
+
+Explain = Callable[[NearMiss], None]
+
+
+def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None = None) -> bool:
+    """Apply one rule at one node if it matches."""
+    roots = rule.pattern.op if isinstance(rule.pattern.op, tuple) else (rule.pattern.op,)
+    if not isinstance(node, tuple(r for r in roots if r is not None)):
+        return False
+    match = Match(node)
+    miss = rule.pattern.match_node(node, match) or rule.guard(match)
+    if miss is not None:
+        if explain:
+            explain(NearMiss(rule.name, node.opname, node.loc, miss.reason))
+        return False
+    loc = fuse(n.loc for n in reversed(match.covered))
+    values = rule.build(match, Builder.before_node(node, loc.via(pass_name) if pass_name else loc))
+    if values is not None:
+        node.replace_by(*([values] if isinstance(values, Value) else values))
+    return True
+
+
+def walk(target: Graph | Module, rules: Sequence[Rule], pass_name: str = "", explain: Explain | None = None) -> None:
+    """Try the rules, in order, once at every node; the first that applies wins."""
+    for graph in graphs_of(target):
+        for node in graph.nodes:
+            if isinstance(node, Op):
+                any(try_rule(rule, node, pass_name, explain) for rule in rules)
+
+
+def fixpoint(
+    target: Graph | Module, rules: Sequence[Rule], pass_name: str = "", explain: Explain | None = None, limit: int = 64
+) -> None:
+    """`walk` until nothing changes. Raises IrcError after `limit` rounds: the rules undo each other."""
+    for _ in range(limit):
+        before = target.mutations
+        walk(target, rules, pass_name, explain)
+        if target.mutations == before:
+            return
+    names = ", ".join(rule.name for rule in rules)
+    raise IrcError(f"the rules {names} still change the graph after {limit} rounds")
+
+
+def graphs_of(target: Graph | Module) -> Iterator[Graph]:
+    """Every graph, those of regions included."""
+    functions = target.functions.values() if isinstance(target, Module) else (target,)
+    for function in functions:
+        yield function
+        for node in function.walk():
+            yield from node.regions
