@@ -96,11 +96,26 @@ OPS = Table(
             "norm": "softmax:Softmax layer_norm:LayerNorm rms_norm:RmsNorm group_norm:GroupNorm batch_norm:BatchNorm",
             "attention": "sdpa:Sdpa",
             "quant": "quantize:Quantize dequantize:Dequantize requantize:Requantize lut:Lut int_softmax:IntSoftmax "
-            "int_norm:IntNorm",
+            "int_norm:IntNorm observe:Observe rescale:Rescale",
         },
     ),
 )
-PASSES = Table("pass", _rows("irc.passes", {}))
-PRESETS = Table("preset", {})
-BACKENDS = Table("backend", _rows("irc.backends", {}))
+PASSES = Table(
+    "pass",
+    _rows(
+        "irc.passes",
+        {
+            "canonicalize": "canonicalize:Canonicalize",
+            "fold": "fold:Fold",
+            "cse": "cse:Cse",
+            "dce": "dce:Dce",
+            "fuse": "fuse:Fuse",
+            "calibrate": "calibrate:Calibrate",
+            "quantize": "quantize:QuantizePass",
+            "integerize": "integerize:Integerize",
+        },
+    ),
+)
+PRESETS = Table("preset", _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4"}))
+BACKENDS = Table("backend", _rows("irc.backends", {"reference": "reference:REFERENCE"}))
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party

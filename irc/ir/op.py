@@ -1,18 +1,21 @@
-"""Op classes: declared once, with typed fields from which constructor, printer, parser, verifier and documentation follow.
+"""Op classes: declared once; constructor, printer, parser, verifier and documentation follow from typed fields.
 
-    class Linear(Op, name="linear"):
-        \"\"\"y = x @ w.T + b over the last axis.\"\"\"
+    class Conv(Op, name="conv"):
+        \"\"\"Convolution of x with w.\"\"\"
 
         x: Value                    # an operand
         w: Value
         b: Value | None = None      # an optional operand
-        x_zp: int = 0               # an attribute
+        _: KW_ONLY                  # the fields below are given by name
+        stride: tuple[int, ...]     # an attribute
+        groups: int = 1
 
         def infer(self) -> TensorType: ...
         def reference(self, x, w, b): ...
 
-A field annotated `Value`, `Value | None` or `tuple[Value, ...]` is an operand, `Graph` a region, anything else an attribute. A field
-set to `of_result()` is not printed but read from the type of the result (`to: Element`, `shape: Shape`, `types: tuple[TensorType, ...]`).
+A field annotated `Value`, `Value | None` or `tuple[Value, ...]` is an operand, `Graph` a region, anything else an
+attribute. A field set to `of_result()` is not printed but read from the type of the result (`to: Element`,
+`shape: Shape`, `types: tuple[TensorType, ...]`).
 """
 
 from __future__ import annotations

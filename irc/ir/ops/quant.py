@@ -5,6 +5,7 @@ The formulas are those of `docs/numerics.md`; the references here are the defini
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -215,6 +216,27 @@ class Requantize(Op, name="requantize"):
         return Work(steps=elements(self, self.x.type.shape))
 
 
+class Rescale(Op, name="rescale"):
+    """x * by, by changing only what the codes mean: the scale is multiplied by `by` > 0 (f64 product, rounded to f32)."""
+
+    view = True
+    x: Value
+    by: float
+
+    def infer(self) -> TensorType:
+        encoding = self.x.type.encoding
+        if not self.x.type.scalar.is_integer or not self.by > 0:
+            self.fail(f"operand is {self.x.type}, by {self.by}; expected integers and a positive factor")
+        if encoding is None:
+            return self.x.type
+        scales = (encoding.scales.astype(np.float64) * self.by).astype(np.float32)
+        scaled = replace(encoding, scale=float(scales) if encoding.per_tensor else Data.of(scales))
+        return self.x.type.with_element(Element(self.x.type.scalar, scaled))
+
+    def reference(self, x: Array) -> Array:
+        return x
+
+
 class Lut(Op, name="lut"):
     """table[x - lowest code of x]: any unary function of codes of at most 8 bits."""
 
@@ -383,3 +405,26 @@ def norm_eps(epsilon: float, channels: int, scale: float) -> int:
 def exp_table(scale: float, entries: int) -> Data:
     """The table of `int_softmax` for logits of this scale."""
     return Data.of(np.rint(np.exp(-np.arange(entries) * float(scale)) * EXP_ONE).astype(np.int32))
+
+
+class Observe(Op, name="observe"):
+    """x, unchanged; records the range `lo .. hi` that calibration saw, and optionally a histogram of equal bins over it."""
+
+    x: Value
+    histogram: Value | None = None
+    lo: float
+    hi: float
+
+    def infer(self) -> TensorType:
+        if not self.x.type.scalar.is_float:
+            self.fail(f"operand is {self.x.type}, expected floats")
+        if self.histogram is not None and (self.histogram.type.scalar != F32 or self.histogram.type.rank != 1):
+            self.fail(f"the histogram is {self.histogram.type}, expected f32[bins]")
+        return self.x.type
+
+    def check(self) -> None:
+        if not self.lo <= self.hi:
+            self.fail(f"the range {self.lo} .. {self.hi} is empty")
+
+    def reference(self, x: Array, histogram: Array | None) -> Array:
+        return x

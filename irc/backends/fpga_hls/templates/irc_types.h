@@ -22,11 +22,11 @@
 #define IRC_PLAIN
 #endif
 
-// Storage of a large buffer: a memory block in hardware; in plain simulation static, to keep it off the stack.
-#ifdef IRC_PLAIN
-#define IRC_BUFFER static
-#else
+// A large local array: a memory in hardware; static in simulation, to keep it off the stack.
+#ifdef __SYNTHESIS__
 #define IRC_BUFFER
+#else
+#define IRC_BUFFER static
 #endif
 
 namespace irc {

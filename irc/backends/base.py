@@ -1,0 +1,162 @@
+"""What a backend is: one frozen value made of functions and data. Never inherited, and never asked what it is.
+
+    # irc/backends/my_backend.py
+    @dataclass(frozen=True)
+    class Options:
+        \"\"\"Options of the backend.\"\"\"
+        name: ClassVar[str] = "mine"               # in front of the braces: --backend 'mine{clock=250}'
+        clock: float = 200.0                       # fields are options, read exactly like those of a pass
+
+    @dataclass(frozen=True)
+    class Part:                                    # a target: any frozen dataclass with `name` and `summary`
+        name: str
+        summary: str
+        luts: int
+
+    def check(job: Job[Part, Options]) -> list[Diagnostic]: ...            # every reason at once; [] = legal
+    def emit(job: Job[Part, Options], folder: Path) -> ReportData: ...     # writes below `folder`
+    @contextmanager
+    def start(job: Job[Part, Options], folder: Path) -> Generator[Runner]:  # e.g. compiles in a temporary folder
+        yield lambda calls: [simulate(arrays) for arrays in calls]
+
+    MINE = Backend(
+        name="mine", summary="one line for `irc targets`",
+        options=Options, targets={"big": Part("big", "the big one", 100_000)}, target="big",
+        requant="fixed", islands=(), pipeline="specialize{batch=1},fuse",
+        lowerings={Linear: lower_linear, ...}, reasons={"sdpa": "integerize splits it into matmul and int_softmax"},
+        check=check, emit=emit, start=start,
+    )
+
+and one row in `irc/tables.py` (BACKENDS: `"mine": "irc.backends.my_backend:MINE"`), or `Plugin(backends={"mine":
+MINE})` out of tree.
+
+What the driver does with it, in this order:
+ 1. reads `--backend 'mine{clock=250}' --target big` into `options` and a target, before any work;
+ 2. runs the user's passes, then `pipeline` (legalisation that every job needs), with `requant` and `islands` as what
+    `auto` means;
+ 3. `check(job)`: if it returns diagnostics, all are printed and nothing is written;
+ 4. runs the interpreter on a few samples: `job.golden`;
+ 5. `emit(job, folder)` with `folder` the artifact under construction, in which `src/` (or `lib/`) and anything else
+    not named in `irc.backends.artifact.RESERVED` is the backend's; names of files it writes must not come from the
+    model;
+ 6. writes the common files (texts, weights, golden vectors, report, manifest with hashes) and renames the folder into
+    place.
+
+`irc run` and `irc verify` open the artifact, parse `lowered.irc`, and call `start(job, folder)` on the finished,
+read-only folder. `main` of the module keeps its boundary: inputs and outputs are those of the user's model (usually
+floats), so a backend whose device takes codes runs the boundary `quantize`/`dequantize` itself, in `start`, with
+`irc.ir.interpret`. `irc.backends.reference` is a complete example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from irc.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from irc.ir.graph import Module, Node, Value
+from irc.ir.op import Op
+from irc.ir.scalars import Array
+from irc.passes.base import Configured, Progress, no_progress
+from irc.tables import LOWERINGS
+
+ReportData = dict[str, Any]
+"""What `emit` has to say about its result, plain JSON values; every key may be missing:
+`{"summary": {label: number | text}, "layers": [{"layer": module path, column: number | text}], "notes": [text]}`.
+Rows of `layers` are joined by module path with the MACs and bytes that the driver adds. No seconds, paths or dates."""
+
+Runner = Callable[[Sequence[Sequence[Array]]], list[list[Array]]]
+"""Runs `main` several times: the inputs of each call, in order, to the results of each call. Arrays have the types of
+`main`."""
+
+
+class Target(Protocol):
+    """What is compiled for: a part, an instruction set. A frozen dataclass; `irc targets` shows its fields."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+
+
+TargetT = TypeVar("TargetT", bound=Target)
+OptionsT = TypeVar("OptionsT", bound=Configured)
+
+
+@dataclass(frozen=True)
+class Golden:
+    """One call of `main` on sample data, as the interpreter computes it."""
+
+    inputs: list[Array]
+    outputs: list[Array]
+
+
+@dataclass(frozen=True)
+class Job(Generic[TargetT, OptionsT]):
+    """One compilation: the module behind all passes, for which target, with which options."""
+
+    module: Module
+    target: TargetT
+    options: OptionsT
+    golden: Sequence[Golden] = ()  # only in `emit`
+    progress: Progress = field(default=no_progress, compare=False)
+
+
+@dataclass(frozen=True)
+class Backend(Generic[TargetT, OptionsT]):
+    """A backend; see the module docstring.
+
+    `lowerings` maps op classes to whatever the backend calls to lower a node of that class; `lowering` also finds
+    those of third parties. `reasons` says in one sentence, for each other op by name, why it has none: which pass
+    takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
+    backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
+    """
+
+    name: str
+    summary: str
+    options: type[OptionsT]
+    targets: Mapping[str, TargetT]
+    target: str  # the default
+    check: Callable[[Job[TargetT, OptionsT]], Sequence[Diagnostic]]
+    emit: Callable[[Job[TargetT, OptionsT], Path], ReportData]
+    start: Callable[[Job[TargetT, OptionsT], Path], AbstractContextManager[Runner]]
+    lowerings: Mapping[type[Op], Any] = field(default_factory=dict[type[Op], Any])
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    pipeline: str = ""
+    requant: Literal["fixed", "float"] = "fixed"
+    islands: tuple[str, ...] = ()
+    trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
+
+    def lowering(self, op: type[Op]) -> Any | None:
+        """What lowers an op class: the backend's own entry, else a third party's; None if there is neither.
+
+        Raises UsageError if both exist.
+        """
+        own = self.lowerings.get(op)
+        key = f"{self.name}/{op.opname}"
+        if key not in LOWERINGS.names():
+            return own
+        if own is not None:
+            owner = LOWERINGS.owner(key)
+            raise UsageError(f"lowering '{key}' of {owner} clashes with the one of the backend {self.name}")
+        return LOWERINGS.get(key)
+
+    def unsupported(self, nodes: Iterable[Node]) -> list[Diagnostic]:
+        """One diagnostic for every node whose op has no lowering, with the reason."""
+        found: list[Diagnostic] = []
+        for node in nodes:
+            if isinstance(node, Op) and self.lowering(type(node)) is None:
+                reason = self.reasons.get(node.opname, "there is no lowering")
+                message = f"{node.opname}: the backend {self.name} cannot run it"
+                found.append(Diagnostic(message, node.loc, hint=reason))
+        return found
+
+    def find_target(self, name: str) -> TargetT:
+        """The target of that name, the default for ''. Raises UsageError for an unknown one."""
+        found = self.targets.get(name or self.target)
+        if found is None:
+            raise UsageError(f"the backend {self.name} has no target '{name}'", hint=did_you_mean(name, self.targets))
+        return found

@@ -1,0 +1,383 @@
+// Sums of products: linear, conv, depthwise_conv, matmul.
+//
+// All four are the same pipeline: scalars are packed into SIMD lanes, PE x SIMD multipliers run over tiles, and the sums
+// are unpacked into the epilogue, which adds the bias. The processes run concurrently (DATAFLOW), so a stage takes as
+// many cycles as its slowest process. 1 <= pe, 1 <= simd; neither has to divide anything.
+
+#ifndef IRC_LINEAR_H
+#define IRC_LINEAR_H
+
+#include "epilogue.h"
+#include "rom.h"
+#include "window.h"
+
+namespace irc {
+
+/// acc[p] += sum over s of x[s] * w[p * SIMD + s], from 0 if `first`. PE x SIMD multipliers, one adder tree a PE.
+template <int PE, int SIMD, class X, class W, class A>
+void multiply_add(const X (&x)[SIMD], const W& w, bool first, A (&acc)[PE]) {
+#pragma HLS INLINE
+    for (int p = 0; p < PE; p++) {
+#pragma HLS UNROLL
+        A sum = first ? A(0) : acc[p];
+        for (int s = 0; s < SIMD; s++) {
+#pragma HLS UNROLL
+            sum += x[s] * w[p * SIMD + s];
+        }
+        acc[p] = sum;
+    }
+}
+
+/// Dot products of each input run of IN_TILES packs with OUT_TILES x PE weight rows. There are ROWS x GROUPS runs, and
+/// each group has its own weights: row (group * OUT_TILES + out) * IN_TILES + in of the memory holds a PE x SIMD tile.
+/// With GROUPS_FIRST all rows of group 0 come first, otherwise all groups of row 0.
+///
+/// Loops: ROWS x GROUPS x OUT_TILES x IN_TILES, II = 1; a run is read during its first output tile and then replayed.
+/// Buffers: a run (IN_TILES packs) and PE accumulators.
+template <int ROWS, int GROUPS, bool GROUPS_FIRST, int OUT_TILES, int IN_TILES, class Reader, class X, int SIMD,
+          class Cell, int TILES, int CELLS, class A, int PE>
+void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
+    static_assert(TILES == GROUPS * OUT_TILES * IN_TILES, "the memory has one row a tile");
+    X run[IN_TILES][SIMD];
+#pragma HLS ARRAY_RESHAPE variable=run type=complete dim=2
+    A acc[PE];
+#pragma HLS ARRAY_PARTITION variable=acc type=complete
+    const Reader reader(memory);
+
+    for (int i = 0; i < (GROUPS_FIRST ? GROUPS : ROWS); i++) {
+        for (int j = 0; j < (GROUPS_FIRST ? ROWS : GROUPS); j++) {
+            for (int out = 0; out < OUT_TILES; out++) {
+                for (int in = 0; in < IN_TILES; in++) {
+#pragma HLS PIPELINE II=1
+                    if (out == 0) {
+                        const Pack<X, SIMD> pack = x.read();
+                        for (int s = 0; s < SIMD; s++) {
+#pragma HLS UNROLL
+                            run[in][s] = pack.lane[s];
+                        }
+                    }
+                    const int group = GROUPS_FIRST ? i : j;
+                    const auto& w = reader.read(memory, (group * OUT_TILES + out) * IN_TILES + in);
+                    multiply_add<PE, SIMD>(run[in], w, in == 0, acc);
+                    if (in == IN_TILES - 1) {
+                        Pack<A, PE> sums;
+                        for (int p = 0; p < PE; p++) {
+#pragma HLS UNROLL
+                            sums.lane[p] = acc[p];
+                        }
+                        y.write(sums);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sizes that follow from the Config of a linear stage.
+template <class Config> struct LinearShape {
+    static constexpr int in_tiles = tiles_of(Config::channels_in, Config::simd);
+    static constexpr int out_tiles = tiles_of(Config::channels_out, Config::pe);
+    static constexpr int rom_tiles = out_tiles * in_tiles;
+    static constexpr int run_depth = in_tiles + 1; // the next row arrives while this one is replayed
+    using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
+    using Sum = Acc<Config::acc_bits>;
+    using Reader = RomReader<typename Config::w_code, Config::w_zp, Config::pe * Config::simd>;
+};
+
+/// linear: y[row][co] = epilogue(sum over ci of (x[row][ci] - x_zp) * (w[co][ci] - w_zp)).
+///
+/// Config: rows, channels_in, channels_out, pe, simd, acc_bits, x_code, w_code, x_zp, w_zp.
+/// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (rom.h); lanes outside
+/// the matrix hold w_zp.
+/// Cycles: rows x max(channels_in, out_tiles x in_tiles, channels_out).
+template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
+void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
+#pragma HLS DATAFLOW
+    using Shape = LinearShape<Config>;
+    stream<Pack<typename Shape::Lane, Config::simd>> runs("linear.runs");
+#pragma HLS STREAM variable=runs depth=Shape::run_depth
+    stream<Pack<typename Shape::Sum, Config::pe>> sums("linear.sums");
+
+    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
+    dot_products<Config::rows, 1, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(runs, weights, sums);
+    unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
+}
+
+/// Sizes that follow from the Config of a conv stage.
+template <class Config> struct ConvShape : WindowShape<Config> {
+    static_assert(Config::channels_in % Config::groups == 0, "groups divide the input channels");
+    static_assert(Config::channels_out % Config::groups == 0, "groups divide the output channels");
+    static constexpr int group_in = Config::channels_in / Config::groups;
+    static constexpr int group_out = Config::channels_out / Config::groups;
+    static constexpr int pixel_tiles = tiles_of(group_in, Config::simd);
+    static constexpr int in_tiles = WindowShape<Config>::taps * pixel_tiles;
+    static constexpr int out_tiles = tiles_of(group_out, Config::pe);
+    static constexpr int rom_tiles = Config::groups * out_tiles * in_tiles;
+    static constexpr int pixels_in = Config::height * Config::width;
+    static constexpr int pixels_out = WindowShape<Config>::out_h * WindowShape<Config>::out_w;
+    using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
+    using Sum = Acc<Config::acc_bits>;
+    using Reader = RomReader<typename Config::w_code, Config::w_zp, Config::pe * Config::simd>;
+};
+
+/// conv: convolution over an image in the order height, width, channel; grouped, strided, dilated, padded.
+///
+/// Config: as linear without rows, and groups, pad_value (the code outside the image), and the fields of window.h.
+/// pad_value is x_zp, unless x_zp = 0 here because the bias already accounts for the zero point.
+/// Weights: ROM row ((group * out_tiles + out) * taps + ky * kernel_w + kx) * pixel_tiles + tile holds
+/// w[group][out * pe + p][tile * simd + s][ky][kx] in lane p * simd + s; lanes outside the matrix hold w_zp.
+/// Cycles: the largest of height x width x channels_in, the cycles of sliding_window (with LINE = width x groups x
+/// pixel_tiles), out_h x out_w x groups x out_tiles x in_tiles, and out_h x out_w x channels_out.
+/// A 1x1 convolution with stride 1 is better a linear with rows = height x width: it needs no lines.
+template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
+void conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
+#pragma HLS DATAFLOW
+    using Shape = ConvShape<Config>;
+    stream<Pack<typename Shape::Lane, Config::simd>> pixels("conv.pixels");
+    stream<Pack<typename Shape::Lane, Config::simd>> patches("conv.patches");
+    stream<Pack<typename Shape::Sum, Config::pe>> sums("conv.sums");
+
+    pack_runs<Shape::pixels_in * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
+    sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
+    dot_products<Shape::pixels_out, Config::groups, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(
+        patches, weights, sums);
+    unpack_runs<Shape::pixels_out, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
+}
+
+/// acc[p] += x[p] * w[p] over the taps of each patch; the PE channels of a pack stay apart. PE multipliers.
+///
+/// Loops: PIXELS x CHANNEL_TILES x TAPS, II = 1. Buffer: PE accumulators.
+template <int PIXELS, int CHANNEL_TILES, int TAPS, class Reader, class X, int PE, class Word, int TILES, int WORDS,
+          class A>
+void channel_products(stream<Pack<X, PE>>& x, const Word (&rom)[TILES][WORDS], stream<Pack<A, PE>>& y) {
+    static_assert(TILES == CHANNEL_TILES * TAPS, "the ROM has one row a tile");
+    Pack<A, PE> acc;
+#pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
+    const Reader reader(rom);
+
+    for (int pixel = 0; pixel < PIXELS; pixel++) {
+        for (int tile = 0; tile < CHANNEL_TILES; tile++) {
+            for (int tap = 0; tap < TAPS; tap++) {
+#pragma HLS PIPELINE II=1
+                const Pack<X, PE> pack = x.read();
+                const auto& w = reader.read(rom, tile * TAPS + tap);
+                for (int p = 0; p < PE; p++) {
+#pragma HLS UNROLL
+                    const A sum = tap == 0 ? A(0) : acc.lane[p];
+                    acc.lane[p] = sum + pack.lane[p] * w[p];
+                }
+                if (tap == TAPS - 1) {
+                    y.write(acc);
+                }
+            }
+        }
+    }
+}
+
+/// Sizes that follow from the Config of a depthwise_conv stage.
+template <class Config> struct DepthwiseShape : WindowShape<Config> {
+    static constexpr int channel_tiles = tiles_of(Config::channels, Config::pe);
+    static constexpr int rom_tiles = channel_tiles * WindowShape<Config>::taps;
+    static constexpr int pixels_in = Config::height * Config::width;
+    static constexpr int pixels_out = WindowShape<Config>::out_h * WindowShape<Config>::out_w;
+    using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
+    using Sum = Acc<Config::acc_bits>;
+    using Reader = RomReader<typename Config::w_code, Config::w_zp, Config::pe>;
+};
+
+/// depthwise_conv: convolution with one filter a channel. (With several, use conv with groups = channels_in.)
+///
+/// Config: channels, pe, acc_bits, x_code, w_code, x_zp, w_zp, pad_value as in conv, and the fields of window.h.
+/// Weights: ROM row tile * taps + ky * kernel_w + kx holds w[tile * pe + p][ky][kx] in lane p.
+/// Cycles: the largest of height x width x channels, the cycles of sliding_window (with LINE = width x channel_tiles),
+/// out_h x out_w x channel_tiles x taps, and out_h x out_w x channels.
+template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
+void depthwise_conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
+#pragma HLS DATAFLOW
+    using Shape = DepthwiseShape<Config>;
+    stream<Pack<typename Shape::Lane, Config::pe>> pixels("depthwise_conv.pixels");
+    stream<Pack<typename Shape::Lane, Config::pe>> patches("depthwise_conv.patches");
+    stream<Pack<typename Shape::Sum, Config::pe>> sums("depthwise_conv.sums");
+
+    pack_runs<Shape::pixels_in, Config::channels, Config::x_zp>(x, pixels);
+    sliding_window<Config, Shape::channel_tiles, 1, Config::pad_value - Config::x_zp>(pixels, patches);
+    channel_products<Shape::pixels_out, Shape::channel_tiles, Shape::taps, typename Shape::Reader>(patches, weights,
+                                                                                                   sums);
+    unpack_runs<Shape::pixels_out, 1, Config::channels, Epilogue>(sums, y, 0, operands...);
+}
+
+/// The dimensions of a matmul operand: heads and the like, the row of x or column of w, and the dimension summed over.
+enum MatmulDim { BATCH, FREE, DEPTH };
+
+/// The order in which the dimensions of an operand travel, outermost first.
+template <MatmulDim OUTER, MatmulDim MIDDLE, MatmulDim INNER> struct Order {
+    static_assert((1 << OUTER | 1 << MIDDLE | 1 << INNER) == 7, "an order names every dimension once");
+    static constexpr MatmulDim outer = OUTER;
+    static constexpr MatmulDim middle = MIDDLE;
+    static constexpr MatmulDim inner = INNER;
+};
+
+/// A position along one dimension, as tile and lane.
+struct TiledIndex {
+    int at = 0;
+    int tile = 0;
+    int lane = 0;
+
+    /// Goes one on if `step`; true if that wraps around.
+    bool advance(bool step, int extent, int lanes) {
+#pragma HLS INLINE
+        const bool wraps = step && at == extent - 1;
+        const bool next_tile = lane == lanes - 1;
+        if (step) {
+            at = wraps ? 0 : at + 1;
+            tile = wraps ? 0 : tile + int(next_tile);
+            lane = wraps || next_tile ? 0 : lane + 1;
+        }
+        return wraps;
+    }
+};
+
+/// Sizes of a matmul operand in tiles of FREE_LANES x DEPTH_LANES. Row (batch * free_tiles + free) * depth_tiles + depth
+/// of its buffer holds one tile, in lane free_lane * DEPTH_LANES + depth_lane.
+template <class ORDER, int BATCHES, int FREES, int DEPTHS, int FREE_LANES, int DEPTH_LANES> struct OperandShape {
+    using order = ORDER;
+    static constexpr int free_tiles = tiles_of(FREES, FREE_LANES);
+    static constexpr int depth_tiles = tiles_of(DEPTHS, DEPTH_LANES);
+    static constexpr int tiles = BATCHES * free_tiles * depth_tiles;
+    static constexpr int lanes = FREE_LANES * DEPTH_LANES;
+    static constexpr int count = BATCHES * FREES * DEPTHS;
+
+    static constexpr int extent(MatmulDim dim) { return dim == BATCH ? BATCHES : dim == FREE ? FREES : DEPTHS; }
+    static constexpr int split(MatmulDim dim) { return dim == BATCH ? 1 : dim == FREE ? FREE_LANES : DEPTH_LANES; }
+};
+
+/// Fills the buffer of an operand with x - ZP, whatever the order of the stream. Lanes outside the operand stay as they
+/// were.
+///
+/// Loops: one over all elements, II = 1.
+template <class Shape, int ZP, class X, class T>
+void load_operand(stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
+    using Order = typename Shape::order;
+    TiledIndex index[3];
+#pragma HLS ARRAY_PARTITION variable=index type=complete
+    for (int i = 0; i < Shape::count; i++) {
+#pragma HLS PIPELINE II=1
+        const TiledIndex& free = index[FREE];
+        const TiledIndex& depth = index[DEPTH];
+        const int row = (index[BATCH].at * Shape::free_tiles + free.tile) * Shape::depth_tiles + depth.tile;
+        tiles[row][free.lane * Shape::split(DEPTH) + depth.lane] = T(int(x.read()) - ZP);
+
+        bool step = index[Order::inner].advance(true, Shape::extent(Order::inner), Shape::split(Order::inner));
+        step = index[Order::middle].advance(step, Shape::extent(Order::middle), Shape::split(Order::middle));
+        index[Order::outer].advance(step, Shape::extent(Order::outer), Shape::split(Order::outer));
+    }
+}
+
+/// Sends the rows of a buffered x, batch by batch or (ROWS_FIRST) the row of every batch in turn. Lanes past the depth
+/// are 0.
+///
+/// Loops: batch x rows x depth_tiles, II = 1.
+template <int BATCHES, int ROWS, int DEPTHS, bool ROWS_FIRST, class T, int TILES, int SIMD>
+void send_rows(const T (&tiles)[TILES][SIMD], stream<Pack<T, SIMD>>& y) {
+    constexpr int DEPTH_TILES = tiles_of(DEPTHS, SIMD);
+    for (int i = 0; i < (ROWS_FIRST ? ROWS : BATCHES); i++) {
+        for (int j = 0; j < (ROWS_FIRST ? BATCHES : ROWS); j++) {
+            for (int tile = 0; tile < DEPTH_TILES; tile++) {
+#pragma HLS PIPELINE II=1
+                const int batch = ROWS_FIRST ? j : i;
+                const int row = ROWS_FIRST ? i : j;
+                Pack<T, SIMD> pack;
+                for (int s = 0; s < SIMD; s++) {
+#pragma HLS UNROLL
+                    const T value = tiles[(batch * ROWS + row) * DEPTH_TILES + tile][s];
+                    pack.lane[s] = tile * SIMD + s < DEPTHS ? value : T(0);
+                }
+                y.write(pack);
+            }
+        }
+    }
+}
+
+/// Reads tiles of a matmul operand from its buffer.
+struct BufferReader {
+    template <class T, int TILES, int LANES> explicit BufferReader(const T (&)[TILES][LANES]) {}
+
+    template <class T, int TILES, int LANES> const T (&read(const T (&tiles)[TILES][LANES], int tile) const)[LANES] {
+#pragma HLS INLINE
+        return tiles[tile];
+    }
+};
+
+/// Sizes that follow from the Config of a matmul stage.
+template <class Config> struct MatmulShape {
+    using XShape = OperandShape<typename Config::x_order, Config::batch, Config::rows, Config::depth, 1, Config::simd>;
+    using WShape = OperandShape<typename Config::w_order, Config::batch, Config::columns, Config::depth, Config::pe,
+                                Config::simd>;
+    using XLane = typename Centered<typename Config::x_code, Config::x_zp>::type;
+    using WLane = typename Centered<typename Config::w_code, Config::w_zp>::type;
+    using Sum = Acc<Config::acc_bits>;
+
+    /// x arrives in the order in which it is needed.
+    using x_in_order = std::is_same<typename Config::x_order,
+                                    std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>,
+                                                       Order<BATCH, FREE, DEPTH>>>;
+    static constexpr int count = Config::batch * Config::rows * Config::columns;
+};
+
+/// Feeds x to the multipliers as it comes.
+template <class Config, class X, class T, int SIMD>
+void feed_rows(std::true_type /*in order*/, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+    pack_runs<Config::batch * Config::rows, Config::depth, Config::x_zp>(x, runs);
+}
+
+/// Feeds x to the multipliers through a buffer of the whole operand.
+template <class Config, class X, class T, int SIMD>
+void feed_rows(std::false_type /*in order*/, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+#pragma HLS DATAFLOW
+    using Shape = typename MatmulShape<Config>::XShape;
+    IRC_BUFFER T tiles[Shape::tiles][Shape::lanes];
+#pragma HLS ARRAY_PARTITION variable=tiles type=complete dim=2
+#pragma HLS STREAM variable=tiles type=pipo depth=Config::buffers
+    load_operand<Shape, Config::x_zp>(x, tiles);
+    send_rows<Config::batch, Config::rows, Config::depth, Config::rows_first>(tiles, runs);
+}
+
+/// One of the `outer` products of a matmul; `first` is the index of its first result.
+template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
+void matmul_once(stream<X>& x, stream<W>& w, stream<Y>& y, int first, Operands&... operands) {
+#pragma HLS DATAFLOW
+    using Shape = MatmulShape<Config>;
+    using WShape = typename Shape::WShape;
+    stream<Pack<typename Shape::XLane, Config::simd>> runs("matmul.runs");
+    stream<Pack<typename Shape::Sum, Config::pe>> sums("matmul.sums");
+    IRC_BUFFER typename Shape::WLane w_tiles[WShape::tiles][WShape::lanes];
+#pragma HLS ARRAY_PARTITION variable=w_tiles type=complete dim=2
+#pragma HLS STREAM variable=w_tiles type=pipo depth=Config::buffers
+
+    feed_rows<Config>(typename Shape::x_in_order(), x, runs);
+    load_operand<WShape, Config::w_zp>(w, w_tiles);
+    dot_products<Config::rows, Config::batch, !Config::rows_first, WShape::free_tiles, WShape::depth_tiles,
+                 BufferReader>(runs, w_tiles, sums);
+    unpack_runs<Config::batch * Config::rows, 1, Config::columns, Epilogue>(sums, y, first, operands...);
+}
+
+/// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)) of two streams.
+///
+/// Config: outer (how often all of it is repeated), batch, rows (m), depth (k), columns (n), pe, simd, buffers, acc_bits,
+/// x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH, DEPTH, FREE> is a row-major w,
+/// Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n; true: m, b, n).
+/// Buffers: all of w; all of x too, unless it travels in the order of y. `buffers` = 2 doubles them, so that the next
+/// operands arrive during a product. The first row of an x without buffer is read once w is complete.
+/// Cycles: outer x (load, then rest) for buffers = 1, outer x max(load, rest) for buffers = 2, where
+///   load = batch x depth x max(columns, rows if x is buffered),
+///   rest = batch x rows x max(free_tiles x depth_tiles of w, columns, depth unless x is buffered).
+template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
+void matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
+    for (int i = 0; i < Config::outer; i++) {
+        matmul_once<Config, Epilogue>(x, w, y, i * MatmulShape<Config>::count, operands...);
+    }
+}
+
+} // namespace irc
+
+#endif

@@ -1,0 +1,163 @@
+// Pooling and reduction: max_pool, sum_pool, reduce_sum.
+
+#ifndef IRC_POOL_H
+#define IRC_POOL_H
+
+#include "epilogue.h"
+#include "window.h"
+
+namespace irc {
+
+/// The largest of the values of a window.
+struct TakeMax {
+    template <class A, class X> static A next(const A& best, const X& x) {
+#pragma HLS INLINE
+        return best < x ? A(x) : best;
+    }
+};
+
+/// The sum of the values of a window.
+struct TakeSum {
+    template <class A, class X> static A next(const A& sum, const X& x) {
+#pragma HLS INLINE
+        return A(sum + x);
+    }
+};
+
+/// Folds the taps of each patch, PE channels at a time.
+///
+/// Loops: PIXELS x CHANNEL_TILES x TAPS, II = 1. Buffer: PE results.
+template <int PIXELS, int CHANNEL_TILES, int TAPS, class Fold, class X, class A, int PE>
+void fold_patches(stream<Pack<X, PE>>& x, stream<Pack<A, PE>>& y) {
+    Pack<A, PE> acc;
+#pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
+    for (int pixel = 0; pixel < PIXELS; pixel++) {
+        for (int tile = 0; tile < CHANNEL_TILES; tile++) {
+            for (int tap = 0; tap < TAPS; tap++) {
+#pragma HLS PIPELINE II=1
+                const Pack<X, PE> pack = x.read();
+                for (int p = 0; p < PE; p++) {
+#pragma HLS UNROLL
+                    acc.lane[p] = tap == 0 ? A(pack.lane[p]) : Fold::next(acc.lane[p], pack.lane[p]);
+                }
+                if (tap == TAPS - 1) {
+                    y.write(acc);
+                }
+            }
+        }
+    }
+}
+
+/// Pooling with any window: line buffer, fold, epilogue.
+template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
+void pool_windows(std::false_type /*blocks*/, stream<X>& x, stream<Y>& y, Operands&... operands) {
+#pragma HLS DATAFLOW
+    using Shape = WindowShape<Config>;
+    constexpr int TILES = tiles_of(Config::channels, Config::pe);
+    constexpr int PIXELS = Shape::out_h * Shape::out_w;
+    stream<Pack<X, Config::pe>> pixels("pool.pixels");
+    stream<Pack<X, Config::pe>> patches("pool.patches");
+    stream<Pack<A, Config::pe>> results("pool.results");
+
+    pack_runs<Config::height * Config::width, Config::channels, 0>(x, pixels);
+    sliding_window<Config, TILES, 1, PAD>(pixels, patches);
+    fold_patches<PIXELS, TILES, Shape::taps, Fold>(patches, results);
+    unpack_runs<PIXELS, 1, Config::channels, Epilogue>(results, y, 0, operands...);
+}
+
+/// Pooling with windows that tile the image: every element belongs to at most one result, so one row of results is all
+/// that is kept.
+///
+/// Loops: height x width x channels, II = 1 (with fewer than about three channels the results have to be registers).
+template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
+void pool_windows(std::true_type /*blocks*/, stream<X>& x, stream<Y>& y, Operands&... operands) {
+    using Shape = WindowShape<Config>;
+    A results[Shape::out_w][Config::channels];
+    int index = 0;
+    int ky = 0;
+    int kx = 0;
+    int ox = 0;
+    for (int iy = 0; iy < Config::height; iy++) {
+        for (int ix = 0; ix < Config::width; ix++) {
+            for (int c = 0; c < Config::channels; c++) {
+#pragma HLS PIPELINE II=1
+                const X value = x.read();
+                if (iy < Shape::out_h * Config::kernel_h && ix < Shape::out_w * Config::kernel_w) {
+                    const bool first = ky == 0 && kx == 0;
+                    const A result = first ? A(value) : Fold::next(results[ox][c], value);
+                    results[ox][c] = result;
+                    if (ky == Config::kernel_h - 1 && kx == Config::kernel_w - 1) {
+                        y.write(Epilogue()(result, index, c, operand(operands)...));
+                        index++;
+                    }
+                }
+                if (c == Config::channels - 1) {
+                    const bool line_ends = ix == Config::width - 1;
+                    const bool block_ends = kx == Config::kernel_w - 1;
+                    kx = line_ends || block_ends ? 0 : kx + 1;
+                    ox = line_ends ? 0 : ox + int(block_ends);
+                    ky = !line_ends ? ky : ky == Config::kernel_h - 1 ? 0 : ky + 1;
+                }
+            }
+        }
+    }
+}
+
+/// The windows tile the image: neither padding nor dilation, and stride = kernel.
+template <class Config>
+using windows_are_blocks =
+    std::integral_constant<bool, Config::stride_h == Config::kernel_h && Config::stride_w == Config::kernel_w &&
+                                     Config::dilation_h == 1 && Config::dilation_w == 1 && Config::pad_top == 0 &&
+                                     Config::pad_left == 0 && Config::pad_bottom == 0 && Config::pad_right == 0>;
+
+/// max_pool: y[oy][ox][c] = epilogue(largest code under the window); the padding is the lowest code.
+///
+/// Config: channels, pe (unused if the windows are blocks), x_code, and the fields of window.h.
+/// Cycles: height x width x channels if the windows are blocks; otherwise the largest of that, the cycles of
+/// sliding_window (with LINE = width x channel tiles), and out_h x out_w x channels.
+/// Buffer: out_w x channels codes if the windows are blocks; otherwise the lines of sliding_window.
+template <class Config, class Epilogue, class X, class Y, class... Operands>
+void max_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
+#pragma HLS INLINE
+    using Code = typename Config::x_code;
+    pool_windows<Config, TakeMax, Epilogue, int(Code::lowest), typename Code::type>(windows_are_blocks<Config>(), x, y,
+                                                                                    operands...);
+}
+
+/// sum_pool: y[oy][ox][c] = epilogue(sum of the codes under the window); the padding is the code pad_value.
+///
+/// Config: as max_pool, and pad_value and acc_bits. Cycles and buffer: as max_pool, with sums of acc_bits.
+template <class Config, class Epilogue, class X, class Y, class... Operands>
+void sum_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
+#pragma HLS INLINE
+    pool_windows<Config, TakeSum, Epilogue, Config::pad_value, Acc<Config::acc_bits>>(windows_are_blocks<Config>(), x,
+                                                                                      y, operands...);
+}
+
+/// reduce_sum: y[o][i] = epilogue(sum over m of x[o][m][i]); global pooling is outer = 1, extent = height x width,
+/// inner = channels.
+///
+/// Config: outer, extent, inner, acc_bits.
+/// Loops: outer x extent x inner, II = 1 (as above, a small `inner` has to be registers). Buffer: inner sums.
+template <class Config, class Epilogue, class X, class Y, class... Operands>
+void reduce_sum(stream<X>& x, stream<Y>& y, Operands&... operands) {
+    using Sum = Acc<Config::acc_bits>;
+    Sum sums[Config::inner];
+    for (int o = 0; o < Config::outer; o++) {
+        for (int m = 0; m < Config::extent; m++) {
+            for (int i = 0; i < Config::inner; i++) {
+#pragma HLS PIPELINE II=1
+                const X value = x.read();
+                const Sum sum = m == 0 ? Sum(value) : TakeSum::next(sums[i], value);
+                sums[i] = sum;
+                if (m == Config::extent - 1) {
+                    y.write(Epilogue()(sum, o * Config::inner + i, i, operand(operands)...));
+                }
+            }
+        }
+    }
+}
+
+} // namespace irc
+
+#endif

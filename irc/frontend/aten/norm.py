@@ -1,0 +1,164 @@
+"""Normalisations and softmax, kept whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from irc.frontend.aten.table import converts
+from irc.frontend.context import Context
+from irc.ir.graph import Value
+from irc.ir.ops.math import Abs, Add, Amax, Exp, Log, Mul, Sqrt, Sub, Sum
+from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
+from irc.ir.ops.tensor import Reshape
+
+
+@converts("softmax.int")
+def softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
+    return c.b(Softmax(c.cast(x, c.type.scalar), axis))
+
+
+@converts("_softmax.default")
+def softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Value:
+    return softmax(c, x, axis, None)
+
+
+@converts("log_softmax.int")
+def log_softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
+    """x - max - log(sum(exp(x - max))), which keeps small probabilities that softmax rounds to 0."""
+    x = c.cast(x, c.type.scalar)
+    centred = c.b(Sub(x, c.b(Amax(x, (axis,), True))))
+    return c.b(Sub(centred, c.b(Log(c.b(Sum(c.b(Exp(centred)), (axis,), True))))))
+
+
+@converts("_log_softmax.default")
+def log_softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Value:
+    return log_softmax(c, x, axis, None)
+
+
+@converts("logsumexp.default")
+def logsumexp(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
+    top = c.b(Amax(x, tuple(axes), True))
+    total = c.b(Sum(c.b(Exp(c.b(Sub(x, top)))), tuple(axes), True))
+    out = c.b(Add(c.b(Log(total)), top))
+    return out if keepdims else c.b(Reshape(out, c.type.shape))
+
+
+@converts("layer_norm.default")
+def layer_norm(
+    c: Context, x: Value, shape: Sequence[int], g: Value | None, b: Value | None, eps: float, cudnn: bool
+) -> Value:
+    return c.b(LayerNorm(x, g, b, float(eps), len(shape)))
+
+
+@converts("native_layer_norm.default")
+def native_layer_norm(
+    c: Context, x: Value, shape: Sequence[int], g: Value | None, b: Value | None, eps: float
+) -> tuple[Value, ...]:
+    return (layer_norm(c, x, shape, g, b, eps, False),)
+
+
+@converts("rms_norm.default")
+def rms_norm(c: Context, x: Value, shape: Sequence[int], g: Value | None, eps: float | None) -> Value:
+    if len(shape) != 1:
+        c.unsupported(f"normalised over {len(shape)} axes", "reshape so that one axis is normalised")
+    epsilon = eps if eps is not None else _machine_epsilon(x)
+    return c.b(RmsNorm(x, g, float(epsilon)))
+
+
+def _machine_epsilon(x: Value) -> float:
+    return {16: 2.0**-10, 32: 2.0**-23, 64: 2.0**-52}[x.type.scalar.bits]
+
+
+@converts("group_norm.default")
+def group_norm(
+    c: Context, x: Value, groups: int, g: Value | None, b: Value | None, eps: float, cudnn: bool
+) -> Value:
+    return c.b(GroupNorm(x, g, b, groups, float(eps)))
+
+
+@converts("native_group_norm.default")
+def native_group_norm(
+    c: Context,
+    x: Value,
+    g: Value | None,
+    b: Value | None,
+    n: object,
+    channels: object,
+    size: object,
+    groups: int,
+    eps: float,
+) -> tuple[Value, ...]:
+    return (group_norm(c, x, groups, g, b, eps, False),)
+
+
+@converts("instance_norm.default")
+def instance_norm(
+    c: Context,
+    x: Value,
+    g: Value | None,
+    b: Value | None,
+    mean: Value | None,
+    var: Value | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> Value:
+    if not use_input_stats and mean is not None and var is not None:
+        return c.b(BatchNorm(x, mean, var, g, b, float(eps)))
+    channels = x.type.shape[1]
+    if not isinstance(channels, int):
+        c.unsupported(f"{channels} channels")
+    return c.b(GroupNorm(x, g, b, channels, float(eps)))
+
+
+@converts("batch_norm.default")
+def batch_norm(
+    c: Context,
+    x: Value,
+    g: Value | None,
+    b: Value | None,
+    mean: Value | None,
+    var: Value | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> Value:
+    if training or mean is None or var is None:
+        c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")
+    return c.b(BatchNorm(x, mean, var, g, b, float(eps)))
+
+
+@converts("_native_batch_norm_legit_no_training.default")
+def native_batch_norm(
+    c: Context,
+    x: Value,
+    g: Value | None,
+    b: Value | None,
+    mean: Value,
+    var: Value,
+    momentum: float,
+    eps: float,
+) -> tuple[Value, ...]:
+    return (c.b(BatchNorm(x, mean, var, g, b, float(eps))),)
+
+
+@converts("_native_batch_norm_legit.no_stats", "_native_batch_norm_legit.default")
+def native_batch_norm_training(c: Context, *arguments: object) -> Value:
+    c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")
+
+
+@converts("linalg_vector_norm.default")
+def vector_norm(
+    c: Context, x: Value, order: float, axes: Sequence[int] | None, keepdims: bool, dtype: Any
+) -> Value:
+    every = tuple(axes) if axes else tuple(range(x.type.rank))
+    if order == 2:
+        return c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), every, keepdims))))
+    if order == 1:
+        return c.b(Sum(c.b(Abs(x)), every, keepdims))
+    if order == float("inf"):
+        return c.b(Amax(c.b(Abs(x)), every, keepdims))
+    c.unsupported(f"norm of order {order}")

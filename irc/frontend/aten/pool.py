@@ -1,0 +1,162 @@
+"""Pooling and resizing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from irc.frontend.aten.table import converts
+from irc.frontend.context import Context
+from irc.ir.graph import Value
+from irc.ir.ops.linear import Matmul
+from irc.ir.ops.math import Amax, Mean
+from irc.ir.ops.pool import AvgPool, MaxPool
+from irc.ir.ops.tensor import Permute, Reshape
+
+
+def _spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
+    numbers = (values,) if isinstance(values, int) else tuple(values)
+    return numbers * n if len(numbers) == 1 else numbers
+
+
+def _with_batch(c: Context, x: Value, n: int) -> Value:
+    """x[N, C, *spatial]; torch also takes x[C, *spatial]."""
+    return x if x.type.rank == n + 2 else c.b(Reshape(x, (1, *x.type.shape)))
+
+
+def _without_batch(c: Context, y: Value, x: Value) -> Value:
+    return y if y.type.rank == x.type.rank else c.b(Reshape(y, y.type.shape[1:]))
+
+
+@converts("max_pool1d.default", "max_pool2d.default", "max_pool3d.default")
+def max_pool(
+    c: Context,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool,
+) -> Value:
+    n = _axes(c)
+    size, pads = _spread(kernel, n), _spread(padding, n)
+    steps = _spread(stride, n) if stride else size
+    pool = MaxPool(_with_batch(c, x, n), size, steps, (*pads, *pads), _spread(dilation, n), ceil)
+    return _without_batch(c, c.b(pool), x)
+
+
+def _axes(c: Context) -> int:
+    """The number of spatial axes, which the name of the op says: `aten.max_pool2d.default`."""
+    return next(int(digit) for digit in "123" if f"pool{digit}d" in c.target)
+
+
+@converts("max_pool2d_with_indices.default", "max_pool3d_with_indices.default", "max_pool1d_with_indices.default")
+def max_pool_with_indices(
+    c: Context,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool,
+) -> tuple[Value, ...]:
+    return (max_pool(c, x, kernel, stride, padding, dilation, ceil),)
+
+
+@converts("avg_pool1d.default")
+def avg_pool1d(
+    c: Context,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil: bool,
+    count_pad: bool,
+) -> Value:
+    return avg_pool(c, x, kernel, stride, padding, ceil, count_pad, None)
+
+
+@converts("avg_pool2d.default", "avg_pool3d.default")
+def avg_pool(
+    c: Context,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    ceil: bool,
+    count_pad: bool,
+    divisor: int | None,
+) -> Value:
+    if divisor is not None:
+        c.unsupported("divisor_override", "multiply the result by a constant instead")
+    n = _axes(c)
+    size, pads = _spread(kernel, n), _spread(padding, n)
+    steps = _spread(stride, n) if stride else size
+    pool = AvgPool(_with_batch(c, x, n), size, steps, (*pads, *pads), ceil, count_pad)
+    return _without_batch(c, c.b(pool), x)
+
+
+@converts(
+    "adaptive_avg_pool1d.default",
+    "adaptive_avg_pool2d.default",
+    "adaptive_avg_pool3d.default",
+    "_adaptive_avg_pool2d.default",
+    "_adaptive_avg_pool3d.default",
+)
+def adaptive_avg_pool(c: Context, x: Value, output: Sequence[int]) -> Value:
+    """A mean for output size 1, windows where sizes divide, else one matrix product an axis."""
+    n = _axes(c)
+    spatial = tuple(range(x.type.rank - n, x.type.rank))
+    if all(size == 1 for size in c.type.shape[-n:]):
+        return c.b(Mean(x, spatial, True))
+    sizes = _static(c, x, n)
+    wanted = [w for w in c.type.shape[-n:] if isinstance(w, int)]
+    if all(s % w == 0 for s, w in zip(sizes, wanted, strict=True)):
+        kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
+        pool = AvgPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), False, True)
+        return _without_batch(c, c.b(pool), x)
+    for axis, size, want in zip(spatial, sizes, wanted, strict=True):
+        x = along_axis(c, x, axis, _adaptive_matrix(size, want))
+    return x
+
+
+@converts("adaptive_max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
+def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Value, ...]:
+    n = _axes(c)
+    if all(size == 1 for size in output):
+        return (c.b(Amax(x, tuple(range(x.type.rank - n, x.type.rank)), True)),)
+    sizes, wanted = _static(c, x, n), _spread(output, n)
+    if any(s % w for s, w in zip(sizes, wanted, strict=True)):
+        c.unsupported(f"sizes {list(sizes)} are no multiples of {list(wanted)}", "use max_pool with a fixed window")
+    kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
+    pool = MaxPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), (1,) * n)
+    return (_without_batch(c, c.b(pool), x),)
+
+
+def _static(c: Context, x: Value, n: int) -> tuple[int, ...]:
+    sizes = tuple(d for d in x.type.shape[-n:] if isinstance(d, int))
+    if len(sizes) != n:
+        c.unsupported(f"the size of {x.type} is symbolic", "capture the model with a fixed image size")
+    return sizes
+
+
+def _adaptive_matrix(size: int, want: int) -> np.ndarray:
+    """[want, size]: row i averages the elements floor(i*size/want) .. ceil((i+1)*size/want)."""
+    matrix = np.zeros((want, size))
+    for i in range(want):
+        begin, end = i * size // want, -(-(i + 1) * size // want)
+        matrix[i, begin:end] = 1 / (end - begin)
+    return matrix
+
+
+def along_axis(c: Context, x: Value, axis: int, matrix: np.ndarray) -> Value:
+    """Every line of x along `axis` times `matrix[new size, size]`."""
+    rank = x.type.rank
+    weights = c.b.const(matrix.T.astype(x.type.scalar.dtype), x.type.scalar)
+    order = tuple(i for i in range(rank) if i != axis) + (axis,)
+    moved = c.b(Matmul(c.b(Permute(x, order)), weights)) if axis != rank - 1 else c.b(Matmul(x, weights))
+    if axis == rank - 1:
+        return moved
+    back = tuple(order.index(i) for i in range(rank))
+    return c.b(Permute(moved, back))

@@ -1,0 +1,98 @@
+"""What a converter of one ATen op sees: the builder, the expected result, and how to give up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeAlias
+
+import numpy as np
+import torch
+
+from irc.frontend.dims import Symbols
+from irc.frontend.scalars import DTYPES, SCALARS, scalar_type
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.graph import Value
+from irc.ir.ops.math import Cast
+from irc.ir.scalars import ScalarType
+from irc.ir.types import Element, TensorType, tensor
+
+Number: TypeAlias = bool | int | float
+Result: TypeAlias = "Value | tuple[Value, ...]"
+Converter: TypeAlias = Callable[..., Result]
+
+
+class Unsupported(IrcError):
+    """An op, or this use of it, has no equivalent."""
+
+
+@dataclass
+class Context:
+    """One call of an ATen op while it is imported.
+
+    `fake` is what torch says about the result: a fake tensor, or a sequence of them.
+    """
+
+    b: Builder
+    symbols: Symbols
+    target: str
+    fake: Any = field(repr=False)
+
+    @property
+    def type(self) -> TensorType:
+        """The type torch gives the only result."""
+        return self.type_of(self.fake)
+
+    def type_of(self, fake: torch.Tensor) -> TensorType:
+        return tensor(scalar_type(fake.dtype), tuple(self.symbols.dim(d) for d in fake.shape))
+
+    def unsupported(self, reason: str, hint: str = "") -> NoReturn:
+        """Give up: this use of the op has no equivalent."""
+        raise Unsupported(Diagnostic(f"{self.target}: {reason}", self.b.loc, hint=hint))
+
+    def const(self, value: Number, scalar: ScalarType) -> Value:
+        """A rank-0 constant."""
+        return self.b.const(np.asarray(value, scalar.dtype), scalar)
+
+    def cast(self, x: Value, scalar: ScalarType) -> Value:
+        """`x` as another scalar type; itself if it has that type."""
+        return x if x.type.scalar == scalar else self.b(Cast(x, Element(scalar)))
+
+    def operand(self, x: Value | Number, scalar: ScalarType) -> Value:
+        """A tensor or number as a tensor of that scalar type."""
+        return self.cast(x, scalar) if isinstance(x, Value) else self.const(x, scalar)
+
+    def promoted(self, *operands: Value | Number) -> ScalarType:
+        """The scalar type torch computes in for these operands (numbers and rank-0 tensors weigh less)."""
+        return promote(*operands)
+
+
+def promote(*operands: Value | Number) -> ScalarType:
+    """torch's type promotion: of operands with dimensions first, then rank 0, then numbers; a higher kind always wins."""
+    result: list[ScalarType] = []
+    for group in (
+        [x.type.scalar for x in operands if isinstance(x, Value) and x.type.rank],
+        [x.type.scalar for x in operands if isinstance(x, Value) and not x.type.rank],
+        [SCALARS[_default(x)] for x in operands if not isinstance(x, Value)],
+    ):
+        if not group:
+            continue
+        dtype = DTYPES[group[0]]
+        for scalar in group[1:]:
+            dtype = torch.promote_types(dtype, DTYPES[scalar])
+        result.append(SCALARS[dtype])
+    return max(result, key=_kind)  # the first of the highest kind: earlier groups win ties
+
+
+def _kind(scalar: ScalarType) -> int:
+    return 2 if scalar.is_float else 1 if scalar.is_integer else 0
+
+
+def _default(x: Number) -> torch.dtype:
+    return torch.bool if isinstance(x, bool) else torch.int64 if isinstance(x, int) else torch.float32
+
+
+def is_whole(x: float) -> bool:
+    return math.isfinite(x) and x == int(x)

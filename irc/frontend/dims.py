@@ -1,0 +1,104 @@
+"""Symbolic sizes of a captured program as dimensions of the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from typing import Any
+
+import sympy
+import torch
+
+from irc.ir.diagnostics import IrcError
+from irc.ir.dims import Dim, Symbol, add, dim_max, dim_min, floordiv, mod, mul, symbol
+
+UNBOUNDED = 65536  # the bound of a size that the program does not bound; buffers are sized by it
+
+
+class Symbols:
+    """The symbols of one program: torch's names (`s77`) and ours (`b`), with ranges."""
+
+    def __init__(self, names: Mapping[str, str], ranges: Mapping[str, tuple[int, int]]) -> None:
+        self.names = dict(names)
+        self.declared = [Symbol(ours, *ranges[theirs]) for theirs, ours in names.items()]
+
+    def dim(self, size: Any) -> Dim:
+        """A size (int, SymInt or sympy expression) as a dimension. Raises IrcError for what dimensions cannot express."""
+        if isinstance(size, int):
+            return size
+        expression = size.node.expr if isinstance(size, torch.SymInt) else size
+        return self._convert(expression)
+
+    def _convert(self, e: Any) -> Dim:
+        if e.is_Integer:
+            return int(e)
+        if e.is_Symbol:
+            if e.name not in self.names:
+                raise IrcError(
+                    f"size {e.name} depends on the data of the input",
+                    hint="irc compiles shapes that follow from the shapes of the inputs: replace nonzero, unique, boolean "
+                    "indexing and .item() by masks of a fixed shape",
+                )
+            return symbol(self.names[e.name])
+        if e.is_Pow and e.exp.is_Integer and e.exp > 0:
+            return self._fold(mul, [e.base] * int(e.exp))
+        fold = _FOLDS.get(type(e).__name__)
+        if fold is None or not e.args:
+            raise IrcError(f"size {e} cannot be expressed (+, -, *, //, mod, min and max can)")
+        return self._fold(fold, e.args)
+
+    def _fold(self, function: Callable[[Dim, Dim], Dim], args: Iterable[Any]) -> Dim:
+        return reduce(function, [self._convert(a) for a in args])
+
+
+def _ceildiv(a: Dim, b: Dim) -> Dim:
+    return floordiv(add(a, add(b, -1)), b)
+
+
+_FOLDS: dict[str, Callable[[Dim, Dim], Dim]] = {
+    "Add": add,
+    "Mul": mul,
+    "FloorDiv": floordiv,
+    "CleanDiv": floordiv,
+    "CeilDiv": _ceildiv,
+    "Mod": mod,
+    "PythonMod": mod,
+    "Max": dim_max,
+    "Min": dim_min,
+}
+
+
+def symbols_of(
+    program: torch.export.ExportedProgram, wanted: Mapping[str, Mapping[int, str]], inputs: Mapping[str, Any]
+) -> Symbols:
+    """The symbols of a program, named as `wanted` (input -> axis -> name) says, else `b` for a batch axis, then `n, m, ...`.
+
+    `inputs` are the fake tensors of the user inputs by name. Raises IrcError if an axis that should vary does not.
+    """
+    ranges = {str(s): _bounds(r) for s, r in program.range_constraints.items()}
+    names: dict[str, str] = {}
+    for name, fake in inputs.items():
+        for axis, size in enumerate(getattr(fake, "shape", ())):
+            chosen = wanted.get(name, {}).get(axis)
+            if isinstance(size, torch.SymInt) and isinstance(size.node.expr, sympy.Symbol):
+                names.setdefault(str(size.node.expr), chosen or _fresh(axis, names))
+            elif chosen and isinstance(size, int):
+                raise IrcError(
+                    f"input '{name}': axis {axis} should vary as '{chosen}', but the model only works for size {size}",
+                    hint="look for shapes written as numbers, or capture with a fixed size",
+                )
+    return Symbols(names, {s: ranges.get(s, (1, UNBOUNDED)) for s in names})
+
+
+def _bounds(given: Any) -> tuple[int, int]:
+    """A torch value range as integers; a size is at least 1."""
+    low = int(given.lower) if given.lower.is_Integer else 1
+    high = int(given.upper) if given.upper.is_Integer else UNBOUNDED
+    return max(low, 1), high
+
+
+def _fresh(axis: int, names: Mapping[str, str]) -> str:
+    taken = set(names.values())
+    candidates = ["b", "n", "m", "k"] if axis == 0 else ["n", "m", "k"]
+    free = [c for c in candidates if c not in taken]
+    return free[0] if free else f"s{len(names)}"

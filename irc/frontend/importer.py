@@ -1,0 +1,236 @@
+"""Walks a captured program and builds the IR: parameters become constants, every ATen op goes through its converter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch.export.graph_signature import InputKind, OutputKind
+
+from irc.frontend.aten import converter, nearest
+from irc.frontend.context import Context, Result
+from irc.frontend.dims import Symbols
+from irc.frontend.provenance import location, owner
+from irc.frontend.scalars import to_array
+from irc.ir.builder import Builder
+from irc.ir.constants import Data
+from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.location import Loc, at
+from irc.ir.ops.structure import Const, Return
+from irc.ir.scalars import Array
+from irc.ir.types import Element
+from irc.ir.verify import verify
+
+SHOWN_PLACES = 6  # how many further places a diagnostic lists
+
+
+def import_program(program: torch.export.ExportedProgram, symbols: Symbols, real_names: Mapping[str, str]) -> Module:
+    """The IR of a functional program (no op writes to its operands).
+
+    `real_names` gives the names of parameters that travel under another one. Raises IrcError with one diagnostic for each
+    distinct problem: unsupported ops, NaN weights, state that is updated.
+    """
+    module = _Importer(program, symbols, real_names).run()
+    verify(module)
+    return module
+
+
+@dataclass
+class _Problems:
+    """Diagnostics by message, so that a problem of twelve equal blocks is told once, with all its places."""
+
+    found: dict[str, list[Diagnostic]] = field(default_factory=dict[str, list[Diagnostic]])
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        self.found.setdefault(diagnostic.message, []).append(diagnostic)
+
+    def raise_if_any(self) -> None:
+        if self.found:
+            raise IrcError([_merged(group) for group in self.found.values()])
+
+
+def _merged(group: list[Diagnostic]) -> Diagnostic:
+    first, *others = group
+    places = list(dict.fromkeys(str(d.loc.sources[0]) for d in others if d.loc.sources))
+    if not others:
+        return first
+    shown = ", ".join(places[:SHOWN_PLACES]) + (", ..." if len(places) > SHOWN_PLACES else "")
+    note = f"and {len(others)} more: {shown}"
+    return Diagnostic(first.message, first.loc, notes=(*first.notes, note), hint=first.hint)
+
+
+class _Importer:
+    def __init__(
+        self, program: torch.export.ExportedProgram, symbols: Symbols, real_names: Mapping[str, str]
+    ) -> None:
+        self.program = program
+        self.symbols = symbols
+        self.real_names = real_names
+        self.graph = Graph(name="main", symbols=symbols.declared)
+        self.values: dict[torch.fx.Node, Any] = {}  # Value, tuple of Values, dimension, number or None
+        self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
+        self.problems = _Problems()
+
+    def run(self) -> Module:
+        self._inputs()
+        for node in self.program.graph.nodes:
+            if node.op == "call_function":
+                self.values[node] = self._call(node)
+            elif node.op == "output":
+                self._outputs(node)
+        self.problems.raise_if_any()
+        return Module([self.graph])
+
+    # -- inputs and parameters
+
+    def _inputs(self) -> None:
+        placeholders = [n for n in self.program.graph.nodes if n.op == "placeholder"]
+        for node, spec in zip(placeholders, self.program.graph_signature.input_specs, strict=True):
+            fake = node.meta.get("val")
+            if spec.kind == InputKind.USER_INPUT:
+                if isinstance(fake, torch.Tensor):
+                    context = Context(Builder(self.graph), self.symbols, "", fake)
+                    self.values[node] = self.graph.add_input(context.type, node.name)
+                else:
+                    self.values[node] = fake  # a constant argument of forward (None, a number, a flag)
+            elif node.users:
+                self.values[node] = self._constant(spec)
+
+    def _constant(self, spec: Any) -> Value | None:
+        if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+            self.problems.add(Diagnostic(f"input {spec.arg.name} is a {spec.kind.name.lower()}, not a tensor"))
+            return None
+        name = self.real_names.get(spec.target, spec.target)
+        # Buffers that are not saved, and tensors made in forward, are kept beside the state dict.
+        stores: Any = (self.program.state_dict, self.program.constants)
+        tensor: torch.Tensor = next(s[spec.target] for s in stores if spec.target in s)
+        array = to_array(tensor)
+        loc = at(owner(name))
+        self._check_finite(name, array, loc, parameter=spec.kind == InputKind.PARAMETER)
+        scalar = Context(Builder(self.graph), self.symbols, "", tensor).type.scalar
+        key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), scalar)
+        data = self.shared.setdefault(key, Data.of(array, scalar)) if tensor.numel() else Data.of(array, scalar)
+        return Builder.at_end(self.graph, loc)(Const(data, Element(scalar)), name)
+
+    def _check_finite(self, name: str, array: Array, loc: Loc, *, parameter: bool) -> None:
+        if array.dtype.kind != "f":
+            return
+        # A buffer may hold infinities (attention masks); trained weights may not.
+        bad = ~np.isfinite(array) if parameter else np.isnan(array)
+        if bad.any():
+            what = "NaN" if np.isnan(array).any() else "infinite values"
+            self.problems.add(
+                Diagnostic(
+                    f"{'parameter' if parameter else 'buffer'} '{name}' has {what} ({int(bad.sum())} of {array.size})",
+                    loc,
+                    hint="the training run or the checkpoint is damaged; load another one",
+                )
+            )
+
+    # -- nodes
+
+    def _call(self, node: torch.fx.Node) -> Any:
+        fake = node.meta.get("val")
+        if isinstance(fake, torch.SymInt | int | float | bool) or fake is None:
+            return self._number(node, fake)
+        target = cast(Any, node.target)
+        args = [self._argument(a) for a in node.args]
+        if getattr(target, "__name__", "") == "getitem":
+            return args[0][args[1]]
+        loc = location(node.meta)
+        name = str(target)
+        convert = converter(name)
+        context = Context(Builder.at_end(self.graph, loc), self.symbols, name, fake)
+        try:
+            if convert is None:
+                self.problems.add(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
+                return self._stand_in(context, fake)
+            keywords = {k: self._argument(v) for k, v in node.kwargs.items()}
+            result = convert(context, *_in_order(target, args, keywords))
+            return self._checked(context, result, fake)
+        except IrcError as error:
+            for diagnostic in error.diagnostics:
+                self.problems.add(_placed(diagnostic, loc, name))
+            return self._stand_in(context, fake)
+
+    def _number(self, node: torch.fx.Node, value: Any) -> Any:
+        """A size or number that torch computed; None for asserts and the like."""
+        try:
+            return self.symbols.dim(value) if isinstance(value, torch.SymInt) else value
+        except IrcError as error:
+            for diagnostic in error.diagnostics:
+                self.problems.add(_placed(diagnostic, location(node.meta), str(node.target)))
+            return 1
+
+    def _argument(self, a: Any) -> Any:
+        if isinstance(a, torch.fx.Node):
+            return self.values[a]
+        if isinstance(a, list | tuple):
+            return [self._argument(x) for x in cast("list[Any]", a)]
+        if isinstance(a, torch.SymInt):
+            return self.symbols.dim(a)
+        return a
+
+    def _checked(self, context: Context, result: Result, fake: Any) -> Result:
+        """The result, whose types must be the ones torch has."""
+        given = result if isinstance(result, tuple) else (result,)
+        for value, expected in zip(given, fake if isinstance(fake, list | tuple) else (fake,), strict=False):
+            wanted = context.type_of(expected)
+            if not value.type.matches(wanted):
+                raise IrcError(Diagnostic(f"{context.target} was imported as {value.type}, torch has {wanted}"))
+        return result
+
+    def _stand_in(self, context: Context, fake: Any) -> Any:
+        """A value of the right type in place of one that could not be built, so that later problems are found too."""
+        if isinstance(fake, list | tuple):
+            return tuple(self._stand_in(context, f) for f in cast("list[Any]", fake) if f is not None)
+        try:
+            return Value(context.type_of(fake), self.graph, -1)
+        except IrcError as error:
+            for diagnostic in error.diagnostics:
+                self.problems.add(_placed(diagnostic, context.b.loc, context.target))
+            raise IrcError(list(d for g in self.problems.found.values() for d in g)) from error
+
+    # -- outputs
+
+    def _outputs(self, node: torch.fx.Node) -> None:
+        (results,) = node.args
+        values: list[Value] = []
+        for spec, result in zip(self.program.graph_signature.output_specs, cast("list[Any]", results), strict=True):
+            value = self._argument(result)
+            if spec.kind == OutputKind.USER_OUTPUT:
+                if isinstance(value, Value):
+                    values.append(value)
+                elif value is not None:
+                    self.problems.add(Diagnostic(f"the model returns the number {value}", hint="return tensors only"))
+            else:
+                name = self.real_names.get(spec.target or "", spec.target)
+                self.problems.add(
+                    Diagnostic(
+                        f"the model updates '{name}' while it runs",
+                        at(owner(name or "")),
+                        hint="irc compiles functions without state: pass the state as an input and return the new one",
+                    )
+                )
+        if not values and not self.problems.found:
+            self.problems.add(Diagnostic("the model returns no tensor"))
+        if not self.problems.found:
+            Builder.at_end(self.graph).add(Return(tuple(values)))
+
+
+def _in_order(target: Any, args: list[Any], keywords: dict[str, Any]) -> list[Any]:
+    """All arguments of an op in the order of its schema, defaults filled in."""
+    bound = list(args)
+    for argument in target._schema.arguments[len(args) :]:
+        bound.append(keywords.get(argument.name, argument.default_value))
+    return bound
+
+
+def _placed(diagnostic: Diagnostic, loc: Loc, target: str) -> Diagnostic:
+    """The diagnostic at the place of the node, naming the ATen op."""
+    message = diagnostic.message if target in diagnostic.message else f"{target}: {diagnostic.message}"
+    return Diagnostic(message, diagnostic.loc or loc, notes=diagnostic.notes, hint=diagnostic.hint)

@@ -1,0 +1,474 @@
+"""`integerize`: from quantize/dequantize pairs around float ops to ops on integer codes.
+
+One walk in order. For every float value that stands for integer codes the pass remembers those codes (`dequantize` begins one, `quantize`
+ends one in its own encoding); each op has a handler that turns codes of its operands into codes of its result, most often an i32 sum
+whose scale follows from its operands. `main` keeps a `quantize` at each float input and a `dequantize` at each float output;
+between them no float operation is left, unless its kind is named in `islands`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar, cast
+
+import numpy as np
+
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import Collector, IrcError
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.op import OPERANDS, Op
+from irc.ir.ops.common import scale_ratio
+from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.math import Add, Amax, Clamp, Mean, Mul, Relu, Sub, Sum, Unary, Where
+from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
+from irc.ir.ops.pool import AvgPool, MaxPool, SumPool
+from irc.ir.ops.quant import (
+    Dequantize,
+    IntNorm,
+    IntSoftmax,
+    Lut,
+    Quantize,
+    Requantize,
+    Rescale,
+    exp_table,
+    norm_eps,
+)
+from irc.ir.ops.structure import Const, Return
+from irc.ir.ops.tensor import Pad
+from irc.ir.scalars import F32, I32, Array, integer
+from irc.ir.types import Element, Encoding, f32, per_tensor
+from irc.passes.base import Pass, PassContext
+from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
+
+SUM_BITS = 24  # codes of the terms of a residual addition
+NORM_BITS = 15
+
+
+@dataclass(frozen=True)
+class Integerize(Pass):
+    """Turn quantize/dequantize pairs into integer arithmetic; `auto` takes what the backend prefers.
+
+    `requant` is the arithmetic of requantize; `islands` names the ops that stay float between a dequantize and a quantize
+    (for example `softmax,layer_norm`); `none` makes everything integer.
+    """
+
+    name = "integerize"
+    effect = "lossy"
+    requant: Literal["auto", "fixed", "float"] = "auto"
+    islands: tuple[str, ...] = ("auto",)
+    multiplier: int = 24  # bits of a fixed-point multiplier, at most 31
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        mode = cx.requant if self.requant == "auto" else self.requant
+        islands = cx.islands if self.islands == ("auto",) else tuple(i for i in self.islands if i != "none")
+        cx.notes.append(f"integerize{{requant={mode} islands={','.join(islands) or 'none'}}}")
+        for function in module.functions.values():
+            _Lowering(function, mode, islands, min(self.multiplier, 31)).run()
+
+
+Handler = Callable[["_Lowering", Any], "Value | None"]
+HANDLERS: dict[type[Op], Handler] = {}
+F = TypeVar("F", bound=Handler)
+
+
+def handles(*ops: type[Op]) -> Callable[[F], F]:
+    """Registers the integer form of some ops."""
+
+    def register(handler: F) -> F:
+        HANDLERS.update(dict.fromkeys(ops, handler))
+        return handler
+
+    return register
+
+
+@dataclass
+class _Lowering:
+    """The walk over one function."""
+
+    graph: Graph
+    mode: Literal["fixed", "float"]
+    islands: tuple[str, ...]
+    multiplier: int
+    codes: dict[Value, Value] = field(
+        default_factory=dict[Value, Value]
+    )  # float value -> integer value with an encoding
+    masks: dict[Value, Value] = field(default_factory=dict[Value, Value])  # masked scores -> their mask
+    done: list[Op] = field(default_factory=list[Op])
+    found: Collector = field(default_factory=Collector)
+
+    def run(self) -> None:
+        if not any(isinstance(n, Dequantize | Quantize) for n in self.graph.nodes):
+            return
+        for node in self.graph.nodes:
+            op = cast(Op, node)
+            self.b = Builder.before_node(op, op.loc.via("integerize"))
+            self.node(op)
+        self.found.raise_if_any()
+        for op in reversed(self.done):
+            if not any(r.uses for r in op.results):
+                op.erase()
+
+    def node(self, op: Op) -> None:
+        if isinstance(op, Dequantize):
+            if op.x.type.encoding is not None and op.group is None:
+                self.codes[op.result] = op.x
+                self.done.append(op)
+        elif isinstance(op, Quantize):
+            self.quantize(op)
+        elif isinstance(op, Return):
+            self.leave(op)
+        elif any(v in self.codes or v in self.masks for v in op.operands) and op.results[0].type.scalar.is_float:
+            self.compute(op)
+
+    def quantize(self, op: Quantize) -> None:
+        source = self.codes.get(op.x)
+        if source is None:
+            return  # a float input or the result of an island enters here
+        target = self.requantize(source, op.to)
+        op.result.replace_by(target)
+        self.done.append(op)
+
+    def leave(self, op: Op) -> None:
+        """Results that are codes leave as floats."""
+        for index, value in enumerate(op.operands):
+            if (codes := self.codes.get(value)) is not None:
+                op.set_operand(index, self.dequantize(codes))
+
+    def compute(self, op: Op) -> None:
+        handler = next((HANDLERS[c] for c in type(op).__mro__ if c in HANDLERS), view if op.view else None)
+        if op.opname in self.islands:
+            self.island(op)
+            return
+        if handler is None:
+            hint = f"islands={op.opname} keeps it in float where the backend can"
+            self.found.add(f"{op.opname} has no integer form", op.loc, hint=hint)
+            return
+        try:
+            result = handler(self, op)
+        except IrcError as error:
+            self.found.found += error.diagnostics
+            return
+        self.done.append(op)
+        if result is not None:
+            self.codes[op.results[0]] = result
+            result.name = result.name or op.results[0].name
+
+    def island(self, op: Op) -> None:
+        """Leave an op in float: its operands are dequantized in front of it."""
+        for index, value in enumerate(op.operands):
+            if (codes := self.codes.get(value)) is not None and not isinstance(value.node, Dequantize):
+                op.set_operand(index, self.dequantize(codes))
+
+    # -- what handlers use
+
+    def of(self, op: Op, value: Value) -> Value:
+        """The codes of an operand. Fails at `op` if it has none."""
+        codes = self.codes.get(value)
+        if codes is None:
+            op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
+        return codes
+
+    def encoding(self, codes: Value) -> Encoding:
+        assert codes.type.encoding is not None
+        return codes.type.encoding
+
+    def target(self, value: Value) -> Element | None:
+        """The element a value will be quantized to, if all its readers agree; relu, clamp and data movement are looked through."""
+        found: set[Element] = set()
+        for node in value.users:
+            if isinstance(node, Quantize):
+                found.add(node.to)
+            elif isinstance(node, Relu | Clamp) and (behind := self.target(node.result)) is not None:
+                found.add(behind)
+            else:
+                return None
+        return found.pop() if len(found) == 1 else None
+
+    def dequantize(self, codes: Value) -> Value:
+        encoding = self.encoding(codes)
+        scale = self.b.const(encoding.scales, F32)
+        zp = self.b.const(encoding.zps, I32) if np.any(encoding.zps) else None
+        return self.b(Dequantize(codes, scale, zp, axis=encoding.axis, to=Element(F32)))
+
+    def requantize(self, codes: Value, to: Element) -> Value:
+        """Codes in another encoding (the same value if nothing changes)."""
+        if codes.type.element == to:
+            return codes
+        source, target = self.encoding(codes), cast(Encoding, to.encoding)
+        ratio = scale_ratio(source, target)
+        x_zp, zp = int(source.zps), int(target.zps)
+        if self.mode == "float":
+            m = self.b.const(ratio.astype(np.float32), F32)
+            return self.b(Requantize(codes, m, mode="float", axis=source.axis, x_zp=x_zp, zp=zp, to=to))
+        shift = self.shift_for(ratio)
+        m = self.b.const(np.rint(ratio * 2.0**shift).astype(np.int64), I32)
+        return self.b(Requantize(codes, m, mode="fixed", shift=shift, axis=source.axis, x_zp=x_zp, zp=zp, to=to))
+
+    def shift_for(self, ratio: Array) -> int:
+        """The shift that gives the largest multiplier `multiplier` bits."""
+        shift = self.multiplier - math.frexp(float(np.max(ratio)))[1]
+        if np.rint(np.max(ratio) * 2.0**shift) >= 2**self.multiplier:
+            shift -= 1
+        if shift < 1:
+            raise IrcError(f"a scale ratio of {float(np.max(ratio)):.3g} is too large for requantize")
+        return min(shift, 62)
+
+    def without_zp(self, codes: Value) -> Value:
+        """The same codes with zero point 0, one bit wider, exactly."""
+        encoding = self.encoding(codes)
+        if not np.any(encoding.zps):
+            return codes
+        return self.requantize(codes, Element(integer(codes.type.scalar.bits + 1, signed=True), encoding.with_zp(0)))
+
+    def constant(self, value: Value, to: Element) -> Value:
+        """A float constant as codes of an element."""
+        array = cast(Const, value.node).value.array.astype(np.float64)
+        encoding = cast(Encoding, to.encoding)
+        codes = np.clip(np.rint(array / float(encoding.scales)) + int(encoding.zps), to.scalar.min, to.scalar.max)
+        return self.b.const(codes.astype(np.int64), to.scalar, encoding)
+
+
+def rebuilt(op: Op, **changes: Any) -> Op:
+    """A new node like `op` with some fields changed."""
+    fields = {f.name: getattr(op, f.name) for f in op.fields}
+    return type(op)(**{**fields, **changes})
+
+
+# -- handlers: codes of the operands in, codes of the result out
+
+
+def view(cx: _Lowering, op: Op) -> Value:
+    """Data movement works on codes as on floats."""
+    changes: dict[str, Any] = {}
+    for f in op.fields:
+        if f.kind in OPERANDS:
+            given = getattr(op, f.name)
+            if isinstance(given, tuple):
+                operands = cast("tuple[Value, ...]", given)
+                changes[f.name] = tuple(cx.of(op, v) if v.type.scalar.is_float else v for v in operands)
+            elif given is not None and given.type.scalar.is_float:
+                changes[f.name] = cx.of(op, given)
+    if isinstance(op, Pad):
+        encoding = cx.encoding(changes["x"])
+        changes["value"] = float(np.rint(op.value / float(encoding.scales)) + int(encoding.zps))
+    return cx.b(rebuilt(op, **changes))
+
+
+handles(MaxPool, Amax)(view)
+
+
+def _bias(cx: _Lowering, op: Linear | Conv, x: Encoding, w: Encoding, axis: int) -> Value | None:
+    """The bias in units of the products."""
+    if op.b is None:
+        return None
+    if not isinstance(op.b.node, Const):
+        op.fail("the bias is not constant")
+    scales = (x.scales.astype(np.float64) * w.scales.astype(np.float64)).astype(np.float32)
+    codes = np.rint(op.b.node.value.array.astype(np.float64) / scales)
+    if np.any(np.abs(codes) >= 2**31):
+        op.fail("the bias does not fit 32 bits in units of the products", hint="more weight or activation bits")
+    return cx.b.const(codes.astype(np.int64), I32)
+
+
+@handles(Linear, Conv)
+def products(cx: _Lowering, op: Linear | Conv) -> Value:
+    x, w = cx.of(op, op.x), cx.of(op, op.w)
+    ex, ew = cx.encoding(x), cx.encoding(w)
+    w_zp = tuple(int(z) for z in ew.zps) if ew.zps.ndim else int(ew.zps)
+    changes = {"x": x, "w": w, "b": _bias(cx, op, ex, ew, 0), "x_zp": int(ex.zps), "w_zp": w_zp}
+    return cx.b(rebuilt(op, **changes))
+
+
+@handles(Matmul)
+def matmul(cx: _Lowering, op: Matmul) -> Value:
+    x, y = cx.of(op, op.x), cx.of(op, op.y)
+    return cx.b(Matmul(x, y, x_zp=int(cx.encoding(x).zps), y_zp=int(cx.encoding(y).zps)))
+
+
+@handles(Add, Sub)
+def addition(cx: _Lowering, op: Add | Sub) -> Value:
+    """Both terms on a common finer scale, then an exact sum."""
+    scale = _sum_scale(cx, op)
+    to = Element(integer(SUM_BITS, signed=True), per_tensor(scale))
+    terms: list[Value] = []
+    for value in (op.x, op.y):
+        if value in cx.codes:
+            terms.append(cx.requantize(cx.codes[value], to))
+        elif isinstance(value.node, Const):
+            terms.append(cx.constant(value, to))
+        else:
+            op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
+    return cx.b(type(op)(*terms))
+
+
+def _sum_scale(cx: _Lowering, op: Add | Sub) -> float:
+    """The scale of a sum: that of its result, refined by 8 bits (4 for a 16-bit result) so that rounding the terms hardly counts."""
+    target = cx.target(op.result)
+    if target is not None and target.encoding is not None:
+        return f32(float(target.encoding.scales) * 2.0 ** -(8 if target.scalar.bits <= 8 else 4))
+    largest = 0.0
+    for value in (op.x, op.y):
+        if value in cx.codes:
+            codes = cx.codes[value]
+            span = max(-codes.type.scalar.min, codes.type.scalar.max) if codes.type.scalar.bits <= 16 else 2**20
+            largest = max(largest, float(np.max(cx.encoding(codes).scales)) * span)
+    return f32(largest / 2 ** (SUM_BITS - 2))
+
+
+@handles(Mul)
+def multiplication(cx: _Lowering, op: Mul) -> Value:
+    factor = scalar_constant(op.y)
+    if factor is not None and factor > 0 and op.x in cx.codes and op.y not in cx.codes:
+        x = cx.codes[op.x]
+        return cx.b(Rescale(x, by=factor))
+    terms: list[Value] = []
+    for value in (op.x, op.y):
+        if value in cx.codes:
+            terms.append(cx.without_zp(cx.codes[value]))
+        elif isinstance(value.node, Const):
+            largest = float(np.abs(value.node.value.array).max(initial=0)) or 1.0
+            terms.append(cx.constant(value, Element(integer(16, signed=True), per_tensor(largest / (2**15 - 1)))))
+        else:
+            op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
+    return cx.b(Mul(*terms))
+
+
+@handles(Relu)
+def relu(cx: _Lowering, op: Relu) -> Value:
+    x = cx.of(op, op.x)
+    target = cx.target(op.result)
+    if target is not None:
+        x = cx.requantize(x, target)
+    zp = int(np.max(cx.encoding(x).zps))
+    return x if zp <= x.type.scalar.min else cx.b(Clamp(x, lo=float(zp)))
+
+
+@handles(Clamp)
+def clamp(cx: _Lowering, op: Clamp) -> Value:
+    x = cx.of(op, op.x)
+    target = cx.target(op.result)
+    if target is None and not cx.encoding(x).per_tensor:
+        op.fail("its result is read in several encodings", hint="scheme=symmetric, or islands=clamp")
+    x = cx.requantize(x, target) if target is not None else x
+    encoding, scalar = cx.encoding(x), x.type.scalar
+    scale, zp = float(encoding.scales), int(encoding.zps)
+    lo = max(np.rint(op.lo / scale) + zp, scalar.min)
+    hi = min(np.rint(op.hi / scale) + zp, scalar.max)
+    return x if lo <= scalar.min and hi >= scalar.max else cx.b(Clamp(x, lo=float(lo), hi=float(hi)))
+
+
+@handles(Mean, Sum)
+def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
+    x = cx.of(op, op.x)
+    if x.type.scalar.bits > 16:
+        op.fail("its operand is not quantized")
+    total = cx.b(Sum(x, axes=op.axes, keepdims=op.keepdims, x_zp=int(cx.encoding(x).zps)))
+    if isinstance(op, Sum):
+        return total
+    count = math.prod(_static(op, [op.x.type.shape[a] for a in op.reduced()]))
+    return cx.b(Rescale(total, by=1 / count))
+
+
+def _static(op: Op, dims: list[Any]) -> list[int]:
+    if not all(isinstance(d, int) for d in dims):
+        op.fail("the reduced dimensions must be static in an integer graph")
+    return dims
+
+
+@handles(AvgPool)
+def average(cx: _Lowering, op: AvgPool) -> Value:
+    x = cx.of(op, op.x)
+    shape = op.x.type.shape
+    divisors = op.divisor((1, 1, *_static(op, list(shape[2:]))))
+    if divisors.size and divisors.min() != divisors.max():
+        op.fail(
+            "its windows have different sizes at the border",
+            hint="count_include_pad=True without ceil_mode, or islands=avg_pool",
+        )
+    pool = SumPool(
+        x, kernel=op.kernel, stride=op.stride, padding=op.padding, ceil=op.ceil, x_zp=int(cx.encoding(x).zps)
+    )
+    return cx.b(Rescale(cx.b(pool), by=1 / float(divisors.flat[0])))
+
+
+@handles(Where)
+def where(cx: _Lowering, op: Where) -> Value | None:
+    if masked_scores(op):
+        cx.masks[op.result] = op.condition
+        return cx.of(op, op.x)
+    if is_mask_fill(op.y):
+        op.fail("a mask that does not go straight into softmax has no integer form")
+    x, y = (cx.of(op, v) for v in (op.x, op.y))
+    return cx.b(Where(op.condition, x, cx.requantize(y, x.type.element)))
+
+
+@handles(Softmax)
+def softmax(cx: _Lowering, op: Softmax) -> Value:
+    x = cx.of(op, op.x)
+    target = cx.target(op.result)
+    bits = target.scalar.bits if target is not None else 8
+    to = Element(integer(bits, signed=False), per_tensor(2.0**-bits))
+    table = exp_table(float(cx.encoding(x).scales), 2 ** min(x.type.scalar.bits, 12))
+    return cx.b(IntSoftmax(x, cx.b.const(table.array, I32), cx.masks.get(op.x), axis=op.axis, frac=bits, to=to))
+
+
+@handles(LayerNorm, RmsNorm)
+def norm(cx: _Lowering, op: LayerNorm | RmsNorm) -> Value:
+    x = cx.of(op, op.x)
+    target = cx.target(op.result)
+    if target is None or target.encoding is None:
+        op.fail("its result is read in several encodings, or in none")
+    if isinstance(op, LayerNorm) and op.axes != 1:
+        op.fail(f"integer layer norm is over the last axis, not the last {op.axes}")
+    channels = _static(op, [op.x.type.shape[-1]])[0]
+    gamma = _vector(op, op.g, channels, 1.0)
+    beta = _vector(op, op.b if isinstance(op, LayerNorm) else None, channels, 0.0)
+    out = float(target.encoding.scales)
+    shift = 24
+    while shift > 1 and (
+        np.abs(gamma).max() * 2.0 ** (shift - 10) / out > 2**15 - 1 or np.abs(beta).max() * 2.0**shift / out > 2**29
+    ):
+        shift -= 1
+    g = np.rint(gamma * 2.0 ** (shift - 10) / out).astype(np.int64)
+    b = np.rint(beta * 2.0**shift / out).astype(np.int64)
+    encoding = cx.encoding(x)
+    return cx.b(
+        IntNorm(
+            x,
+            cx.b.const(g, I32),
+            cx.b.const(b, I32),
+            eps=norm_eps(op.eps, channels, float(encoding.scales)),
+            shift=shift,
+            center=isinstance(op, LayerNorm),
+            x_zp=int(encoding.zps) if isinstance(op, RmsNorm) else 0,
+            zp=int(target.encoding.zps),
+            to=target,
+        )
+    )
+
+
+def _vector(op: Op, value: Value | None, channels: int, default: float) -> Array:
+    if value is None:
+        return np.full(channels, default)
+    if not isinstance(value.node, Const):
+        op.fail("its scale or offset is not constant")
+    return value.node.value.array.astype(np.float64)
+
+
+@handles(Unary)
+def table(cx: _Lowering, op: Unary) -> Value:
+    """Any other function of one value: a table over all its codes."""
+    x = cx.of(op, op.x)
+    target = cx.target(op.result)
+    if target is None or target.encoding is None:
+        op.fail("its result is read in several encodings, or in none")
+    if x.type.scalar.bits > 8:
+        op.fail(f"its operand has {x.type.scalar.bits} bits, a table takes at most 8")
+    scalar, encoding = x.type.scalar, cx.encoding(x)
+    real = float(encoding.scales) * (np.arange(scalar.min, scalar.max + 1, dtype=np.float64) - int(encoding.zps))
+    with np.errstate(all="ignore"):
+        y = np.nan_to_num(op.apply(real)) / float(target.encoding.scales)
+    codes = np.clip(np.rint(y) + int(target.encoding.zps), target.scalar.min, target.scalar.max)
+    return cx.b(Lut(x, cx.b.const(codes.astype(np.int64), target.scalar), to=target))

@@ -1,0 +1,438 @@
+"""`quantize`: choose the bits and encoding of every weight and activation, and write them as quantize/dequantize pairs.
+
+How bits are chosen. Every reader of a value states how many bits it wants: a linear or convolution its input bits, a residual
+addition or a norm `residual`, everything else `activations`. Values tied by data movement (reshape, permute, max pooling, concat ...)
+share one encoding, so that moving codes never costs arithmetic; such a group gets the most bits any reader wants, and a reader that
+wants fewer gets a narrower quantize/dequantize pair of its own. A value that only continues a sum (linear -> relu, matmul -> scale,
+linear -> residual addition) stays in the accumulator and is not quantized at all.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import IrcError, UsageError, did_you_mean
+from irc.ir.graph import Graph, Module, Node, Use, Value
+from irc.ir.interpret import interpret
+from irc.ir.location import Loc
+from irc.ir.masks import expand_mask
+from irc.ir.op import Op
+from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
+from irc.ir.ops.math import Add, Amax, Clamp, Mean, Mul, Relu, Sub, Sum, Where
+from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
+from irc.ir.ops.pool import AvgPool, MaxPool
+from irc.ir.ops.quant import Dequantize, Observe, Quantize
+from irc.ir.ops.structure import Const, Return
+from irc.ir.ops.tensor import Concat, Gather
+from irc.ir.scalars import F32, I32, Array, integer
+from irc.ir.types import Element, Encoding, per_axis, per_tensor
+from irc.passes.base import Pass, PassContext
+from irc.passes.encodings import Range, Scheme, choose_element, weight_scales
+from irc.passes.matchers import masked_scores, scalar_constant
+from irc.passes.rounding import compensated, nearest
+from irc.passes.sampling import batches
+
+PATCHES = 2048  # rows of a convolution's unfolded input that a batch adds to its Hessian
+
+
+@dataclass
+class Layer:
+    """A linear or convolution with constant weights, and the bits it gets."""
+
+    op: Linear | Conv
+    weights: int
+    inputs: int
+
+    @property
+    def constant(self) -> Const:
+        return cast(Const, self.op.w.node)
+
+
+@dataclass(frozen=True)
+class QuantizePass(Pass):
+    """Quantize weights and activations to 2 .. 8 bits as quantize/dequantize pairs, from the ranges of `calibrate`.
+
+    `layers` overrides bits by module path: `head:w8`, `blocks.*.mlp.*:w3a6` (`w` weights, `a` input activations).
+    `gptq` rounds weights on the samples so that each layer's output stays close; `mse` searches the scale of least error and rounds to
+    nearest; `nearest` covers the largest weight.
+    """
+
+    name = "quantize"
+    effect = "lossy"
+    weights: int = 8
+    activations: int = 8
+    inputs: int | None = (
+        None  # input activations of the linears and convolutions between first and last; none = activations
+    )
+    ends: int = 8  # weights and input activations of the first and the last layer
+    residual: int = 16  # additions, norms and results
+    per: Literal["channel", "tensor"] = "channel"
+    scheme: Scheme = "auto"
+    rounding: Literal["gptq", "mse", "nearest"] = "gptq"
+    layers: tuple[str, ...] = ()
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        self._check_options()
+        graph = module.main
+        # Hessians come from the float graph, so before anything is changed.
+        layers = self._layers(graph)
+        hessians = self._hessians(module, layers, cx) if self.rounding == "gptq" else {}
+        ranges = _take_ranges(graph)
+        plan = _Plan(graph, self, {layer.op: layer for layer in layers}, ranges)
+        plan.write()
+        for layer in layers:
+            self._quantize_weight(layer, hessians.get(layer.op))
+
+    def _check_options(self) -> None:
+        for option in ("weights", "activations", "inputs", "ends"):
+            bits = getattr(self, option)
+            if bits is not None and not 2 <= bits <= 8:
+                raise UsageError(f"quantize: {option}={bits} is outside 2 .. 8 bits")
+        if not 2 <= self.residual <= 16:
+            raise UsageError(f"quantize: residual={self.residual} is outside 2 .. 16 bits")
+
+    # -- layers
+
+    def _layers(self, graph: Graph) -> list[Layer]:
+        """Every linear and convolution with constant weights, with the bits of options and overrides."""
+        ops = [n for n in graph.nodes if isinstance(n, Linear | Conv) and isinstance(n.w.node, Const)]
+        if not ops:
+            raise IrcError("quantize found no linear or convolution with constant weights")
+        inner = self.activations if self.inputs is None else self.inputs
+        layers = [Layer(op, self.weights, inner) for op in ops]
+        for end in (layers[0], layers[-1]):
+            end.weights, end.inputs = max(self.ends, self.weights), max(self.ends, inner)
+        for text in self.layers:
+            _apply_override(text, layers)
+        return layers
+
+    def _hessians(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Array]]:
+        """X^T X of each layer's input over the samples, one a group of channels."""
+        if cx.samples is None:
+            raise IrcError("rounding=gptq needs samples", hint="--calib data.npz, or quantize{rounding=mse}")
+        readers: dict[Value, list[Layer]] = {}
+        for layer in layers:
+            readers.setdefault(layer.op.x, []).append(layer)
+        sums: dict[Op, list[Array]] = {}
+        rng = np.random.default_rng(cx.seed)
+
+        def observe(value: Value, array: Array) -> None:
+            for layer in readers.get(value, ()):
+                parts = [rows.T @ rows for rows in _input_rows(layer.op, array, rng)]
+                known = sums.setdefault(layer.op, [np.zeros_like(p) for p in parts])
+                for total, part in zip(known, parts, strict=True):
+                    total += part
+
+        runs = list(batches(module.main, cx.samples))
+        with cx.progress("quantize", len(runs)) as tick:
+            for inputs in runs:
+                interpret(module, inputs, observe=observe)
+                tick()
+        return sums
+
+    def _quantize_weight(self, layer: Layer, hessians: list[Array] | None) -> None:
+        """Put `dequantize(const codes)` in place of a layer's float weights."""
+        const, bits = layer.constant, layer.weights
+        w = const.value.array
+        kept = expand_mask(const.mask, w.shape) if const.mask else None
+        scales = weight_scales(w, bits, per_channel=self.per == "channel", search=self.rounding != "nearest")
+        codes = nearest(w, scales, bits) if hessians is None else _round_groups(w, hessians, scales, bits, kept)
+        encoding = per_axis(scales, 0) if scales.ndim else per_tensor(float(scales))
+        b = Builder.before_node(layer.op, const.loc.via(self.name))
+        quantized = b.const(codes, integer(bits, signed=True), encoding, const.result.name)
+        if const.mask is not None:
+            cast(Const, quantized.node).mask = const.mask
+        layer.op.w = dequantized(b, quantized)
+
+
+def _round_groups(w: Array, hessians: list[Array], scales: Array, bits: int, kept: Array | None) -> Array:
+    """`compensated` for each group of output channels with the Hessian of its own inputs."""
+    rows = len(w) // len(hessians)
+    matrix = w.reshape(len(w), -1)
+    spread = np.broadcast_to(scales.reshape(-1), (len(w),))
+    mask = None if kept is None else kept.reshape(matrix.shape)
+    parts: list[Array] = []
+    for g, hessian in enumerate(hessians):
+        part = slice(g * rows, (g + 1) * rows)
+        parts.append(compensated(matrix[part], hessian, spread[part], bits, None if mask is None else mask[part]))
+    return np.concatenate(parts).reshape(w.shape)
+
+
+def _input_rows(op: Linear | Conv, x: Array, rng: np.random.Generator) -> Iterator[Array]:
+    """The rows a layer multiplies with its weights [rows, K], one array a group; a random part of a convolution's patches."""
+    if isinstance(op, Linear):
+        yield x.reshape(-1, x.shape[-1]).astype(np.float32)
+        return
+    kernel = op.w.type.static_shape
+    assert kernel is not None
+    n = x.ndim - 2
+    view = windows(pad_spatial(x, op.padding, 0), kernel[2:], op.stride, op.dilation)
+    places = (
+        np.moveaxis(view, 1, 1 + n).reshape(-1, view.shape[1], *kernel[2:])
+        if view[:, 0, ..., *[0] * n].size <= PATCHES
+        else None
+    )
+    if places is None:
+        output = view.shape[2 : 2 + n]
+        chosen = [rng.integers(0, size, PATCHES) for size in (view.shape[0], *output)]
+        places = view[(chosen[0], slice(None), *chosen[1:])]
+    for g in range(op.groups):
+        block = places[:, g * kernel[1] : (g + 1) * kernel[1]]
+        yield np.ascontiguousarray(block.reshape(len(block), -1), np.float32)
+
+
+def _apply_override(text: str, layers: list[Layer]) -> None:
+    """`glob:w4a8` on the layers whose module path matches. Raises UsageError if none does."""
+    pattern, _, bits = text.rpartition(":")
+    match = re.fullmatch(r"(?:w([2-8]))?(?:a([2-8]))?", bits)
+    if not pattern or not bits or match is None:
+        raise UsageError(
+            f"quantize: layers={text} is not PATH:wNaM with 2 to 8 bits",
+            hint="for example layers=head:w8,blocks.0.*:w4a8",
+        )
+    chosen = [layer for layer in layers if fnmatch.fnmatchcase(layer.op.loc.path, pattern)]
+    if not chosen:
+        paths = [layer.op.loc.path for layer in layers]
+        raise UsageError(
+            f"quantize: no layer matches '{pattern}'",
+            hint=did_you_mean(pattern, paths) or f"layers: {', '.join(paths)}",
+        )
+    for layer in chosen:
+        layer.weights = int(match[1] or layer.weights)
+        layer.inputs = int(match[2] or layer.inputs)
+
+
+def _take_ranges(graph: Graph) -> dict[Value, Range]:
+    """Remove every `observe` node and return what it saw. Raises IrcError if there is none."""
+    ranges: dict[Value, Range] = {}
+    for node in list(graph.nodes):
+        if isinstance(node, Observe):
+            histogram = node.histogram.node if node.histogram is not None else None
+            counts = histogram.value.array.astype(np.float64) if isinstance(histogram, Const) else None
+            ranges[node.x] = Range(node.lo, node.hi, counts)
+            node.replace_by(node.x)
+            if histogram is not None and not histogram.results[0].uses:
+                histogram.erase()
+    if not ranges:
+        raise IrcError("quantize needs the ranges of activations", hint="run calibrate before it: calibrate,quantize")
+    return ranges
+
+
+def dequantized(b: Builder, codes: Value) -> Value:
+    """`dequantize` of encoded codes with its scale and zero point as constants."""
+    encoding = codes.type.encoding
+    assert encoding is not None
+    scale, zp = b.const(encoding.scales, F32), b.const(encoding.zps, I32) if np.any(encoding.zps) else None
+    return b(Dequantize(codes, scale, zp, axis=encoding.axis, to=Element(F32)))
+
+
+def quantized(b: Builder, x: Value, to: Element) -> Value:
+    """`quantize` of floats to an encoded integer type."""
+    encoding = to.encoding
+    assert encoding is not None
+    r = b.const((np.float32(1) / encoding.scales).astype(np.float32), F32)
+    zp = b.const(encoding.zps, I32) if np.any(encoding.zps) else None
+    return b(Quantize(x, r, zp, axis=encoding.axis, to=to))
+
+
+# -- which values are quantized, and how
+
+
+SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
+
+
+def continues_sum(use: Use) -> bool:
+    """Whether a reader takes an accumulator as it is, so that its operand needs no encoding of its own."""
+    node = use.node
+    if isinstance(node, Relu | Clamp | Add | Sub | Return):
+        return True
+    return isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0
+
+
+class _Plan:
+    """The encodings of one function: groups of tied values, the bits their readers want, the pairs to write."""
+
+    def __init__(
+        self, graph: Graph, options: QuantizePass, layers: dict[Op, Layer], ranges: dict[Value, Range]
+    ) -> None:
+        self.graph = graph
+        self.options = options
+        self.layers = layers
+        self.ranges = ranges
+        self.parent: dict[Value, Value] = {}
+        self.sums: set[Value] = set()
+        for node in graph.nodes:
+            self._tie(cast(Op, node))
+        for node in graph.nodes:
+            for value in node.results:
+                if value in ranges and self._stays_in_accumulator(node, value):
+                    self.sums.add(value)
+
+    # -- ties
+
+    def root(self, value: Value) -> Value:
+        while self.parent.get(value, value) is not value:
+            value = self.parent[value]
+        return value
+
+    def tied_operands(self, node: Op) -> list[Value]:
+        """The operands whose codes a node hands on unchanged."""
+        if isinstance(node, Gather):
+            return [node.x]
+        if node.view or isinstance(node, MaxPool | Amax):
+            return [v for v in node.operands if v.type.scalar.is_float]
+        return [cast(Value, node.x)] if isinstance(node, Where) and masked_scores(node) else []
+
+    def _tie(self, node: Op) -> None:
+        for operand in self.tied_operands(node):
+            # An input of a concat that others read too keeps its own encoding; the concat gets a pair of its own there.
+            if isinstance(node, Concat) and len(operand.uses) > 1:
+                continue
+            a, b = self.root(operand), self.root(node.results[0])
+            if a is not b:
+                self.parent[b] = a
+
+    def _stays_in_accumulator(self, node: Node, value: Value) -> bool:
+        uses = value.uses
+        if not isinstance(node, SUMS) and not (isinstance(node, Relu | Clamp) and node.operands[0] in self.sums):
+            return False
+        if all(isinstance(use.node, Return) for use in uses):
+            return True
+        return len(uses) == 1 and continues_sum(uses[0])
+
+    # -- bits
+
+    def wanted(self, use: Use) -> int | None:
+        """The bits a reader wants of the value; None if it passes on what it gets and nobody behind it cares."""
+        node = cast(Op, use.node)
+        if node in self.layers:
+            return self.layers[node].inputs
+        if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Return):
+            return self.options.residual
+        if isinstance(node, Relu | Clamp) or use.node.operands[use.index] in self.tied_operands(node):
+            behind = [self.wanted(u) for u in node.results[0].uses]
+            return max((b for b in behind if b is not None), default=None)
+        return self.options.activations
+
+    def bits_of(self, members: list[Value]) -> int:
+        wishes = [self.wanted(use) for value in members for use in value.uses]
+        return max((w for w in wishes if w is not None), default=self.options.activations)
+
+    # -- writing
+
+    def write(self) -> None:
+        """Insert the pairs."""
+        groups: dict[Value, list[Value]] = {}
+        for node in self.graph.nodes:
+            for operand in self.tied_operands(cast(Op, node)):
+                if isinstance(operand.node, Const):
+                    groups.setdefault(self.root(operand), []).append(operand)
+        for value in self.ranges:
+            groups.setdefault(self.root(value), []).append(value)
+        elements = {root: self._element(members) for root, members in groups.items() if not set(members) <= self.sums}
+        where = {value: root for root, members in groups.items() for value in members}
+        # Sources first: the values that bring a group's codes into being, and those that enter it with other codes.
+        for value, root in list(where.items()):
+            if root in elements and value not in self.sums and self._is_source(value, root):
+                self._write_pair(value, elements[root])
+        for root, element in elements.items():
+            self._write_narrow(groups[root], element)
+        self._write_concats(where, elements)
+
+    def _is_source(self, value: Value, root: Value) -> bool:
+        node = value.node
+        if node is None or isinstance(node, Const):
+            return True
+        tied = self.tied_operands(cast(Op, node))
+        return not any(self.root(v) is root for v in tied) and not tied
+
+    def _element(self, members: list[Value]) -> Element:
+        bits = self.bits_of(members)
+        if any(isinstance(v.node, Softmax) for v in members):
+            return Element(integer(bits, signed=False), per_tensor(2.0**-bits))
+        ranges = [self._range(v) for v in members if v not in self.sums]
+        total = ranges[0]
+        for other in ranges[1:]:
+            total = total.union(other)
+        return choose_element(total, bits, self.options.scheme)
+
+    def _range(self, value: Value) -> Range:
+        if value in self.ranges:
+            return self.ranges[value]
+        array = cast(Const, value.node).value.array
+        return Range(float(array.min()), float(array.max()))
+
+    def _write_pair(self, value: Value, element: Element) -> None:
+        """Let every reader of the value read dequantize(quantize(value))."""
+        readers = value.uses
+        b = self._behind(value)
+        if isinstance(value.node, Const):
+            codes = _encode(value.node.value.array, element)
+            pair = dequantized(b, b.const(codes, element.scalar, element.encoding, value.name))
+        else:
+            pair = dequantized(b, quantized(b, value, element))
+        for use in readers:
+            use.node.set_operand(use.index, pair)
+        self.parent[pair] = self.root(value)
+
+    def _write_narrow(self, members: list[Value], element: Element) -> None:
+        """A narrower pair in front of each reader that wants fewer bits than its group has."""
+        for value in members:
+            current = value
+            if any(isinstance(u.node, Quantize) for u in value.uses):
+                (quantize,) = [u.node for u in value.uses if isinstance(u.node, Quantize)]
+                current = quantize.results[0].users[0].results[0]
+            narrow: dict[int, list[Use]] = {}
+            for use in current.uses:
+                if cast(Op, use.node) in self.layers and self.layers[cast(Op, use.node)].inputs < element.scalar.bits:
+                    narrow.setdefault(self.layers[cast(Op, use.node)].inputs, []).append(use)
+                elif not isinstance(use.node, Return) and element.scalar.bits > 8 and self._needs_bytes(use):
+                    narrow.setdefault(self.options.activations, []).append(use)
+            for bits, uses in narrow.items():
+                seen = self._range(value)
+                b = self._behind(current)
+                pair = dequantized(b, quantized(b, current, choose_element(seen, bits, self.options.scheme)))
+                for use in uses:
+                    use.node.set_operand(use.index, pair)
+
+    def _needs_bytes(self, use: Use) -> bool:
+        """Whether a reader cannot take more than 8 bits: products, tables and softmax."""
+        node = cast(Op, use.node)
+        if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Relu | Clamp | Mean | Sum | AvgPool | Quantize):
+            return False
+        return not self.tied_operands(node)
+
+    def _write_concats(self, where: dict[Value, Value], elements: dict[Value, Element]) -> None:
+        """Inputs of a concat that have another encoding than its result."""
+        for node in list(self.graph.nodes):
+            if not isinstance(node, Concat) or not node.results[0].type.scalar.is_float:
+                continue
+            root = self.root(node.results[0])
+            element = elements.get(root)
+            if element is None:
+                continue
+            for index, operand in enumerate(node.operands):
+                if self.root(operand) is not root:
+                    b = Builder.before_node(node)
+                    node.set_operand(index, dequantized(b, quantized(b, operand, element)))
+
+    def _behind(self, value: Value) -> Builder:
+        """A builder right behind the definition of a value."""
+        if value.node is None:
+            first = next(iter(self.graph.nodes))
+            return Builder(self.graph, first, Loc().via(self.options.name))
+        return Builder(self.graph, value.node.next, value.node.loc.via(self.options.name))
+
+
+def _encode(array: Array, element: Element) -> Array:
+    """Codes of a float array under a per-tensor encoding."""
+    encoding = cast(Encoding, element.encoding)
+    codes = np.rint(array.astype(np.float64) / float(encoding.scales)) + int(encoding.zps)
+    return np.clip(codes, element.scalar.min, element.scalar.max).astype(np.int64)
