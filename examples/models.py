@@ -142,7 +142,7 @@ class DigitsViT(nn.Module):
     """64 patch tokens and a class token through pre-norm blocks; the class token is classified."""
 
     def __init__(
-        self, patch: int = 4, width: int = 64, depth: int = 4, heads: int = 4, mlp_ratio: int = 4
+        self, *, patch: int = 4, width: int = 64, depth: int = 4, heads: int = 4, mlp_ratio: int = 4
     ) -> None:
         super().__init__()
         tokens = (CANVAS // patch) ** 2 + 1

@@ -109,6 +109,7 @@ PASSES = Table(
             "fold": "fold:Fold",
             "cse": "cse:Cse",
             "dce": "dce:Dce",
+            "specialize": "specialize:Specialize",
             "fuse": "fuse:Fuse",
             "calibrate": "calibrate:Calibrate",
             "quantize": "quantize:QuantizePass",

@@ -1,7 +1,7 @@
 """Op classes: declared once; constructor, printer, parser, verifier and documentation follow from typed fields.
 
     class Conv(Op, name="conv"):
-        \"\"\"Convolution of x with w.\"\"\"
+        '''Convolution of x with w.'''
 
         x: Value                    # an operand
         w: Value
@@ -21,163 +21,46 @@ attribute. A field set to `of_result()` is not printed but read from the type of
 from __future__ import annotations
 
 import inspect
-import types as pytypes
-import typing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Literal, NoReturn, Self, Union, dataclass_transform, get_args, get_origin
+from typing import Any, ClassVar, NoReturn, Protocol, Self, cast, dataclass_transform
 
-from irc.ir.attrs import Attr, FuncRef
-from irc.ir.constants import Data
+from irc.ir.attrs import Attr
 from irc.ir.diagnostics import Diagnostic, IrcError
-from irc.ir.dims import Expr
+from irc.ir.fields import MISSING, OPERANDS, Field, annotation_text, bind_field, declared_fields, of_result
 from irc.ir.graph import Graph, Node, Value
 from irc.ir.location import UNKNOWN
 from irc.ir.printer import attr_text
+from irc.ir.scalars import Array
 from irc.ir.types import Element, TensorType
-
-FieldKind = Literal["operand", "optional", "variadic", "region", "attribute", "of_result"]
-OPERANDS = ("operand", "optional", "variadic")
-
-
-class _Missing:
-    """The default of a field that has none."""
-
-    def __repr__(self) -> str:
-        return "MISSING"
-
-
-MISSING: Any = _Missing()
-_OF_RESULT: Any = _Missing()
-
-
-def of_result() -> Any:
-    """Marks an attribute that the text format reads from the result type."""
-    return _OF_RESULT
-
-
-@dataclass(frozen=True)
-class Field:
-    """One declared field of an op."""
-
-    name: str
-    kind: FieldKind
-    annotation: Any
-    default: Any = MISSING
-
-    @cached_property
-    def literal(self) -> bool:
-        """Whether values are words of a `Literal` (they print without quotes)."""
-        return get_origin(self.annotation) is Literal
-
-    @cached_property
-    def up_front(self) -> bool:
-        """Whether the value stands in front of the operands: `const #hash`, `call @f %x`."""
-        return self.annotation in (Data, FuncRef)
-
-    def admits(self, value: Any) -> bool:
-        """Whether an attribute value has the declared type."""
-        return _admits(self.annotation, value)
-
-
-def _admits(annotation: Any, value: Any) -> bool:
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return value in get_args(annotation)
-    if origin in (Union, pytypes.UnionType):
-        return any(_admits(option, value) for option in get_args(annotation))
-    if origin is tuple:
-        (item, _) = get_args(annotation)
-        return isinstance(value, tuple) and all(_admits(item, v) for v in typing.cast("tuple[Any, ...]", value))
-    if annotation is float:
-        return isinstance(value, float)
-    if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if annotation in (None, type(None)):
-        return value is None
-    return isinstance(value, annotation)
-
-
-def annotation_text(annotation: Any) -> str:
-    """`int | None` as users write it."""
-    origin = get_origin(annotation)
-    if origin is Literal:
-        return " | ".join(map(str, get_args(annotation)))
-    if origin in (Union, pytypes.UnionType):
-        return " | ".join(annotation_text(a) for a in get_args(annotation))
-    if origin is tuple:
-        return f"[{annotation_text(get_args(annotation)[0])}, ...]"
-    if annotation is Expr:
-        return "dim"
-    return "none" if annotation in (None, type(None)) else str(annotation.__name__)
-
-
-def _kind_of(annotation: Any, default: Any) -> FieldKind:
-    if default is _OF_RESULT:
-        return "of_result"
-    if annotation is Value:
-        return "operand"
-    if annotation is Graph:
-        return "region"
-    if get_origin(annotation) is tuple and get_args(annotation)[0] is Value:
-        return "variadic"
-    if get_origin(annotation) in (Union, pytypes.UnionType) and Value in get_args(annotation):
-        return "optional"
-    return "attribute"
-
-
-def _operand_property(position: int, kind: FieldKind) -> property:
-    def start(node: Node) -> int:
-        return sum(node.segments[:position])
-
-    def read(node: Node) -> Any:
-        first = start(node)
-        group = node.operands[first : first + node.segments[position]]
-        if kind == "variadic":
-            return group
-        return group[0] if group else None
-
-    def write(node: Node, value: Any) -> None:
-        first, length = start(node), node.segments[position]
-        if kind == "variadic":
-            new = tuple(value)
-        else:
-            new = () if value is None else (value,)
-        if len(new) == length == 1:
-            node.set_operand(first, new[0])
-            return
-        operands = (*node.operands[:first], *new, *node.operands[first + length :])
-        segments = (*node.segments[:position], len(new), *node.segments[position + 1 :])
-        node.set_operands(operands, segments)
-
-    return property(read, write)
-
-
-def _attribute_property(field: Field) -> property:
-    def read(node: Node) -> Any:
-        return node.attributes[field.name]
-
-    def write(node: Node, value: Any) -> None:
-        if node.attributes[field.name] != value:
-            node.attributes[field.name] = value
-            node.touch()
-
-    return property(read, write)
-
-
-def _region_property(position: int) -> property:
-    return property(lambda node: node.regions[position])
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What executing a node costs, at the upper bound of symbolic dimensions: multiply-accumulates and other scalar steps."""
+    """What executing a node costs, at the upper bound of symbolic dimensions: multiply-accumulates and other steps."""
 
     macs: int = 0
     steps: int = 0
 
     def __add__(self, other: Work) -> Work:
         return Work(self.macs + other.macs, self.steps + other.steps)
+
+
+class Frame(Protocol):
+    """What an op may ask of the interpreter while it runs."""
+
+    @property
+    def dims(self) -> Mapping[str, int]:
+        """The numbers symbols stand for."""
+        ...
+
+    def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+        """Run a region of the node."""
+        ...
+
+    def call(self, name: str, inputs: Sequence[Array]) -> list[Array]:
+        """Run a function of the module."""
+        ...
 
 
 @dataclass_transform(field_specifiers=(of_result,))
@@ -195,45 +78,20 @@ class Op(Node):
         super().__init_subclass__(**kwargs)
         if not name:
             return
+        if cls.opname:
+            raise TypeError(f"{name} derives from the op {cls.opname}; share code by a base class without a name")
         cls.opname = name
         cls.family = cls.__module__.rpartition(".")[2]
-        hints = typing.get_type_hints(cls)
-        own = [
-            n
-            for base in reversed(cls.__mro__)
-            if issubclass(base, Op) and base is not Op
-            for n in vars(base).get("__annotations__", {})
-        ]
-        fields: list[Field] = []
-        for field_name in dict.fromkeys(own):
-            annotation = hints[field_name]
-            if get_origin(annotation) is ClassVar:
-                continue
-            default = _declared_default(cls, field_name)
-            kind = _kind_of(annotation, default)
-            fields.append(Field(field_name, kind, annotation, MISSING if kind == "of_result" else default))
-        cls.fields = tuple(fields)
-        position = region = 0
-        for field in fields:
-            if field.kind in OPERANDS:
-                setattr(cls, field.name, _operand_property(position, field.kind))
-                position += 1
-            elif field.kind == "region":
-                setattr(cls, field.name, _region_property(region))
-                region += 1
-            else:
-                setattr(cls, field.name, _attribute_property(field))
+        cls.fields = declared_fields(cls, Op)
+        positions = {"operand": 0, "region": 0, "attribute": 0}
+        for field in cls.fields:
+            group = "operand" if field.kind in OPERANDS else "region" if field.kind == "region" else "attribute"
+            bind_field(cls, field, positions[group])
+            positions[group] += 1
         cls.takes_dims = "dims" in inspect.signature(cls.reference).parameters
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = [f.name for f in self.fields]
-        if len(args) > len(names):
-            raise TypeError(f"{self.opname} takes {len(names)} arguments, {len(args)} given")
-        given = dict(zip(names, args, strict=False))
-        for key, value in kwargs.items():
-            if key in given or key not in names:
-                raise TypeError(f"{self.opname}: unexpected argument '{key}'")
-            given[key] = value
+        given = self._arguments(args, kwargs)
         operands: list[Value] = []
         segments: list[int] = []
         attributes: dict[str, Attr] = {}
@@ -249,8 +107,21 @@ class Op(Node):
             elif field.kind == "region":
                 regions.append(value)
             else:
-                attributes[field.name] = value
+                attributes[field.name] = field.plain(value)
         super().__init__(operands, tuple(segments), attributes, regions, UNKNOWN)
+
+    def _arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments by field name. Raises TypeError as a Python function does."""
+        positional = [f.name for f in self.fields if not f.by_name]
+        if len(args) > len(positional):
+            raise TypeError(f"{self.opname} takes {len(positional)} positional arguments, {len(args)} given")
+        given = dict(zip(positional, args, strict=False))
+        names = {f.name for f in self.fields}
+        for key, value in kwargs.items():
+            if key in given or key not in names:
+                raise TypeError(f"{self.opname}: unexpected argument '{key}'")
+            given[key] = value
+        return given
 
     # -- what an op class defines
 
@@ -259,10 +130,10 @@ class Op(Node):
         raise NotImplementedError(f"{self.opname}.infer")
 
     def check(self) -> None:
-        """Facts that `infer` does not need. Raises by `self.fail`."""
+        """Facts that `infer` does not need, among them those about symbols and other functions. Raises by `self.fail`."""
 
     def reference(self, *args: Any, **kwargs: Any) -> Any:
-        """The meaning of the op: NumPy arrays of the operands in field order (None for a missing one) to result array(s)."""
+        """The meaning of the op: arrays of the operands in field order (None for a missing one) to result array(s)."""
         raise NotImplementedError(f"{self.opname}.reference")
 
     def work(self) -> Work:
@@ -270,6 +141,22 @@ class Op(Node):
         return Work()
 
     # -- shared
+
+    def execute(self, operands: Sequence[Array], frame: Frame) -> Sequence[Array]:
+        """The results on arrays: `reference`, except for ops that run graphs."""
+        keywords: dict[str, Any] = {"dims": frame.dims} if self.takes_dims else {}
+        out: Any = self.reference(*self.by_field(operands), **keywords)
+        return cast("Sequence[Array]", out) if isinstance(out, tuple) else (out,)
+
+    def by_field(self, operands: Sequence[Array]) -> list[Any]:
+        """One entry an operand field: an array, None for a missing optional one, a list for a variadic one."""
+        out: list[Any] = []
+        index = 0
+        for length, field in zip(self.segments, (f for f in self.fields if f.kind in OPERANDS), strict=True):
+            group = list(operands[index : index + length])
+            index += length
+            out.append(group if field.kind == "variadic" else (group[0] if group else None))
+        return out
 
     def infer_types(self) -> tuple[TensorType, ...]:
         """`infer` as a tuple, after checking the kinds of all attributes."""
@@ -321,21 +208,12 @@ class Op(Node):
             if field.kind != "attribute":
                 continue
             value = self.attributes[field.name]
+            text = str(value) if field.literal else attr_text(value)
             if field.up_front:
-                head.append(attr_text(value))
-            elif value != field.default or type(value) is not type(field.default):
-                pairs.append((field.name, str(value) if field.literal else attr_text(value)))
+                head.append(text)
+            elif field.default is MISSING or text != (str if field.literal else attr_text)(field.default):
+                pairs.append((field.name, text))
         return head, pairs
-
-
-def _declared_default(cls: type[Op], name: str) -> Any:
-    for base in cls.__mro__:
-        if name in vars(base).get("__annotations__", {}):
-            value = vars(base).get(name, MISSING)
-            if isinstance(value, property):  # an inherited field whose default the base class has taken over
-                return next(f.default if f.kind != "of_result" else _OF_RESULT for f in base.fields if f.name == name)
-            return value
-    return MISSING
 
 
 def element_of(value: Value) -> Element:

@@ -306,7 +306,7 @@ def residual(rng: np.random.Generator, rows: int, channels: int, bound: int) -> 
     skip = [I8.random(rng, (rows, channels)) for _ in range(SAMPLES)]
     constant = I8.random(rng, (rows * channels,))
     shift = 30
-    m = max(1, int(2**shift * 100 / (bound + 1)))
+    m = min(2**31 - 1, int(2**shift * 100 / (bound + 1)) + 1)
     declarations = f"""
         {rom("int8_t", "constant", constant)}
         struct Epilogue {{
@@ -689,8 +689,8 @@ def scalar_cases() -> list[Case]:
             "irc::UInt<32>",
             "irc::UInt<32>",
             "return irc::reciprocal(uint32_t(x));",
-            n[:, 1:],
-            2**31 // n[:, 1:],
+            np.maximum(n, 1),
+            2**31 // np.maximum(n, 1),
         ),
         map_case(
             "lut_signed",

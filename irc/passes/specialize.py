@@ -1,0 +1,74 @@
+"""`specialize`: symbolic dimensions of `main` become numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from irc.ir.attrs import Attr
+from irc.ir.diagnostics import UsageError, did_you_mean
+from irc.ir.dims import Dim, Expr, Symbol, substitute
+from irc.ir.graph import Graph, Module
+from irc.ir.types import TensorType
+from irc.passes.base import Pass, PassContext
+
+
+@dataclass(frozen=True)
+class Specialize(Pass):
+    """Fix symbolic dimensions of the inputs: `batch` the leading one, `dims` any, as `dims=n:64,m:8`.
+
+    A model without a symbolic leading dimension is left alone by `batch`.
+    """
+
+    name = "specialize"
+    batch: int | None = None
+    dims: tuple[str, ...] = ()
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        graph = module.main
+        values = dict(_read(item, graph.symbols) for item in self.dims)
+        if self.batch is not None:
+            leading = {str(v.type.shape[0]) for v in graph.inputs if v.type.rank and isinstance(v.type.shape[0], Expr)}
+            values |= {name: self.batch for name in sorted(leading & set(graph.symbols))}
+        for name, size in values.items():
+            symbol = graph.symbols[name]
+            if not symbol.lo <= size <= symbol.hi:
+                raise UsageError(f"{self.name}: {symbol}, so it cannot be {size}")
+            del graph.symbols[name]
+        if values:
+            _substitute(graph, dict(values))
+            graph.touch()
+
+
+def _read(item: str, symbols: Mapping[str, Symbol]) -> tuple[str, int]:
+    """`n:64` as a symbol and its number."""
+    name, _, size = item.partition(":")
+    if not size.isdecimal():
+        raise UsageError(f"specialize: '{item}' is not symbol:number", hint="for example specialize{dims=n:64}")
+    if name not in symbols:
+        raise UsageError(
+            f"specialize: the inputs have no symbolic dimension '{name}'", hint=did_you_mean(name, symbols)
+        )
+    return name, int(size)
+
+
+def _substitute(graph: Graph, values: dict[str, Dim]) -> None:
+    for value in graph.inputs:
+        value.type = value.type.substitute(values)
+    for node in graph.nodes:
+        node.attributes = {key: _attribute(attr, values) for key, attr in node.attributes.items()}
+        for value in node.results:
+            value.type = value.type.substitute(values)
+        for region in node.regions:
+            _substitute(region, values)
+
+
+def _attribute(attr: Attr, values: dict[str, Dim]) -> Attr:
+    if isinstance(attr, Expr):
+        return substitute(attr, values)
+    if isinstance(attr, TensorType):
+        return attr.substitute(values)
+    if isinstance(attr, tuple):
+        return tuple(_attribute(item, values) for item in cast("tuple[Attr, ...]", attr))
+    return attr
