@@ -142,11 +142,11 @@ class DigitsViT(nn.Module):
     """64 patch tokens and a class token through pre-norm blocks; the class token is classified."""
 
     def __init__(
-        self, *, patch: int = 4, width: int = 64, depth: int = 4, heads: int = 4, mlp_ratio: int = 4
+        self, *, patch_size: int = 4, width: int = 64, depth: int = 4, heads: int = 4, mlp_ratio: int = 4
     ) -> None:
         super().__init__()
-        tokens = (CANVAS // patch) ** 2 + 1
-        self.patch_embed = PatchEmbed(patch, width)
+        tokens = (CANVAS // patch_size) ** 2 + 1
+        self.patch_embed = PatchEmbed(patch_size, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, tokens, width))
         self.blocks = nn.Sequential(*(Block(width, heads, mlp_ratio) for _ in range(depth)))

@@ -1,14 +1,14 @@
-"""The one lazy table of names: ops, passes, presets, backends and lowerings, as `"module:attribute"` strings resolved on first use.
+"""The one lazy table of names: ops, passes, backends, ..., as `"module:attribute"` strings resolved on first use.
 
-Everything above layer 1 finds things by name here, so that a command imports only what it uses and no module imports another
-just to register itself. Third parties add rows by the entry-point group `irc.plugins` or by `--load file.py`; a name that is
-taken is an error that names both owners.
+Everything above layer 1 finds things by name here, so that a command imports only what it uses and no module imports
+another just to register itself. Third parties add rows by the entry-point group `irc.plugins` or by `--load file.py`; a
+name that is taken is an error that names both owners.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,11 @@ BUILT_IN = "irc"
 
 @dataclass
 class Row:
-    """Where a name leads, and who put it there."""
+    """Where a name leads, and who put it there. A lazy target is a `"module:attribute"` string still to be resolved."""
 
     target: Any
     owner: str
+    lazy: bool
 
 
 class Table:
@@ -30,22 +31,21 @@ class Table:
 
     def __init__(self, kind: str, rows: dict[str, str]) -> None:
         self.kind = kind
-        self._rows = {name: Row(target, BUILT_IN) for name, target in rows.items()}
-        self.on_miss: Callable[[], None] | None = None  # loads entry points, set by `irc.plugins`
+        self._rows = {name: Row(target, BUILT_IN, lazy=True) for name, target in rows.items()}
 
-    def add(self, name: str, target: Any, owner: str) -> None:
-        """Add a row. Raises UsageError if another owner has the name."""
+    def add(self, name: str, target: Any, owner: str, *, lazy: bool = False) -> None:
+        """Add a row, or replace one of the same owner. Raises UsageError if another owner has the name."""
         row = self._rows.get(name)
-        if row is not None and (row.owner != owner or row.target is not target):
+        if row is not None and row.owner != owner:
             raise UsageError(f"{self.kind} '{name}' of {owner} clashes with the one of {row.owner}")
-        self._rows[name] = Row(target, owner)
+        self._rows[name] = Row(target, owner, lazy)
 
     def __contains__(self, name: str) -> bool:
         return name in self._rows
 
     def names(self) -> Iterator[str]:
         """All names, sorted, plug-ins included."""
-        self._load_plugins()
+        load_plugins()
         return iter(sorted(self._rows))
 
     def owner(self, name: str) -> str:
@@ -54,20 +54,26 @@ class Table:
     def get(self, name: str) -> Any:
         """What the name stands for. Raises UsageError for an unknown name, with the nearest known one."""
         if name not in self._rows:
-            self._load_plugins()
+            load_plugins()
         row = self._rows.get(name)
         if row is None:
             raise UsageError(
                 Diagnostic(f"unknown {self.kind} '{name}'", hint=did_you_mean(name, self._rows)),
             )
-        if isinstance(row.target, str):
-            module, _, attribute = row.target.partition(":")
-            row.target = getattr(importlib.import_module(module), attribute)
+        if row.lazy:
+            row.target, row.lazy = resolve(row.target), False
         return row.target
 
-    def _load_plugins(self) -> None:
-        if self.on_miss is not None:
-            self.on_miss()
+
+def resolve(target: str) -> Any:
+    """What a `"module:attribute"` string names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def load_plugins() -> None:
+    """Let installed plug-ins add their rows; nothing after the first time."""
+    resolve("irc.plugins:load_installed")()
 
 
 def _rows(package: str, files: dict[str, str]) -> dict[str, str]:
@@ -85,12 +91,13 @@ OPS = Table(
         "irc.ir.ops",
         {
             "structure": "const:Const return:Return yield:Yield kernel:Kernel call:Call",
-            "tensor": "reshape:Reshape permute:Permute expand:Expand concat:Concat slice:Slice pad:Pad gather:Gather iota:Iota",
+            "tensor": "reshape:Reshape permute:Permute expand:Expand concat:Concat slice:Slice pad:Pad gather:Gather "
+            "iota:Iota",
             "math": "relu:Relu leaky_relu:LeakyRelu gelu:Gelu sigmoid:Sigmoid silu:Silu hardsigmoid:Hardsigmoid "
-            "hardswish:Hardswish softplus:Softplus elu:Elu tanh:Tanh exp:Exp log:Log sqrt:Sqrt rsqrt:Rsqrt erf:Erf sin:Sin "
-            "cos:Cos floor:Floor neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub mul:Mul div:Div "
+            "hardswish:Hardswish softplus:Softplus elu:Elu tanh:Tanh exp:Exp log:Log sqrt:Sqrt rsqrt:Rsqrt erf:Erf "
+            "sin:Sin cos:Cos floor:Floor neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub mul:Mul div:Div "
             "maximum:Maximum minimum:Minimum compare:Compare logical_and:LogicalAnd logical_or:LogicalOr "
-            "logical_not:LogicalNot where:Where sum:Sum mean:Mean amax:Amax cumsum:Cumsum",
+            "logical_not:LogicalNot where:Where sum:Sum mean:Mean amax:Amax argmax:Argmax cumsum:Cumsum",
             "linear": "linear:Linear matmul:Matmul conv:Conv",
             "pool": "max_pool:MaxPool avg_pool:AvgPool sum_pool:SumPool",
             "norm": "softmax:Softmax layer_norm:LayerNorm rms_norm:RmsNorm group_norm:GroupNorm batch_norm:BatchNorm",
@@ -109,6 +116,8 @@ PASSES = Table(
             "fold": "fold:Fold",
             "cse": "cse:Cse",
             "dce": "dce:Dce",
+            "decompose": "decompose:Decompose",
+            "inline": "inline:Inline",
             "specialize": "specialize:Specialize",
             "fuse": "fuse:Fuse",
             "calibrate": "calibrate:Calibrate",
@@ -120,3 +129,28 @@ PASSES = Table(
 PRESETS = Table("preset", _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4"}))
 BACKENDS = Table("backend", _rows("irc.backends", {"reference": "reference:REFERENCE"}))
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party
+FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture"})
+API = Table(  # what `import irc` offers, see irc/__init__.py
+    "public name",
+    {
+        "compile": "irc.driver:compile_model",
+        "capture": "irc.driver:capture",
+        "apply": "irc.driver:apply",
+        "load": "irc.driver:load",
+        "parse": "irc.ir.parser:parse",
+        "interpret": "irc.ir.interpret:interpret",
+        "Artifact": "irc.backends.artifact:Artifact",
+        "Backend": "irc.backends.base:Backend",
+        "Builder": "irc.ir.builder:Builder",
+        "Data": "irc.ir.constants:Data",
+        "Graph": "irc.ir.graph:Graph",
+        "IrcError": "irc.ir.diagnostics:IrcError",
+        "Job": "irc.backends.base:Job",
+        "Module": "irc.ir.graph:Module",
+        "Op": "irc.ir.op:Op",
+        "Pass": "irc.passes.base:Pass",
+        "PassContext": "irc.passes.base:PassContext",
+        "Plugin": "irc.plugins:Plugin",
+        "Rule": "irc.ir.rewrite:Rule",
+    },
+)

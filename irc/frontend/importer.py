@@ -28,13 +28,15 @@ from irc.ir.verify import verify
 SHOWN_PLACES = 6  # how many further places a diagnostic lists
 
 
-def import_program(program: torch.export.ExportedProgram, symbols: Symbols, real_names: Mapping[str, str]) -> Module:
+def import_program(
+    program: torch.export.ExportedProgram, symbols: Symbols, names: Mapping[str, str], locations: Mapping[str, Loc]
+) -> Module:
     """The IR of a functional program (no op writes to its operands).
 
-    `real_names` gives the names of parameters that travel under another one. Raises IrcError with one diagnostic for each
+    `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module path. Raises IrcError with one diagnostic for each
     distinct problem: unsupported ops, NaN weights, state that is updated.
     """
-    module = _Importer(program, symbols, real_names).run()
+    module = _Importer(program, symbols, names, locations).run()
     verify(module)
     return module
 
@@ -65,11 +67,16 @@ def _merged(group: list[Diagnostic]) -> Diagnostic:
 
 class _Importer:
     def __init__(
-        self, program: torch.export.ExportedProgram, symbols: Symbols, real_names: Mapping[str, str]
+        self,
+        program: torch.export.ExportedProgram,
+        symbols: Symbols,
+        names: Mapping[str, str],
+        locations: Mapping[str, Loc],
     ) -> None:
         self.program = program
         self.symbols = symbols
-        self.real_names = real_names
+        self.names = names
+        self.locations = locations
         self.graph = Graph(name="main", symbols=symbols.declared)
         self.values: dict[torch.fx.Node, Any] = {}  # Value, tuple of Values, dimension, number or None
         self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
@@ -104,7 +111,7 @@ class _Importer:
         if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             self.problems.add(Diagnostic(f"input {spec.arg.name} is a {spec.kind.name.lower()}, not a tensor"))
             return None
-        name = self.real_names.get(spec.target, spec.target)
+        name = self.names.get(spec.target, spec.target)
         # Buffers that are not saved, and tensors made in forward, are kept beside the state dict.
         stores: Any = (self.program.state_dict, self.program.constants)
         tensor: torch.Tensor = next(s[spec.target] for s in stores if spec.target in s)
@@ -112,7 +119,13 @@ class _Importer:
         loc = at(owner(name))
         self._check_finite(name, array, loc, parameter=spec.kind == InputKind.PARAMETER)
         scalar = Context(Builder(self.graph), self.symbols, "", tensor).type.scalar
-        key = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), scalar)
+        key = (
+            tensor.untyped_storage().data_ptr(),
+            tensor.storage_offset(),
+            tuple(tensor.shape),
+            tensor.stride(),
+            scalar,
+        )
         data = self.shared.setdefault(key, Data.of(array, scalar)) if tensor.numel() else Data.of(array, scalar)
         return Builder.at_end(self.graph, loc)(Const(data, Element(scalar)), name)
 
@@ -141,7 +154,7 @@ class _Importer:
         args = [self._argument(a) for a in node.args]
         if getattr(target, "__name__", "") == "getitem":
             return args[0][args[1]]
-        loc = location(node.meta)
+        loc = location(node.meta, self.locations)
         name = str(target)
         convert = converter(name)
         context = Context(Builder.at_end(self.graph, loc), self.symbols, name, fake)
@@ -163,7 +176,7 @@ class _Importer:
             return self.symbols.dim(value) if isinstance(value, torch.SymInt) else value
         except IrcError as error:
             for diagnostic in error.diagnostics:
-                self.problems.add(_placed(diagnostic, location(node.meta), str(node.target)))
+                self.problems.add(_placed(diagnostic, location(node.meta, self.locations), str(node.target)))
             return 1
 
     def _argument(self, a: Any) -> Any:
@@ -208,7 +221,7 @@ class _Importer:
                 elif value is not None:
                     self.problems.add(Diagnostic(f"the model returns the number {value}", hint="return tensors only"))
             else:
-                name = self.real_names.get(spec.target or "", spec.target)
+                name = self.names.get(spec.target or "", spec.target)
                 self.problems.add(
                     Diagnostic(
                         f"the model updates '{name}' while it runs",

@@ -1,23 +1,46 @@
-"""Where a captured node came from: the metadata of torch.fx nodes as locations."""
+"""Where a captured node came from: the metadata of torch.fx nodes, or of a saved program, as locations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from irc.ir.location import Loc, at
 
-_FRAME = re.compile(r'File "([^"\n]*)", line (\d+)')
+_FRAME = re.compile(r'File "([^"\n]*)", line (\d{1,9})')
 _REPEATED = re.compile(r"@\d+$")  # torch marks the second call of a module with "@1"
 _LIBRARIES = re.compile(r"(^|/)(torch|site-packages|dist-packages)/")
 
 
-def location(meta: Mapping[str, Any]) -> Loc:
-    """The innermost user module a node was traced in, its class, and the innermost source line outside libraries."""
-    path, cls = _module(meta.get("nn_module_stack"))
-    file, line = _line(meta.get("stack_trace"))
-    return at(path, cls, file, line)
+def location(meta: Mapping[str, Any], known: Mapping[str, Loc]) -> Loc:
+    """The innermost user module a node was traced in, its class, and the innermost source line outside libraries.
+
+    `known` has the locations of nodes from a saved program, by the stand-in that travels as their module path.
+    """
+    stack = meta.get("nn_module_stack")
+    if not isinstance(stack, Mapping) or not stack:
+        return _at("", "", meta.get("stack_trace"))
+    path, cls = cast("list[tuple[str, Any]]", list(cast("Mapping[str, Any]", stack).values()))[-1]
+    if path in known:
+        return known[path]
+    return _at(str(path), cls.__name__ if isinstance(cls, type) else str(cls), meta.get("stack_trace"))
+
+
+def recorded(metadata: Any) -> Loc:
+    """The same, from the metadata of a saved node: `"key,path,class;key,path,class"` and a stack trace."""
+    if not isinstance(metadata, Mapping):
+        return Loc()
+    texts = cast("Mapping[str, Any]", metadata)
+    stack = texts.get("nn_module_stack")
+    innermost = stack.rpartition(";")[2] if isinstance(stack, str) else ""
+    path, _, cls = innermost.partition(",")[2].rpartition(",")
+    return _at(path, cls, texts.get("stack_trace"))
+
+
+def in_library(file: str) -> bool:
+    """Whether a source file belongs to torch or another installed package."""
+    return _LIBRARIES.search(file.replace("\\", "/")) is not None
 
 
 def owner(parameter: str) -> str:
@@ -25,25 +48,20 @@ def owner(parameter: str) -> str:
     return parameter.rpartition(".")[0]
 
 
-def _module(stack: Any) -> tuple[str, str]:
-    """The path and the bare class name of the innermost module of torch's `nn_module_stack`."""
-    if not isinstance(stack, Mapping) or not stack:
-        return "", ""
-    path, cls = list(stack.values())[-1]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    name = cls.__name__ if isinstance(cls, type) else str(cls).rpartition(".")[2]  # pyright: ignore[reportUnknownArgumentType]
-    path = _REPEATED.sub("", str(path))  # pyright: ignore[reportUnknownArgumentType]
+def _at(path: str, cls: str, trace: Any) -> Loc:
+    file, line = _line(trace)
     if "_empty_nn_module_stack" in path:  # what torch writes for nodes it made itself
-        return "", ""
-    return path, name
+        return at("", "", file, line)
+    return at(_REPEATED.sub("", path), cls.rpartition(".")[2], file, line)
 
 
 def _line(trace: Any) -> tuple[str, int]:
     """Base name and line of the innermost frame that is not in a library, else of the innermost one."""
     if not isinstance(trace, str):
         return "", 0
-    frames = [(m[1].replace("\\", "/"), int(m[2])) for m in _FRAME.finditer(trace)]
-    own = [frame for frame in frames if not _LIBRARIES.search(frame[0])]
+    frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace)]
+    own = [frame for frame in frames if not in_library(frame[0])]
     if not frames:
         return "", 0
     file, line = (own or frames)[-1]
-    return file.rpartition("/")[2], line
+    return file.replace("\\", "/").rpartition("/")[2], line

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import torch
 
@@ -37,3 +36,10 @@ def to_array(tensor: torch.Tensor) -> Array:
     if dense.dtype == torch.bfloat16:
         dense = dense.float()
     return np.ascontiguousarray(dense.resolve_conj().resolve_neg().numpy())
+
+
+def to_tensor(value: object, dtype: torch.dtype) -> torch.Tensor:
+    """An array, tensor or number as a tensor of that type."""
+    if isinstance(value, torch.Tensor):
+        return value.to(dtype)
+    return torch.from_numpy(np.array(value)).to(dtype)

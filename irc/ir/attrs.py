@@ -1,7 +1,7 @@
 """The closed list of attribute kinds: what a field of an op that is neither operand nor region may hold.
 
-`bool`, `int`, `float`, `str`, `None`, a dimension, a scalar type, an element, a type, `Data`, `FuncRef`, `Mask`, and tuples of
-these. Their text is in `printer.py` and `parser.py`, driven by the annotation of the field.
+`bool`, `int` (64 bits), `float` (no NaN), `str`, `None`, a dimension, a scalar type, an element, a type, `Data`,
+`FuncRef`, `Mask`, and tuples of these. `printer.py` writes them, `terms.py` reads them by the annotation of the field.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class FuncRef(str):
 class Mask:
     """Which values of a weight constant stay 0: a kind, its parameters and the bits.
 
-    `mask = block<4x16, #hash>`: `kind` is `block`, `params` is (4, 16). `bits` is a bool array, true = kept, whose shape the kind
-    defines; `irc.ir.masks` expands it to the shape of the constant.
+    `mask = block<4x16, #hash>`: `kind` is `block`, `params` is (4, 16). `bits` is a bool array, true = kept, whose shape
+    the kind defines; `irc.ir.masks` expands it to the shape of the constant.
     """
 
     kind: str
@@ -34,4 +34,4 @@ class Mask:
     bits: Data
 
 
-Attr: TypeAlias = "bool | int | float | str | None | Expr | ScalarType | Element | TensorType | Data | FuncRef | Mask | tuple[Attr, ...]"
+Attr: TypeAlias = "bool | int | float | str | Expr | ScalarType | Element | TensorType | Data | FuncRef | Mask | tuple[Attr, ...] | None"

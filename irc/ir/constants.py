@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+import safetensors
+import safetensors.numpy
 
 from irc.ir.diagnostics import IrcError
 from irc.ir.scalars import BF16, Array, ScalarType, round_to_bf16, scalar_of
@@ -20,8 +21,9 @@ INLINE_ELEMENTS = 8  # constants up to this size print their values
 class Data:
     """An immutable array known by its content hash; values may be absent until a weights file is attached.
 
-    Two are equal when scalar type, shape and values are equal, which is what the hash covers: the first 16 hex digits of
-    SHA-256 over "scalar[shape]" and the little-endian C-order values (sub-byte integers one value a byte).
+    Two are equal when scalar type, shape and values are equal, which is what the hash covers: the first 16 hex digits
+    of SHA-256 over "scalar[shape]" and the little-endian C-order values (sub-byte integers one value a byte). Every NaN
+    is the same NaN.
     """
 
     __slots__ = ("_array", "_hash", "scalar", "shape")
@@ -37,11 +39,12 @@ class Data:
         """Data of an array, as `scalar` (default: the array's own type). Raises IrcError if a value does not fit."""
         source = np.asarray(array)
         kind = scalar or scalar_of(source)
-        values = np.array(round_to_bf16(source) if kind == BF16 else source, dtype=kind.dtype, order="C")
-        if kind.is_integer and values.size:
-            low, high = int(np.min(source)), int(np.max(source))
-            if low < kind.min or high > kind.max:
-                raise IrcError(f"values {low} .. {high} do not fit {kind} ({kind.min} .. {kind.max})")
+        if kind.is_integer and source.size:
+            _check_codes(source, kind)
+        with np.errstate(over="ignore"):  # a float beyond the range of its type is infinite
+            values = np.array(round_to_bf16(source) if kind == BF16 else source, dtype=kind.dtype, order="C")
+        if kind.is_float:
+            values[np.isnan(values)] = np.nan
         values.setflags(write=False)
         return Data(kind, values.shape, values)
 
@@ -77,7 +80,7 @@ class Data:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def inline(self) -> bool:
@@ -86,9 +89,16 @@ class Data:
 
     def attach(self, array: Array) -> None:
         """Give unresolved data its values. Raises IrcError if they are not the ones the hash names."""
-        values = np.ascontiguousarray(array, self.scalar.dtype).reshape(self.shape)
+        if array.shape != self.shape or array.dtype != self.scalar.dtype:
+            raise IrcError(
+                f"the weights of #{self._hash} are {array.dtype}{list(array.shape)}, "
+                f"the text says {self.scalar}{list(self.shape)}"
+            )
+        values = np.array(array, order="C")
         if (digest := self._digest(values)) != self._hash:
-            raise IrcError(f"weights for #{self._hash} have hash #{digest}: the file is damaged or edited")
+            raise IrcError(f"the weights of #{self._hash} have hash #{digest}: the file is damaged or edited")
+        if self.scalar.is_integer and values.size:
+            _check_codes(values, self.scalar)
         values.setflags(write=False)
         self._array = values
 
@@ -106,9 +116,18 @@ class Data:
         return f"Data({self.scalar}{list(self.shape)}, #{self.hash})"
 
 
+def _check_codes(values: Array, kind: ScalarType) -> None:
+    """Raise IrcError unless all values are integers in the range of the type."""
+    if values.dtype.kind == "f" and not np.all(values == np.rint(values)):
+        raise IrcError(f"values that are no integers cannot be {kind}")
+    low, high = int(np.min(values)), int(np.max(values))
+    if low < kind.min or high > kind.max:
+        raise IrcError(f"values {low} .. {high} do not fit {kind} ({kind.min} .. {kind.max})")
+
+
 def float_text(value: float, kind: ScalarType) -> str:
     """The shortest decimal that reads back as the same value of that float type."""
-    return str(np.float32(value)) if kind.bits == 32 else repr(float(value))
+    return str(kind.dtype.type(value))
 
 
 def data_text(data: Data) -> str:
@@ -126,14 +145,18 @@ def data_text(data: Data) -> str:
 
 def save_weights(data: Iterable[Data], path: Path) -> None:
     """Write every array that does not print in the text, keyed by hash, in a fixed order (same data, same bytes)."""
-    tensors = {d.hash: np.array(d.array) for d in data if not d.inline}
-    save_file(dict(sorted(tensors.items())), path, metadata={"format": "irc-weights-1"})
+    save_arrays({d.hash: d.array for d in data if not d.inline}, path)
+
+
+def save_arrays(arrays: Mapping[str, Array], path: Path) -> None:
+    """Write arrays by content hash, in a fixed order."""
+    tensors = {digest: np.array(array) for digest, array in sorted(arrays.items())}
+    path.write_bytes(safetensors.numpy.save(tensors, metadata={"format": "irc-weights-1"}))
 
 
 def load_weights(path: str | os.PathLike[str]) -> Mapping[str, Array]:
     """All arrays of a weights file by hash. Raises IrcError if it cannot be read."""
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        return safetensors.numpy.load(Path(path).read_bytes())
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise IrcError(f"{path}: not a readable weights file ({error})") from error

@@ -113,6 +113,12 @@ class UnsafeInputError(IrcError):
     exit_code = 6
 
 
+class InternalError(IrcError):
+    """irc, or a plug-in, is at fault. Exit code 70."""
+
+    exit_code = 70
+
+
 @dataclass
 class Collector:
     """Gathers diagnostics so that a user sees all of them at once."""

@@ -1,14 +1,13 @@
 """Dimensions: integers, named symbols, bounded data-dependent counts, and polynomials of these.
 
 A symbolic dimension is an integer polynomial over atoms in canonical order; an atom is a symbol or an application of
-`floordiv`, `mod`, `min`, `max`. Two dimensions are equal when their normal forms are equal, different when they differ by
-a non-zero constant, and otherwise undecidable, which is an error wherever equality matters.
+`floordiv`, `mod`, `min`, `max`. Two dimensions are equal when their normal forms are equal, different when they differ
+by a non-zero constant, and otherwise undecidable, which is an error wherever equality matters.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -111,8 +110,14 @@ def _terms(d: Dim) -> dict[Monomial, int]:
     return dict(d.terms)
 
 
+MAX_TERMS = 256  # of one polynomial; products of sums would otherwise grow exponentially with their text
+MAX_SIZE = 2**62  # of a number or coefficient: dimensions fit 64 bits
+
+
 def _make(terms: Mapping[Monomial, int]) -> Dim:
     kept = {m: c for m, c in terms.items() if c}
+    if len(kept) > MAX_TERMS or any(abs(c) > MAX_SIZE for c in kept.values()):
+        raise IrcError("a dimension is too large")
     if not kept:
         return 0
     if len(kept) == 1 and () in kept:
@@ -143,6 +148,8 @@ def _times(a: Monomial, b: Monomial) -> Monomial:
 
 
 def mul(a: Dim, b: Dim) -> Dim:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
     out: dict[Monomial, int] = {}
     for ma, ca in _terms(a).items():
         for mb, cb in _terms(b).items():
@@ -179,8 +186,14 @@ def _divide_exactly(a: Dim, b: Dim) -> Dim | None:
     return _make(out)
 
 
+def _require_positive(fn: str, b: Dim) -> None:
+    if isinstance(b, int) and b < 1:
+        raise IrcError(f"{fn} needs a positive divisor, got {b}")
+
+
 def floordiv(a: Dim, b: Dim) -> Dim:
-    """`a // b` for positive `b`; exact divisions simplify."""
+    """`a // b` for positive `b`; exact divisions simplify. Raises IrcError for a constant `b` below 1."""
+    _require_positive("floordiv", b)
     if isinstance(a, int) and isinstance(b, int):
         return a // b
     exact = _divide_exactly(a, b)
@@ -195,7 +208,8 @@ def floordiv(a: Dim, b: Dim) -> Dim:
 
 
 def mod(a: Dim, b: Dim) -> Dim:
-    """`a mod b` for positive `b`."""
+    """`a mod b` for positive `b`. Raises IrcError for a constant `b` below 1."""
+    _require_positive("mod", b)
     if isinstance(a, int) and isinstance(b, int):
         return a % b
     if _divide_exactly(a, b) is not None:
@@ -234,14 +248,6 @@ def equal(a: Dim, b: Dim) -> bool | None:
     return None
 
 
-def same(a: Dim, b: Dim, what: str = "dimensions") -> bool:
-    """Whether two dimensions are equal. Raises IrcError if that cannot be decided."""
-    decided = equal(a, b)
-    if decided is None:
-        raise IrcError(f"cannot decide whether {what} {a} and {b} are equal")
-    return decided
-
-
 def same_shape(a: Shape, b: Shape) -> bool:
     """Whether two shapes are provably equal."""
     return len(a) == len(b) and all(equal(x, y) is True for x, y in zip(a, b, strict=True))
@@ -273,6 +279,35 @@ def evaluate(d: Dim, values: Mapping[str, int]) -> int:
         missing = ", ".join(sorted(symbols_of(out)))
         raise IrcError(f"dimension {d} has no value: {missing} unknown")
     return out
+
+
+def solve(equations: Iterable[tuple[Dim, Dim]], unknown: frozenset[str]) -> dict[str, Dim]:
+    """What `unknown` symbols must be for `left = right` to hold, `right` being free of them.
+
+    Solves one linear equation in one unknown after the other; a symbol that this does not reach has no entry. Whether all
+    equations hold is the caller's to check.
+    """
+    pending = [(left, right) for left, right in equations if symbols_of(left) & unknown]
+    known: dict[str, Dim] = {}
+    while True:
+        before = len(known)
+        for left, right in pending:
+            rest = sub(substitute(left, known), right)
+            names = symbols_of(rest) & unknown - known.keys()
+            if len(names) == 1 and (value := _root(rest, *names)) is not None:
+                known[next(iter(names))] = value
+        if len(known) == before:
+            return known
+
+
+def _root(d: Dim, name: str) -> Dim | None:
+    """The value of symbol `name` for which `d`, linear in it, is 0; None if there is none."""
+    terms = _terms(d)
+    factor = terms.pop(((name, 1),), 0)
+    constant = _make(terms)
+    if factor == 0 or name in symbols_of(constant):
+        return None
+    return _divide_exactly(constant, -factor)
 
 
 def symbols_of(d: Dim) -> frozenset[str]:
@@ -320,5 +355,5 @@ def _atom_bounds(atom: Atom, ranges: Mapping[str, Symbol]) -> tuple[int, int]:
         raise IrcError(f"{atom}: the divisor may be zero or negative")
     if atom.fn == "mod":
         return 0, b_hi - 1
-    corners = [math.floor(a / b) for a in (a_lo, a_hi) for b in (b_lo, b_hi)]
+    corners = [a // b for a in (a_lo, a_hi) for b in (b_lo, b_hi)]
     return min(corners), max(corners)

@@ -1,4 +1,4 @@
-"""The fields an op declares: what their annotations mean, which values they admit, and how a node reads and writes them."""
+"""The fields an op declares: what annotations mean, which values they admit, how a node reads and writes them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from irc.ir.attrs import FuncRef
 from irc.ir.constants import Data
 from irc.ir.dims import Expr
 from irc.ir.graph import Graph, Node, Value
+from irc.ir.printer import attr_text
 
 FieldKind = Literal["operand", "optional", "variadic", "region", "attribute", "of_result"]
 OPERANDS = ("operand", "optional", "variadic")
@@ -52,7 +53,7 @@ class Field:
 
     @cached_property
     def literal(self) -> bool:
-        """Whether values are words of a `Literal` (they print without quotes)."""
+        """Whether values are words of a `Literal`, which print without quotes."""
         return get_origin(self.annotation) is Literal
 
     @cached_property
@@ -63,6 +64,10 @@ class Field:
     def admits(self, value: Any) -> bool:
         """Whether an attribute value has the declared type."""
         return _admits(self.annotation, value)
+
+    def text(self, value: Any) -> str:
+        """The text of a value."""
+        return str(value) if self.literal else attr_text(value)
 
     def plain(self, value: Any) -> Any:
         """The value as text, hash and equality want it: NumPy scalars, lists and ints for floats become plain."""
@@ -126,7 +131,7 @@ def _admits(annotation: Any, value: Any) -> bool:
 
 def _plain(annotation: Any, value: Any) -> Any:
     if isinstance(value, np.generic):
-        value = value.item()
+        return _plain(annotation, typing.cast(Any, value).item())
     if isinstance(value, list | tuple):
         item = get_args(annotation)[0] if get_origin(annotation) is tuple else None
         return tuple(_plain(item, v) for v in typing.cast("Sequence[Any]", value))
@@ -160,25 +165,24 @@ def bind_field(cls: type[Any], field: Field, position: int) -> None:
 
 
 def _operand_property(position: int, kind: FieldKind) -> property:
-    def start(node: Node) -> int:
-        return sum(node.segments[:position])
+    def place(node: Node) -> tuple[int, int]:
+        first = sum(node.segments[:position])
+        return first, first + node.segments[position]
 
     def read(node: Node) -> Any:
-        first = start(node)
-        group = node.operands[first : first + node.segments[position]]
+        first, end = place(node)
         if kind == "variadic":
-            return group
-        return group[0] if group else None
+            return node.operands[first:end]
+        return node.operands[first] if first < end else None
 
     def write(node: Node, value: Any) -> None:
-        first, length = start(node), node.segments[position]
-        new = tuple(value) if kind == "variadic" else () if value is None else (value,)
-        if len(new) == length == 1:
+        first, end = place(node)
+        new: list[Value] = list(value) if kind == "variadic" else [] if value is None else [value]
+        if len(new) == end - first == 1:
             node.set_operand(first, new[0])
             return
-        operands = (*node.operands[:first], *new, *node.operands[first + length :])
         segments = (*node.segments[:position], len(new), *node.segments[position + 1 :])
-        node.set_operands(operands, segments)
+        node.set_operands((*node.operands[:first], *new, *node.operands[end:]), segments)
 
     return property(read, write)
 

@@ -1,23 +1,25 @@
 """Modules, graphs, nodes and values: a mutable graph in SSA form with use lists.
 
-A `Graph` is the body of a function or of a region: inputs, an ordered list of nodes, and a terminator node (`return` or `yield`)
-whose operands are its results. Every edit goes through the methods here, which keep the use lists right and count mutations, so
-that "changed" is observed and never reported.
+A `Graph` is the body of a function or of a region: inputs, an ordered list of nodes, and a terminator node (`return` or
+`yield`) whose operands are its results. Every edit goes through the methods here, which keep the use lists right and
+count mutations, so that "changed" is observed and never reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar
 
 from irc.ir.attrs import Attr
 from irc.ir.dims import Symbol
 from irc.ir.location import UNKNOWN, Loc
-from irc.ir.printer import print_graph, print_module, print_node
+from irc.ir.printer import attr_text, print_graph, print_module, print_node
 from irc.ir.types import TensorType
 
 
-class Use(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Use:
     """One reading of a value: operand `index` of `node`."""
 
     node: Node
@@ -171,6 +173,14 @@ class Node:
         for old, new in zip(self.results, values, strict=True):
             old.replace_by(new)
         self.erase()
+
+    def operand_groups(self) -> list[Value | None]:
+        """The operands as they print; None stands for a missing one."""
+        return list(self._operands)
+
+    def shown_attributes(self) -> tuple[list[str], list[tuple[str, str]]]:
+        """Attribute texts in front of the operands, and (name, text) pairs for the braces."""
+        return [], [(name, attr_text(value)) for name, value in self.attributes.items()]
 
     def walk(self) -> Iterator[Node]:
         """This node and everything in its regions."""
@@ -326,6 +336,7 @@ class Module:
 
     def __init__(self, functions: Iterable[Graph] = ()) -> None:
         self.functions: dict[str, Graph] = {}
+        self._removed = 0  # mutations of functions that are gone
         for function in functions:
             self.add(function)
 
@@ -335,7 +346,7 @@ class Module:
 
     @property
     def mutations(self) -> int:
-        return sum(f.mutations for f in self.functions.values()) + len(self.functions)
+        return sum(f.mutations + 1 for f in self.functions.values()) + self._removed
 
     def add(self, function: Graph) -> Graph:
         """Add a function. Raises ValueError if the name is taken."""
@@ -344,6 +355,12 @@ class Module:
         function.module = self
         self.functions[function.name] = function
         return function
+
+    def remove(self, name: str) -> None:
+        """Remove a function that nothing calls."""
+        function = self.functions.pop(name)
+        function.module = None
+        self._removed += function.mutations + 2
 
     def walk(self) -> Iterator[Node]:
         for function in self.functions.values():

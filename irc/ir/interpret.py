@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
-from irc.ir.diagnostics import Diagnostic, IrcError
-from irc.ir.dims import Expr, Symbol, evaluate
+from irc.ir.diagnostics import Diagnostic, IrcError, did_you_mean
+from irc.ir.dims import evaluate, solve, symbols_of
 from irc.ir.graph import Graph, Module, Node, Value
 from irc.ir.op import Op
-from irc.ir.ops.structure import Call, Kernel
 from irc.ir.scalars import Array, round_to_bf16
 from irc.ir.types import TensorType
 
@@ -27,126 +27,121 @@ def interpret(
 ) -> list[Array]:
     """Run a function of the module on arrays (in order, or by input name) and return its results.
 
-    `observe` sees every value with its array, those inside kernel regions included. Raises IrcError if an array does not
-    fit its input, with the expected type.
+    `observe` sees every value with its array, those inside kernel regions included. Raises IrcError if an array does
+    not fit its input, with the expected type.
     """
-    graph = module.functions[function]
-    arrays = arrange_inputs(graph, inputs)
-    dims: dict[str, int] = {}
-    ready = [bind(value, array, dims, graph.symbols) for value, array in zip(graph.inputs, arrays, strict=True)]
-    return _run(graph, ready, dims, module, observe)
+    if function not in module.functions:
+        raise IrcError(f"there is no function @{function}", hint=did_you_mean(function, module.functions))
+    arrays = arrange_inputs(module.functions[function], inputs)
+    return _Frame(module, {}, observe).call(function, arrays)
+
+
+def run_node(
+    node: Node, operands: Sequence[Array], dims: Mapping[str, int], module: Module, observe: Observer | None = None
+) -> list[Array]:
+    """The results of one node on arrays; `dims` are the numbers symbols stand for."""
+    return _Frame(module, dims, observe).node(cast(Op, node), operands)
 
 
 def arrange_inputs(graph: Graph, inputs: Sequence[Array] | Mapping[str, Array]) -> list[Array]:
     """Arrays in the order of the inputs of a function. Raises IrcError if some are missing or unknown."""
     names = [value.name for value in graph.inputs]
     if isinstance(inputs, Mapping):
-        missing = [n for n in names if n not in inputs]
-        unknown = [n for n in inputs if n not in names]
-        if missing or unknown:
+        if set(names) != set(inputs):
             raise IrcError(f"inputs are named {', '.join(names)}; got {', '.join(inputs) or 'none'}")
-        return [inputs[n] for n in names]
+        return [inputs[name] for name in names]
     if len(inputs) != len(names):
         raise IrcError(f"@{graph.name} takes {len(names)} inputs ({', '.join(names)}), {len(inputs)} given")
     return list(inputs)
 
 
-def bind(value: Value, array: Array, dims: dict[str, int], symbols: Mapping[str, Symbol]) -> Array:
-    """The array as the input's type wants it, and what its symbols stand for. Raises IrcError if it does not fit."""
-    wanted = value.type
-    given = np.asarray(array)
-    if given.ndim != wanted.rank:
+@dataclass(frozen=True)
+class _Frame:
+    """The `Frame` of ops: one activation of a function, with the numbers its symbols stand for."""
+
+    module: Module
+    dims: Mapping[str, int]
+    observe: Observer | None
+
+    def call(self, name: str, inputs: Sequence[Array]) -> list[Array]:
+        function = self.module.functions[name]
+        arrays = [fitted(value, array) for value, array in zip(function.inputs, inputs, strict=True)]
+        return _Frame(self.module, bind_dims(function, arrays), self.observe).run(function, arrays)
+
+    def run(self, graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+        values: dict[Value, Array] = {}
+        unread: dict[Value, int] = {}  # a value is dropped after its last reader
+
+        def keep(value: Value, array: Array) -> None:
+            values[value], unread[value] = array, len(value.uses)
+            if self.observe:
+                self.observe(value, array)
+
+        for value, array in zip(graph.inputs, inputs, strict=True):
+            keep(value, array)
+        for node in graph.nodes:
+            operands = [values[v] for v in node.operands]
+            if node.terminator:
+                return operands
+            for value, array in zip(node.results, self.node(cast(Op, node), operands), strict=True):
+                keep(value, array)
+            for value in node.operands:
+                unread[value] -= 1
+                if unread[value] == 0:
+                    del values[value]
+        raise IrcError(f"@{graph.function.name} has no terminator")
+
+    def node(self, op: Op, operands: Sequence[Array]) -> list[Array]:
+        # NumPy's floating-point warnings are no errors here: infinities and NaNs are legal values of float graphs.
+        with np.errstate(all="ignore"):
+            try:
+                arrays = op.execute(operands, self)
+            except (ValueError, IndexError, TypeError, MemoryError, ArithmeticError) as error:
+                given = ", ".join(f"{a.dtype}{list(a.shape)}" for a in operands)
+                raise IrcError(Diagnostic(f"{op.opname} failed on ({given}): {error}", op.loc)) from error
+        return [self.result(op, a, v.type) for a, v in zip(arrays, op.results, strict=True)]
+
+    def result(self, op: Op, array: Array, wanted: TensorType) -> Array:
+        """The array as its type wants it. Raises IrcError if the reference of an op contradicts its `infer`."""
+        out = round_to_bf16(array) if wanted.scalar.kind == "bf" else np.asarray(array)
+        # A count that is born from data has no number before its node has run.
+        shape = tuple(evaluate(d, self.dims) if symbols_of(d) <= set(self.dims) else None for d in wanted.shape)
+        fits = out.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, out.shape, strict=True))
+        if out.dtype != wanted.scalar.dtype or not fits:
+            raise IrcError(Diagnostic(f"{op.opname}: reference gave {out.dtype}{list(out.shape)} for {wanted}", op.loc))
+        return out
+
+
+def bind_dims(function: Graph, arrays: Sequence[Array]) -> dict[str, int]:
+    """What the symbols of a function stand for, from the shapes of its inputs.
+
+    Raises IrcError if a shape does not fit, a symbol leaves its range or has no value.
+    """
+    pairs = list(zip(function.inputs, arrays, strict=True))
+    sizes = [pair for value, array in pairs for pair in zip(value.type.shape, array.shape, strict=True)]
+    unknown = frozenset(name for dim, _ in sizes for name in symbols_of(dim))
+    numbers = {name: dim for name, dim in solve(sizes, unknown).items() if isinstance(dim, int)}
+    for name, number in numbers.items():
+        known = function.symbols[name]
+        if not known.lo <= number <= known.hi:
+            raise IrcError(f"the inputs of @{function.name} have {name} = {number}, expected {known}")
+    for value, array in pairs:
+        if any(evaluate(dim, numbers) != size for dim, size in zip(value.type.shape, array.shape, strict=True)):
+            raise _misfit(value, array)
+    return numbers
+
+
+def fitted(value: Value, array: Array) -> Array:
+    """The array as the scalar type and rank of an input want it. Raises IrcError if it does not fit."""
+    given, wanted = np.asarray(array), value.type.scalar
+    kinds = "b" if wanted.kind == "bool" else "iub" if wanted.is_integer else "fiub"
+    if given.ndim != value.type.rank or given.dtype.kind not in kinds:
         raise _misfit(value, given)
-    for size, dim in zip(given.shape, wanted.shape, strict=True):
-        if isinstance(dim, Expr) and (name := str(dim)) in symbols and name not in dims:
-            if not symbols[name].lo <= size <= symbols[name].hi:
-                raise IrcError(f"input '{value.name}': {symbols[name]}, got {size}")
-            dims[name] = size
-    for size, dim in zip(given.shape, wanted.shape, strict=True):
-        if evaluate(dim, dims) != size:
-            raise _misfit(value, given)
-    return _as_type(value, given)
+    if wanted.is_integer and given.size and not wanted.min <= int(given.min()) <= int(given.max()) <= wanted.max:
+        raise IrcError(f"input '{value.name}' has values outside {wanted} ({wanted.min} .. {wanted.max})")
+    with np.errstate(over="ignore"):
+        return round_to_bf16(given) if wanted.kind == "bf" else np.ascontiguousarray(given, wanted.dtype)
 
 
 def _misfit(value: Value, given: Array) -> IrcError:
     return IrcError(f"input '{value.name}' is {value.type}, got an array of {given.dtype}{list(given.shape)}")
-
-
-def _as_type(value: Value, array: Array) -> Array:
-    wanted = value.type.scalar
-    if wanted.is_integer:
-        if array.dtype.kind not in "iub":
-            raise _misfit(value, array)
-        if array.size and (int(array.min()) < wanted.min or int(array.max()) > wanted.max):
-            raise IrcError(f"input '{value.name}' has values outside {wanted} ({wanted.min} .. {wanted.max})")
-    elif (wanted.is_float and array.dtype.kind not in "fiub") or (wanted.kind == "bool" and array.dtype.kind != "b"):
-        raise _misfit(value, array)
-    return round_to_bf16(array) if wanted.kind == "bf" else np.ascontiguousarray(array, wanted.dtype)
-
-
-def _run(
-    graph: Graph, inputs: Sequence[Array], dims: Mapping[str, int], module: Module, observe: Observer | None
-) -> list[Array]:
-    values: dict[Value, Array] = dict(zip(graph.inputs, inputs, strict=True))
-    left = {value: len(value.uses) for value in graph.inputs}
-    if observe:
-        for value, array in values.items():
-            observe(value, array)
-    for node in graph.nodes:
-        operands = [values[v] for v in node.operands]
-        if node.terminator:
-            return operands
-        for value, array in zip(node.results, run_node(node, operands, dims, module, observe), strict=True):
-            values[value] = array
-            left[value] = len(value.uses)
-            if observe:
-                observe(value, array)
-        for value in node.operands:  # a value is dropped after its last reader
-            left[value] -= 1
-            if left[value] == 0:
-                del values[value]
-    raise IrcError(f"@{graph.name} has no terminator")
-
-
-def run_node(
-    node: Node, operands: Sequence[Array], dims: Mapping[str, int], module: Module, observe: Observer | None = None
-) -> list[Array]:
-    """The results of one node on arrays."""
-    if isinstance(node, Kernel):
-        return _run(node.body, operands, dims, module, observe)
-    if isinstance(node, Call):
-        callee = module.functions[node.callee]
-        inner: dict[str, int] = {}
-        ready = [bind(v, a, inner, callee.symbols) for v, a in zip(callee.inputs, operands, strict=True)]
-        return _run(callee, ready, inner, module, observe)
-    op = cast(Op, node)
-    arguments = _by_field(op, operands)
-    keywords: dict[str, Any] = {"dims": dims} if op.takes_dims else {}
-    # NumPy's floating-point warnings are no errors here: infinities and NaNs are legal values of float graphs.
-    with np.errstate(all="ignore"):
-        try:
-            out: Any = op.reference(*arguments, **keywords)
-        except (ValueError, IndexError, TypeError, MemoryError) as error:
-            shapes = ", ".join(f"{a.dtype}{list(a.shape)}" for a in operands)
-            raise IrcError(Diagnostic(f"{op.opname} failed on ({shapes}): {error}", op.loc)) from error
-    arrays: list[Any] = list(out) if isinstance(out, tuple) else [out]
-    return [_result(op, a, v.type) for a, v in zip(arrays, op.results, strict=True)]
-
-
-def _by_field(op: Op, operands: Sequence[Array]) -> list[Any]:
-    """Operands grouped by field: an array, None for a missing optional one, a list for a variadic one."""
-    out: list[Any] = []
-    kinds = [f.kind for f in op.fields if f.kind in ("operand", "optional", "variadic")]
-    index = 0
-    for kind, length in zip(kinds, op.segments, strict=True):
-        group = list(operands[index : index + length])
-        index += length
-        out.append(group if kind == "variadic" else (group[0] if group else None))
-    return out
-
-
-def _result(op: Op, array: Any, wanted: TensorType) -> Array:
-    out = np.asarray(array)
-    if out.dtype != wanted.scalar.dtype or out.ndim != wanted.rank:
-        raise IrcError(Diagnostic(f"{op.opname}: reference gave {out.dtype}{list(out.shape)} for {wanted}", op.loc))
-    return out

@@ -11,23 +11,21 @@ _TOKEN = re.compile(
     r"""
     (?P<space>[ \t\r\n]+ | //[^\n]*)
   | (?P<string>"(?:[^"\\\n]|\\.)*")
-  | (?P<number>-?(?:inf|nan)\b | -?\d+\.\d*(?:[eE][-+]?\d+)? | -?\d+[eE][-+]?\d+)
+  | (?P<number>\d+\.\d*(?:[eE][-+]?\d+)? | \d+[eE][-+]?\d+)
   | (?P<integer>\d+(?![A-Za-z_.$]))
-  | (?P<arrow>->)
-  | (?P<le><=)
   | (?P<value>%[A-Za-z0-9_.$]+)
   | (?P<func>@[A-Za-z0-9_.$]+)
   | (?P<hash>\#[0-9a-f]+)
   | (?P<word>[A-Za-z0-9_.$]+)
-  | (?P<punct>[()\[\]{}<>:,=*+\-])
+  | (?P<punct>-> | <= | [()\[\]{}<>:,=*+\-])
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """`kind` is one of string, number, integer, arrow, le, value, func, hash, word, punct, end."""
+    """`kind` is one of string, number, integer, value, func, hash, word, punct, end."""
 
     kind: str
     text: str
@@ -38,19 +36,20 @@ class Token:
 
 
 def tokenize(text: str, source: str) -> list[Token]:
-    """All tokens and a final `end`. Raises IrcError at a character that starts none."""
+    """All tokens and a final `end` behind the last of them. Raises IrcError at a character that starts none."""
     tokens: list[Token] = []
     position = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
-        if match is None or match.end() == position:
+        if match is None:
             span = Span(source, text, position, position + 1)
             what = "unterminated string" if text[position] == '"' else f"unexpected character {text[position]!r}"
             raise IrcError(Diagnostic(what, span=span))
         if match.lastgroup != "space":
             tokens.append(Token(str(match.lastgroup), match[0], Span(source, text, position, match.end())))
         position = match.end()
-    tokens.append(Token("end", "", Span(source, text, len(text), len(text))))
+    end = tokens[-1].span.end if tokens else 0
+    tokens.append(Token("end", "", Span(source, text, end, end)))
     return tokens
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+_BARE = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$]*(-[A-Za-z_$][A-Za-z0-9_.$]*)*", re.ASCII)
 
 
 def quote(text: str) -> str:
@@ -23,6 +26,11 @@ def quote(text: str) -> str:
     return '"' + "".join(out) + '"'
 
 
+def _bare(name: str, *, dashes: bool = False) -> str:
+    """A name as it stands, if the lexer reads it as one word, else in quotes."""
+    return name if _BARE.fullmatch(name) and (dashes or "-" not in name) else quote(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One place in the user's model: `"blocks.0.attn.proj" (Linear) vit.py:88`."""
@@ -35,9 +43,9 @@ class Source:
     def __str__(self) -> str:
         text = quote(self.path)
         if self.cls:
-            text += f" ({self.cls})"
+            text += f" ({_bare(self.cls)})"
         if self.file:
-            text += f" {self.file}:{self.line}"
+            text += f" {_bare(self.file)}:{self.line}"
         return text
 
 
@@ -53,7 +61,7 @@ class Loc:
         if self.sources:
             parts.append("at " + ", ".join(str(s) for s in self.sources))
         if self.passes:
-            parts.append("via " + ", ".join(self.passes))
+            parts.append("via " + ", ".join(_bare(name, dashes=True) for name in self.passes))
         return " ".join(parts)
 
     def __bool__(self) -> bool:

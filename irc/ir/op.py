@@ -21,9 +21,9 @@ attribute. A field set to `of_result()` is not printed but read from the type of
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn, Protocol, Self, cast, dataclass_transform
+from typing import Any, ClassVar, NoReturn, Protocol, Self, TypeVar, cast, dataclass_transform
 
 from irc.ir.attrs import Attr
 from irc.ir.diagnostics import Diagnostic, IrcError
@@ -32,7 +32,9 @@ from irc.ir.graph import Graph, Node, Value
 from irc.ir.location import UNKNOWN
 from irc.ir.printer import attr_text
 from irc.ir.scalars import Array
-from irc.ir.types import Element, TensorType
+from irc.ir.types import TensorType
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ class Op(Node):
     pure: ClassVar[bool] = True  # no effect besides its results; may be erased when unused, merged when equal
     view: ClassVar[bool] = False  # moves values without changing them: works on any element type
     commutative: ClassVar[bool] = False
+    anchor: ClassVar[bool] = False  # the work around which `fuse` builds a kernel
+    # Operands (field names) whose elements it combines one by one after broadcasting; the others are parameters.
+    elementwise: ClassVar[tuple[str, ...]] = ()
     takes_dims: ClassVar[bool] = False  # `reference` has a `dims` parameter: the numbers symbols stand for
 
     def __init_subclass__(cls, name: str = "", **kwargs: Any) -> None:
@@ -130,7 +135,7 @@ class Op(Node):
         raise NotImplementedError(f"{self.opname}.infer")
 
     def check(self) -> None:
-        """Facts that `infer` does not need, among them those about symbols and other functions. Raises by `self.fail`."""
+        """Facts that `infer` does not need, also those about symbols and other functions. Raises by `self.fail`."""
 
     def reference(self, *args: Any, **kwargs: Any) -> Any:
         """The meaning of the op: arrays of the operands in field order (None for a missing one) to result array(s)."""
@@ -150,16 +155,20 @@ class Op(Node):
 
     def by_field(self, operands: Sequence[Array]) -> list[Any]:
         """One entry an operand field: an array, None for a missing optional one, a list for a variadic one."""
-        out: list[Any] = []
+        return [
+            list(group) if field.kind == "variadic" else (group[0] if group else None)
+            for field, group in self._groups(operands)
+        ]
+
+    def _groups(self, items: Sequence[T]) -> Iterator[tuple[Field, Sequence[T]]]:
+        """What belongs to the operands, one group an operand field."""
         index = 0
         for length, field in zip(self.segments, (f for f in self.fields if f.kind in OPERANDS), strict=True):
-            group = list(operands[index : index + length])
+            yield field, items[index : index + length]
             index += length
-            out.append(group if field.kind == "variadic" else (group[0] if group else None))
-        return out
 
     def infer_types(self) -> tuple[TensorType, ...]:
-        """`infer` as a tuple, after checking the kinds of all attributes."""
+        """`infer` as a tuple, after checking the kinds of all attributes; each type is sound by itself."""
         for field in self.fields:
             if field.kind in ("attribute", "of_result"):
                 value = self.attributes[field.name]
@@ -168,7 +177,11 @@ class Op(Node):
                         f"attribute '{field.name}' is {attr_text(value)}, expected {annotation_text(field.annotation)}"
                     )
         inferred = self.infer()
-        return inferred if isinstance(inferred, tuple) else (inferred,)
+        types = inferred if isinstance(inferred, tuple) else (inferred,)
+        for t in types:
+            if problem := t.problem():
+                self.fail(f"the result would be {t}: {problem}")
+        return types
 
     def set_result_types(self) -> Self:
         """Create the results (first time) or refresh their types."""
@@ -190,12 +203,8 @@ class Op(Node):
     def operand_groups(self) -> list[Value | None]:
         """Operands in field order; None stands for a missing optional one that is followed by a present one."""
         out: list[Value | None] = []
-        index = 0
-        for length, field in zip(self.segments, (f for f in self.fields if f.kind in OPERANDS), strict=True):
-            if length == 0 and field.kind == "optional":
-                out.append(None)
-            out += self.operands[index : index + length]
-            index += length
+        for field, group in self._groups(self.operands):
+            out += [None] if field.kind == "optional" and not group else group
         while out and out[-1] is None:
             out.pop()
         return out
@@ -207,14 +216,9 @@ class Op(Node):
         for field in self.fields:
             if field.kind != "attribute":
                 continue
-            value = self.attributes[field.name]
-            text = str(value) if field.literal else attr_text(value)
+            text = field.text(self.attributes[field.name])
             if field.up_front:
                 head.append(text)
-            elif field.default is MISSING or text != (str if field.literal else attr_text)(field.default):
+            elif field.default is MISSING or text != field.text(field.default):
                 pairs.append((field.name, text))
         return head, pairs
-
-
-def element_of(value: Value) -> Element:
-    return value.type.element

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import ClassVar, Protocol
 
 from irc.ir.attrs import Attr, FuncRef, Mask
 from irc.ir.constants import Data, data_text
@@ -33,9 +33,8 @@ class GraphLike(Protocol):
 
 
 class NodeLike(Protocol):
-    """What the printer needs of a node. `Op` adds `operand_groups` and `shown_attributes` from its declaration."""
-
-    opname: Any
+    opname: ClassVar[str]
+    terminator: ClassVar[bool]
 
     @property
     def results(self) -> Sequence[ValueLike]: ...
@@ -45,6 +44,14 @@ class NodeLike(Protocol):
     def regions(self) -> Sequence[GraphLike]: ...
     @property
     def loc(self) -> Loc: ...
+
+    def operand_groups(self) -> Sequence[ValueLike | None]:
+        """Operands in field order; None stands for a missing one."""
+        ...
+
+    def shown_attributes(self) -> tuple[list[str], list[tuple[str, str]]]:
+        """Texts in front of the operands, and (name, text) pairs for the braces."""
+        ...
 
 
 class ModuleLike(Protocol):
@@ -100,9 +107,8 @@ class _Names:
         return f"%{name}"
 
     def use(self, value: ValueLike) -> str:
-        return (
-            f"%{self._names.get(id(value), '<?>')}"  # <?>: used before its definition, only in dumps of invalid graphs
-        )
+        # <?>: used before its definition, only in dumps of invalid graphs
+        return f"%{self._names.get(id(value), '<?>')}"
 
 
 def _types_text(values: Sequence[ValueLike]) -> str:
@@ -112,34 +118,25 @@ def _types_text(values: Sequence[ValueLike]) -> str:
 
 
 def _node_lines(node: NodeLike, names: _Names, depth: int) -> list[str]:
+    """`%r = op head operands {attributes} : types loc`; with a region, `-> types { body } loc` after the attributes."""
     pad = INDENT * depth
-    # Operands are named before results, so that a node printed alone does not show its results first.
-    groups = cast(Any, node).operand_groups()
-    shown = cast(Any, node).shown_attributes()
-    head, attributes = cast("tuple[list[str], list[tuple[str, str]]]", shown)
-    operands = cast("list[ValueLike | None]", groups)
-    loc = f"  {node.loc}" if node.loc else ""
-    braces = f" {{{', '.join(f'{k} = {v}' for k, v in attributes)}}}" if attributes else ""
-    words = [node.opname, *head]
-
-    if node.regions:
-        (body,) = node.regions
-        pairs = list(zip(body.inputs, operands, strict=True))
-        outer = [names.use(cast(ValueLike, operand)) for _, operand in pairs]
-        bound = ", ".join(f"{names.define(inner)} = {text}" for (inner, _), text in zip(pairs, outer, strict=True))
-        results = ", ".join(names.define(r) for r in node.results)
-        lines = [f"{pad}{results} = {' '.join(words)} ({bound}){braces} -> {_types_text(node.results)} {{"]
-        for inner in body.nodes:
-            lines += _node_lines(inner, names, depth + 1)
-        lines.append(f"{pad}}}{loc}")
-        return lines
-
-    args = ", ".join(names.use(v) if v is not None else "_" for v in operands)
-    text = " ".join([*words, args]) if args else " ".join(words)
+    head, attributes = node.shown_attributes()
+    operands = [names.use(v) if v is not None else "_" for v in node.operand_groups()]
+    body = node.regions[0] if node.regions else None
+    if body is not None:
+        bound = [f"{names.define(v)} = {outer}" for v, outer in zip(body.inputs, operands, strict=False)]
+        operands = [f"({', '.join(bound)})"]
+    words = [node.opname, *head, *([", ".join(operands)] if operands else [])]
+    if attributes:
+        words.append(f"{{{', '.join(f'{k} = {v}' for k, v in attributes)}}}")
+    text = pad + " ".join(words)
     if node.results:
-        results = ", ".join(names.define(r) for r in node.results)
-        return [f"{pad}{results} = {text}{braces} : {_types_text(node.results)}{loc}"]
-    return [f"{pad}{text}{braces}{loc}"]
+        text = f"{pad}{', '.join(names.define(r) for r in node.results)} = {' '.join(words)}"
+    loc = f"  {node.loc}" if node.loc else ""
+    if body is not None:
+        inner = [line for n in body.nodes for line in _node_lines(n, names, depth + 1)]
+        return [f"{text} -> {_types_text(node.results)} {{", *inner, f"{pad}}}{loc}"]
+    return [text + ("" if node.terminator else f" : {_types_text(node.results)}") + loc]
 
 
 def print_graph(graph: GraphLike) -> str:

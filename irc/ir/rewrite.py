@@ -5,8 +5,9 @@
         pattern = Op_(Relu, Op_(Relu, Any_("x"), name="inner"))
         def build(self, m, b): return b(Relu(m["x"]))
 
-`walk` visits every node once, in order; `fixpoint` repeats until nothing changes, up to a limit. Neither folds constants nor
-removes dead nodes: those are passes of their own. The new nodes get the fused locations of the nodes the pattern matched.
+`walk` visits every node once, in order; `fixpoint` repeats until nothing changes, up to a limit. Neither folds
+constants nor removes dead nodes: those are passes of their own. Only what a rule matched and has replaced goes with it,
+so that the next rule counts no readers that are gone. New nodes get the fused locations of what the pattern matched.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Miss:
 
 @dataclass
 class Match:
-    """The values and nodes a pattern bound, by name, and every node it covered (the root first)."""
+    """The values and nodes a pattern bound, by name, and every node it covered (operands first, the root last)."""
 
     root: Op
     values: dict[str, Value] = field(default_factory=dict[str, Value])
@@ -64,7 +65,7 @@ class Pattern:
         node = value.node
         wanted = self.op if isinstance(self.op, tuple) else (self.op,)
         if not isinstance(node, wanted):
-            names = " or ".join(w.opname for w in wanted)
+            names = " or ".join((w.opname or w.__name__.lower()) if w else "?" for w in wanted)
             return Miss(f"%{value.name or '?'} comes from {node.opname if node else 'an input'}, expected {names}")
         if self.once and len(value.uses) != 1:
             return Miss(f"the result of {node.opname} has {len(value.uses)} readers, expected 1")
@@ -160,6 +161,9 @@ def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None 
     values = rule.build(match, Builder.before_node(node, loc.via(pass_name) if pass_name else loc))
     if values is not None:
         node.replace_by(*([values] if isinstance(values, Value) else values))
+    for matched in reversed(match.covered):
+        if matched.graph is not None and matched.pure and not any(v.uses for v in matched.results):
+            matched.erase()
     return True
 
 

@@ -1,4 +1,4 @@
-"""Scalar types: `f32 f16 bf16`, `bool`, and `iN`/`uN` for 1 to 64 bits."""
+"""Scalar types: `f64 f32 f16 bf16`, `bool`, `i64`, and `iN`/`uN` for 1 to 32 bits."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def scalar(name: str) -> ScalarType:
         return ScalarType("bf", 16)
     if name in ("f16", "f32", "f64"):
         return ScalarType("f", int(name[1:]))
-    if (match := re.fullmatch(r"([iu])([1-9][0-9]?)", name)) and int(match[2]) <= 64:
+    match = re.fullmatch(r"([iu])([1-9][0-9]?)", name, re.ASCII)
+    if match and (int(match[2]) <= 32 or name == "i64"):
         return ScalarType("i" if match[1] == "i" else "u", int(match[2]))
     raise ValueError(f"'{name}' is not a scalar type")
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from irc.ir.constants import Data, data_text, float_text
 from irc.ir.dims import Dim, Shape, same_shape, substitute, symbols_of
-from irc.ir.scalars import F32, Array, ScalarType
+from irc.ir.scalars import F32, I32, Array, ScalarType, scalar
 
 
 def f32(value: float) -> float:
     """The nearest f32, as a Python float. Scales are f32."""
-    return float(np.float32(value))
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,8 @@ class Encoding:
     """What integer codes mean: `real = scale * (code - zp)`.
 
     `scale` and `zp` are numbers (per tensor) or vectors along `axis` (per channel); with `group`, blocks of that many
-    consecutive elements of `axis` share a scale, and `scale` has the shape of the tensor with `axis` divided by `group`.
-    `binary` marks i1 codes {-1, 0} that stand for {-1, +1}: `real = scale * (2*code + 1)`.
+    consecutive elements of `axis` share a scale, and `scale` has the shape of the tensor with `axis` divided by
+    `group`. `binary` marks i1 codes {-1, 0} that stand for {-1, +1}: `real = scale * (2*code + 1)`. Scales are f32.
     """
 
     scale: float | Data
@@ -32,6 +33,12 @@ class Encoding:
     group: int | None = None
     binary: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.scale, Data):
+            object.__setattr__(self, "scale", f32(self.scale))
+        if not isinstance(self.zp, Data):
+            object.__setattr__(self, "zp", int(self.zp))
+
     @property
     def per_tensor(self) -> bool:
         return self.axis is None
@@ -39,12 +46,12 @@ class Encoding:
     @property
     def scales(self) -> Array:
         """The scale(s) as an f32 array: a scalar, or the vector along `axis`."""
-        return self.scale.array if isinstance(self.scale, Data) else np.float32(self.scale).reshape(())
+        return self.scale.array if isinstance(self.scale, Data) else np.array(self.scale, np.float32)
 
     @property
     def zps(self) -> Array:
         """The zero point(s) as an i64 array."""
-        return self.zp.array.astype(np.int64) if isinstance(self.zp, Data) else np.int64(self.zp).reshape(())
+        return np.array(self.zp.array if isinstance(self.zp, Data) else self.zp, np.int64)
 
     @property
     def data(self) -> Iterator[Data]:
@@ -68,10 +75,46 @@ class Encoding:
 
     def moved(self, axis: int | None) -> Encoding:
         """The same encoding along another axis."""
-        return Encoding(self.scale, self.zp, axis, self.group, self.binary)
+        return replace(self, axis=axis)
 
     def with_zp(self, zp: int | Data) -> Encoding:
-        return Encoding(self.scale, zp, self.axis, self.group, self.binary)
+        return replace(self, zp=zp)
+
+    def vector_shape(self, shape: Shape) -> Shape:
+        """The shape that the scales of a tensor of `shape` have."""
+        if self.axis is None:
+            return ()
+        size = shape[self.axis]
+        if self.group is None:
+            return (size,)
+        groups = size // self.group if isinstance(size, int) else size
+        return (*shape[: self.axis], groups, *shape[self.axis + 1 :])
+
+    def problem(self, scalar: ScalarType, shape: Shape) -> str:
+        """Why a tensor of this scalar type and shape cannot have this encoding; empty if it can."""
+        if not scalar.is_integer:
+            return f"only integers have an encoding, not {scalar}"
+        vectors = list(self.data)
+        if self.axis is None:
+            if vectors or self.group is not None:
+                return "scales that are not one number need an axis"
+        elif not 0 <= self.axis < len(shape):
+            return f"axis {self.axis} of a tensor with {len(shape)} dimensions"
+        elif not isinstance(self.scale, Data):
+            return "an encoding with an axis needs a vector of scales"
+        elif self.group is not None and not _divides(self.group, shape[self.axis]):
+            return f"groups of {self.group} do not divide {shape[self.axis]}"
+        for what, vector, kind in (("scales", self.scale, F32), ("zero points", self.zp, I32)):
+            if isinstance(vector, Data) and not same_shape(vector.shape, self.vector_shape(shape)):
+                return f"{what} of shape {list(vector.shape)} do not fit {shape_text(shape)}"
+            if isinstance(vector, Data) and vector.scalar != kind:
+                return f"{what} are {vector.scalar}, expected {kind}"
+        if isinstance(self.zp, int) and not I32.min <= self.zp <= I32.max:
+            return f"zero point {self.zp} does not fit i32"
+        if self.binary and (scalar != I1 or self.zp != 0):
+            return "a binary encoding is of i1 and has no zero point"
+        loaded = not isinstance(self.scale, Data) or self.scale.loaded
+        return "" if not loaded or np.all((self.scales > 0) & np.isfinite(self.scales)) else "scales must be positive"
 
     def __str__(self) -> str:
         parts = [data_text(self.scale) if isinstance(self.scale, Data) else float_text(self.scale, F32)]
@@ -88,9 +131,16 @@ class Encoding:
         return ", ".join(parts)
 
 
+I1 = scalar("i1")
+
+
+def _divides(group: int, size: Dim) -> bool:
+    return group >= 1 and isinstance(size, int) and size % group == 0
+
+
 def per_tensor(scale: float, zp: int = 0) -> Encoding:
     """One scale (rounded to f32) and zero point for the whole tensor."""
-    return Encoding(f32(scale), zp)
+    return Encoding(scale, zp)
 
 
 def per_axis(scales: Array, axis: int, zps: Array | None = None) -> Encoding:
@@ -143,6 +193,13 @@ class TensorType:
     def with_element(self, element: Element) -> TensorType:
         return TensorType(element, self.shape)
 
+    def problem(self) -> str:
+        """What is wrong with this type by itself; empty if nothing is."""
+        negative = [d for d in self.shape if isinstance(d, int) and d < 0]
+        if negative:
+            return f"dimension {negative[0]} is negative"
+        return self.encoding.problem(self.scalar, self.shape) if self.encoding else ""
+
     def plain(self) -> TensorType:
         """The type without its encoding, as seen by execution and by a called function."""
         return TensorType(Element(self.scalar), self.shape)
@@ -151,7 +208,7 @@ class TensorType:
         return TensorType(self.element, tuple(substitute(d, values) for d in self.shape))
 
     def symbols(self) -> frozenset[str]:
-        return frozenset().union(*(symbols_of(d) for d in self.shape))
+        return frozenset(name for d in self.shape for name in symbols_of(d))
 
     def matches(self, other: TensorType) -> bool:
         """Same element and provably the same shape."""

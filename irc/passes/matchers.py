@@ -7,6 +7,7 @@ import numpy as np
 from irc.ir.graph import Node, Value
 from irc.ir.ops.math import Where
 from irc.ir.ops.norm import Softmax
+from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
 
 VERY_NEGATIVE = -1e4  # what masks add to, or put in place of, a score that must not count
@@ -14,8 +15,8 @@ VERY_NEGATIVE = -1e4  # what masks add to, or put in place of, a score that must
 
 def is_mask_fill(value: Value) -> bool:
     """Whether a value is a constant so negative that softmax ignores it."""
-    node = value.node
-    return isinstance(node, Const) and bool(np.all(node.value.array <= VERY_NEGATIVE))
+    array = constant_of(value)
+    return array is not None and bool(np.all(array <= VERY_NEGATIVE))
 
 
 def masked_scores(node: Node) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from irc.ir.diagnostics import Diagnostic, IrcError, Span, UsageError, did_you_mean
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError, Span, UsageError, did_you_mean
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
@@ -169,8 +169,8 @@ def run_pipeline(
     """Run the passes on the module in place, verifying after each.
 
     `after(stage, module, changed)` is called behind every pass. With `compare`, inputs on which the interpreter runs before and
-    after each pass that calls itself exact: a difference beyond 1e-4 of the largest output raises IrcError.
-    Errors name the pass that was running.
+    after each pass that calls itself exact: a difference beyond 1e-4 of the largest output raises MismatchError.
+    Errors name the pass that was running; IR that is invalid behind a pass is an InternalError.
     """
     stages = parse_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     before = interpret(module, compare) if compare is not None else None
@@ -178,9 +178,12 @@ def run_pipeline(
         mutations = module.mutations
         try:
             stage.run.run(module, cx)
-            verify(module)
         except IrcError as error:
             raise noted(error, f"while running the pass {stage.run}") from error
+        try:
+            verify(module)
+        except IrcError as error:
+            raise noted(InternalError(error.diagnostics), f"the pass {stage.run} left the IR like this") from error
         if before is not None and compare is not None:
             now = interpret(module, compare)
             if stage.run.effect == "exact":
@@ -196,7 +199,7 @@ def _check_same(stage: Stage, before: list[Array], now: list[Array]) -> None:
         scale = float(np.max(np.abs(a), initial=0)) or 1.0
         worst = float(np.max(np.abs(a.astype(np.float64) - b), initial=0))
         if not worst <= 1e-4 * scale:
-            raise IrcError(
+            raise MismatchError(
                 f"the pass {stage.run} calls itself exact but changed output {index} by {worst:.3g} of {scale:.3g}"
             )
 

@@ -30,7 +30,7 @@ class Specialize(Pass):
         values = dict(_read(item, graph.symbols) for item in self.dims)
         if self.batch is not None:
             leading = {str(v.type.shape[0]) for v in graph.inputs if v.type.rank and isinstance(v.type.shape[0], Expr)}
-            values |= {name: self.batch for name in sorted(leading & set(graph.symbols))}
+            values |= dict.fromkeys(sorted(leading & set(graph.symbols)), self.batch)
         for name, size in values.items():
             symbol = graph.symbols[name]
             if not symbol.lo <= size <= symbol.hi:

@@ -478,7 +478,7 @@ ORDERS = ["bfd", "bdf", "fbd", "fdb", "dbf", "dfb"]
 
 def matmul_case(seed: int) -> Case:
     rng = np.random.default_rng([4, seed])
-    outer, batch = int(rng.integers(1, 3)), int(rng.integers(1, 4))
+    blocks, batch = int(rng.integers(1, 3)), int(rng.integers(1, 4))
     rows, depth, columns = (int(n) for n in rng.integers(1, 14, 3))
     pe, simd = int(rng.integers(1, 6)), int(rng.integers(1, 6))
     x_code, w_code = random_code(rng), random_code(rng)
@@ -487,8 +487,8 @@ def matmul_case(seed: int) -> Case:
     in_order = "fbd" if rows_first else "bfd"
     x_order = in_order if seed % 3 == 0 else ORDERS[int(rng.integers(6))]
     w_order = ORDERS[int(rng.integers(6))]
-    x = [x_code.random(rng, (outer, batch, rows, depth)) for _ in range(SAMPLES)]
-    w = [w_code.random(rng, (outer, batch, columns, depth)) for _ in range(SAMPLES)]
+    x = [x_code.random(rng, (blocks, batch, rows, depth)) for _ in range(SAMPLES)]
+    w = [w_code.random(rng, (blocks, batch, columns, depth)) for _ in range(SAMPLES)]
     bound = depth * max(x_code.highest - x_zp, x_zp - x_code.lowest) * max(w_code.highest - w_zp, w_zp - w_code.lowest)
 
     def travel(v: Ints, order: str) -> Ints:
@@ -499,7 +499,7 @@ def matmul_case(seed: int) -> Case:
         return f"irc::Order<{', '.join(names[d] for d in order)}>"
 
     declarations = config(
-        outer=outer,
+        blocks=blocks,
         batch=batch,
         rows=rows,
         depth=depth,
@@ -518,7 +518,7 @@ def matmul_case(seed: int) -> Case:
     )
     results = [travel((a - x_zp) @ (b - w_zp).swapaxes(-1, -2), in_order) for a, b in zip(x, w, strict=True)]
     inputs = [(x_code.type, [travel(v, x_order) for v in x]), (w_code.type, [travel(v, w_order) for v in w])]
-    epilogue = random_epilogue(rng, outer * batch * rows, columns, bound)
+    epilogue = random_epilogue(rng, blocks * batch * rows, columns, bound)
     call = "irc::matmul<Config, Epilogue>(x0, x1, y0{operands});"
     return finish(f"matmul_{seed}", "linear.h", declarations, call, inputs, epilogue, results)
 
@@ -659,7 +659,7 @@ def requantize_case(seed: int, mode: str) -> Case:
     else:
         m32 = np.exp(rng.uniform(-20, 1, channels)).astype(np.float32)
         m32[0] = 0.5  # ties
-        values = ", ".join(f"{float(v).hex()}f" for v in m32)
+        values = ", ".join(f"{float(v)!r}f" for v in m32)
         declarations = f"const float multiplier[{channels}] = {{{values}}};"
         body = f"return irc::requantize_float<{code.cpp}>(x, multiplier[channel], {zp}, {x_zp});"
         rounded = np.rint((acc - x_zp).astype(np.float32) * m32).astype(np.float64)
@@ -830,7 +830,7 @@ def tensor_cases() -> list[Case]:
     for i, (order, buffers) in enumerate(product(permutations, (1, 2))):
         extents, strides = [(4, 5, 3)[d] for d in order], [(15, 3, 1)[d] for d in order]
         declarations = config(
-            outer=2,
+            blocks=2,
             count=60,
             buffers=buffers,
             extents=f"irc::Dims<{', '.join(map(str, extents))}>",

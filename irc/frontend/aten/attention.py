@@ -37,7 +37,7 @@ def sdpa(
         k, v = (repeat_heads(c, x, _times(c, q, x)) for x in (k, v))
     if causal:
         mask = causal_mask(c, q.type.shape[-2], k.type.shape[-2])
-    return c.b(Sdpa(q, k, v, mask, float(scale)))
+    return c.b(Sdpa(q, k, v, mask, scale=float(scale)))
 
 
 def _times(c: Context, q: Value, x: Value) -> int:

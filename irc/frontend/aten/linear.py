@@ -109,8 +109,7 @@ def conv(
 ) -> Value:
     n = w.type.rank - 2
     before = _spread(padding, n)
-    attributes = (_spread(stride, n), (*before, *before), _spread(dilation, n), groups)
-    return _batched(c, x, n, w, b, attributes)
+    return _batched(c, x, w, b, _spread(stride, n), (*before, *before), _spread(dilation, n), groups)
 
 
 def _spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
@@ -122,16 +121,18 @@ def _spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
 def _batched(
     c: Context,
     x: Value,
-    n: int,
     w: Value,
     b: Value | None,
-    attributes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], int],
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
 ) -> Value:
     """The convolution; an input without batch dimension gets one for the time being."""
-    if x.type.rank == n + 2:
-        return c.b(Conv(x, w, b, *attributes))
-    out = c.b(Conv(c.b(Reshape(x, (1, *x.type.shape))), w, b, *attributes))
-    return c.b(Reshape(out, out.type.shape[1:]))
+    alone = x.type.rank < w.type.rank
+    batch = c.b(Reshape(x, (1, *x.type.shape))) if alone else x
+    out = c.b(Conv(batch, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups))
+    return c.b(Reshape(out, out.type.shape[1:])) if alone else out
 
 
 converts("conv1d.default", "conv2d.default", "conv3d.default")(conv)
@@ -154,7 +155,7 @@ def conv_padding(
     kernel = [k for k in w.type.shape[2:] if isinstance(k, int)]
     total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(steps, kernel, strict=True)]
     pads = (*(t // 2 for t in total), *(t - t // 2 for t in total))
-    return _batched(c, x, n, w, b, (_spread(stride, n), pads, steps, groups))
+    return _batched(c, x, w, b, _spread(stride, n), pads, steps, groups)
 
 
 @converts("convolution.default")
@@ -187,5 +188,3 @@ def repeat_heads(c: Context, x: Value, times: int) -> Value:
     spread = c.b(Reshape(x, (*batch, heads, 1, rows, columns)))
     spread = c.b(Expand(spread, (*batch, heads, times, rows, columns)))
     return c.b(Reshape(spread, (*batch, mul(heads, times), rows, columns)))
-
-

@@ -48,7 +48,7 @@ def logsumexp(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Valu
 def layer_norm(
     c: Context, x: Value, shape: Sequence[int], g: Value | None, b: Value | None, eps: float, cudnn: bool
 ) -> Value:
-    return c.b(LayerNorm(x, g, b, float(eps), len(shape)))
+    return c.b(LayerNorm(x, g, b, eps=float(eps), axes=len(shape)))
 
 
 @converts("native_layer_norm.default")
@@ -63,7 +63,7 @@ def rms_norm(c: Context, x: Value, shape: Sequence[int], g: Value | None, eps: f
     if len(shape) != 1:
         c.unsupported(f"normalised over {len(shape)} axes", "reshape so that one axis is normalised")
     epsilon = eps if eps is not None else _machine_epsilon(x)
-    return c.b(RmsNorm(x, g, float(epsilon)))
+    return c.b(RmsNorm(x, g, eps=float(epsilon)))
 
 
 def _machine_epsilon(x: Value) -> float:
@@ -71,10 +71,8 @@ def _machine_epsilon(x: Value) -> float:
 
 
 @converts("group_norm.default")
-def group_norm(
-    c: Context, x: Value, groups: int, g: Value | None, b: Value | None, eps: float, cudnn: bool
-) -> Value:
-    return c.b(GroupNorm(x, g, b, groups, float(eps)))
+def group_norm(c: Context, x: Value, groups: int, g: Value | None, b: Value | None, eps: float, cudnn: bool) -> Value:
+    return c.b(GroupNorm(x, g, b, groups=groups, eps=float(eps)))
 
 
 @converts("native_group_norm.default")
@@ -106,11 +104,11 @@ def instance_norm(
     cudnn: bool,
 ) -> Value:
     if not use_input_stats and mean is not None and var is not None:
-        return c.b(BatchNorm(x, mean, var, g, b, float(eps)))
+        return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
     channels = x.type.shape[1]
     if not isinstance(channels, int):
         c.unsupported(f"{channels} channels")
-    return c.b(GroupNorm(x, g, b, channels, float(eps)))
+    return c.b(GroupNorm(x, g, b, groups=channels, eps=float(eps)))
 
 
 @converts("batch_norm.default")
@@ -128,7 +126,7 @@ def batch_norm(
 ) -> Value:
     if training or mean is None or var is None:
         c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")
-    return c.b(BatchNorm(x, mean, var, g, b, float(eps)))
+    return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
 
 
 @converts("_native_batch_norm_legit_no_training.default")
@@ -142,7 +140,7 @@ def native_batch_norm(
     momentum: float,
     eps: float,
 ) -> tuple[Value, ...]:
-    return (c.b(BatchNorm(x, mean, var, g, b, float(eps))),)
+    return (c.b(BatchNorm(x, mean, var, g, b, eps=float(eps))),)
 
 
 @converts("_native_batch_norm_legit.no_stats", "_native_batch_norm_legit.default")
@@ -151,9 +149,7 @@ def native_batch_norm_training(c: Context, *arguments: object) -> Value:
 
 
 @converts("linalg_vector_norm.default")
-def vector_norm(
-    c: Context, x: Value, order: float, axes: Sequence[int] | None, keepdims: bool, dtype: Any
-) -> Value:
+def vector_norm(c: Context, x: Value, order: float, axes: Sequence[int] | None, keepdims: bool, dtype: Any) -> Value:
     every = tuple(axes) if axes else tuple(range(x.type.rank))
     if order == 2:
         return c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), every, keepdims))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY
 
 import numpy as np
 
@@ -25,10 +26,12 @@ class Sdpa(Op, name="sdpa"):
     A bool mask keeps where true; a float mask is added. A row with nothing kept gives zeros. Batch dimensions broadcast.
     """
 
+    anchor = True
     q: Value
     k: Value
     v: Value
     mask: Value | None = None
+    _: KW_ONLY
     scale: float
 
     def infer(self) -> TensorType:
@@ -53,7 +56,7 @@ class Sdpa(Op, name="sdpa"):
             scores = np.where(mask, scores, -np.inf) if mask.dtype == np.bool_ else scores + mask
         top = np.max(scores, axis=-1, keepdims=True)
         e = np.exp(scores - np.where(np.isneginf(top), 0, top))
-        total = np.sum(e, axis=-1, keepdims=True)
+        total = np.asarray(np.sum(e, axis=-1, keepdims=True))
         return ((e / np.where(total == 0, 1, total)) @ v).astype(q.dtype)
 
     def work(self) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import KW_ONLY
 from typing import TypeAlias
 
 import numpy as np
@@ -58,6 +59,7 @@ class Linear(Op, name="linear"):
     On integers: y = b + sum((x - x_zp) * (w - w_zp)), exact, i32; `w_zp` may be one a row of w.
     """
 
+    anchor = True
     x: Value
     w: Value
     b: Value | None = None
@@ -99,6 +101,7 @@ class Matmul(Op, name="matmul"):
     On integers: sum((x - x_zp) * (y - y_zp)), exact, i32.
     """
 
+    anchor = True
     x: Value
     y: Value
     x_zp: int = 0
@@ -178,9 +181,11 @@ class Conv(Op, name="conv"):
     y = b + sum((x - x_zp) * (w - w_zp)), exact, i32; `w_zp` may be one an output channel.
     """
 
+    anchor = True
     x: Value
     w: Value
     b: Value | None = None
+    _: KW_ONLY
     stride: tuple[int, ...]
     padding: tuple[int, ...]
     dilation: tuple[int, ...]

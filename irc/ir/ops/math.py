@@ -10,7 +10,7 @@ import numpy as np
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work, of_result
 from irc.ir.ops.common import axis_of, broadcast, check_zp, elements, fit_i32, require_float, same_scales, wide
-from irc.ir.scalars import BOOL, Array, ScalarType
+from irc.ir.scalars import BOOL, I64, Array, ScalarType
 from irc.ir.types import Element, Encoding, TensorType
 
 
@@ -42,6 +42,7 @@ def sigmoid(x: Array) -> Array:
 class Unary(Op):
     """Base of float functions of one element. `apply` is the function on arrays, in whatever precision it is given."""
 
+    elementwise = ("x",)
     x: Value
 
     def infer(self) -> TensorType:
@@ -200,6 +201,7 @@ class Floor(Unary, name="floor"):
 class Neg(Op, name="neg"):
     """-x; on floats and unencoded integers."""
 
+    elementwise = ("x",)
     x: Value
 
     def infer(self) -> TensorType:
@@ -217,6 +219,7 @@ class Neg(Op, name="neg"):
 class Abs(Op, name="abs"):
     """The magnitude of floats and unencoded integers."""
 
+    elementwise = ("x",)
     x: Value
 
     def infer(self) -> TensorType:
@@ -234,6 +237,7 @@ class Abs(Op, name="abs"):
 class Clamp(Op, name="clamp"):
     """min(max(x, lo), hi); on integers the bounds are codes. An infinite bound is none."""
 
+    elementwise = ("x",)
     x: Value
     lo: float = -math.inf
     hi: float = math.inf
@@ -263,6 +267,7 @@ class Clamp(Op, name="clamp"):
 class Pow(Op, name="pow"):
     """x to a constant power."""
 
+    elementwise = ("x",)
     x: Value
     exponent: float
 
@@ -280,6 +285,7 @@ class Pow(Op, name="pow"):
 class Cast(Op, name="cast"):
     """Another scalar type, as NumPy's astype does it; encoded integers keep their meaning and must fit."""
 
+    elementwise = ("x",)
     x: Value
     to: Element = of_result()
 
@@ -311,6 +317,7 @@ class Binary(Op):
     On integers the result is exact: i32 (i64 for i64 operands). A result that does not fit is an error.
     """
 
+    elementwise = ("x", "y")
     x: Value
     y: Value
     integers: ClassVar[bool] = True
@@ -429,6 +436,7 @@ class Minimum(Extremum, name="minimum"):
 class Compare(Op, name="compare"):
     """x ? y, elementwise, to bool."""
 
+    elementwise = ("x", "y")
     x: Value
     y: Value
     how: Literal["eq", "ne", "lt", "le", "gt", "ge"]
@@ -456,6 +464,7 @@ class Compare(Op, name="compare"):
 class Logical(Op):
     """Base of bool x bool -> bool."""
 
+    elementwise = ("x", "y")
     x: Value
     y: Value
     commutative = True
@@ -483,6 +492,7 @@ class LogicalOr(Logical, name="logical_or"):
 class LogicalNot(Op, name="logical_not"):
     """not x"""
 
+    elementwise = ("x",)
     x: Value
 
     def infer(self) -> TensorType:
@@ -497,6 +507,7 @@ class LogicalNot(Op, name="logical_not"):
 class Where(Op, name="where"):
     """x where `condition`, else y."""
 
+    elementwise = ("condition", "x", "y")
     condition: Value
     x: Value
     y: Value
@@ -520,6 +531,7 @@ class Where(Op, name="where"):
 class Reduction(Op):
     """Base of reductions over `axes`; reduced dimensions become 1 with `keepdims`, else vanish."""
 
+    anchor = True
     x: Value
     axes: tuple[int, ...]
     keepdims: bool = False
@@ -590,6 +602,20 @@ class Amax(Reduction, name="amax"):
 
     def reference(self, x: Array) -> Array:
         return np.asarray(np.max(x, axis=self.reduced(), keepdims=self.keepdims))
+
+
+class Argmax(Reduction, name="argmax"):
+    """The i64 position of the largest value along the one axis of `axes`; the lowest of several."""
+
+    def infer(self) -> TensorType:
+        if self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected numbers")
+        if len(self.axes) != 1:
+            self.fail(f"positions along one axis, not {list(self.axes)}")
+        return self.output_type(Element(I64))
+
+    def reference(self, x: Array) -> Array:
+        return np.asarray(np.argmax(x, axis=self.reduced()[0], keepdims=self.keepdims), np.int64)
 
 
 class Cumsum(Op, name="cumsum"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY
+
 import numpy as np
 
 from irc.ir.dims import equal
@@ -15,6 +17,7 @@ from irc.ir.types import TensorType, shape_text
 class Softmax(Op, name="softmax"):
     """exp(x - max) / sum(exp(x - max)) along `axis`."""
 
+    anchor = True
     x: Value
     axis: int = -1
 
@@ -34,6 +37,7 @@ class Softmax(Op, name="softmax"):
 class LayerNorm(Op, name="layer_norm"):
     """(x - mean) / sqrt(var + eps) * g + b over the last `axes` axes, as many as g has (default 1); Ba et al., 2016."""
 
+    anchor = True
     x: Value
     g: Value | None = None
     b: Value | None = None
@@ -69,6 +73,7 @@ class LayerNorm(Op, name="layer_norm"):
 class RmsNorm(Op, name="rms_norm"):
     """x / sqrt(mean(x^2) + eps) * g over the last axis; Zhang and Sennrich, 2019."""
 
+    anchor = True
     x: Value
     g: Value | None = None
     eps: float = 1e-6
@@ -93,9 +98,11 @@ class RmsNorm(Op, name="rms_norm"):
 class GroupNorm(Op, name="group_norm"):
     """Normalises each of `groups` groups of channels of x[N, C, *spatial], then scales by g[C] and adds b[C]; Wu and He, 2018."""
 
+    anchor = True
     x: Value
     g: Value | None = None
     b: Value | None = None
+    _: KW_ONLY
     groups: int
     eps: float = 1e-5
 

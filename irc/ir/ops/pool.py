@@ -18,6 +18,7 @@ from irc.ir.types import Element, TensorType
 class MaxPool(Op, name="max_pool"):
     """The largest value of each window of x[N, C, *spatial]; integer codes keep their type. Padding never wins."""
 
+    anchor = True
     x: Value
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -87,6 +88,7 @@ class AvgPool(Op, name="avg_pool"):
     `count_pad` counts padded zeros in the divisor, as torch's count_include_pad; what ceil mode adds is never counted.
     """
 
+    anchor = True
     x: Value
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -123,6 +125,7 @@ class AvgPool(Op, name="avg_pool"):
 class SumPool(Op, name="sum_pool"):
     """The exact i32 sum of `x - x_zp` over each window of integer codes x[N, C, *spatial]; padding adds nothing."""
 
+    anchor = True
     x: Value
     kernel: tuple[int, ...]
     stride: tuple[int, ...]

@@ -5,7 +5,7 @@ The formulas are those of `docs/numerics.md`; the references here are the defini
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -78,9 +78,11 @@ class Quantize(Op, name="quantize"):
     `r` is a scalar, a vector along `axis`, or one a group of `group` elements of `axis`; `zp` likewise (i32).
     """
 
+    elementwise = ("x",)
     x: Value
     r: Value
     zp: Value | None = None
+    _: KW_ONLY
     axis: int | None = None
     group: int | None = None
     to: Element = of_result()
@@ -116,9 +118,11 @@ class Quantize(Op, name="quantize"):
 class Dequantize(Op, name="dequantize"):
     """f32(x - zp) * scale: integer codes to floats. `scale` and `zp` are laid out as in `quantize`."""
 
+    elementwise = ("x",)
     x: Value
     scale: Value
     zp: Value | None = None
+    _: KW_ONLY
     axis: int | None = None
     group: int | None = None
     to: Element = of_result()
@@ -167,8 +171,10 @@ class Requantize(Op, name="requantize"):
     float: clamp(rint(f32(x - x_zp) * m) + zp), one f32 multiply, m: f32.
     """
 
+    elementwise = ("x",)
     x: Value
     m: Value
+    _: KW_ONLY
     mode: Literal["fixed", "float"] = "fixed"
     shift: int = 1
     axis: int | None = None
@@ -219,6 +225,7 @@ class Requantize(Op, name="requantize"):
 class Rescale(Op, name="rescale"):
     """x * by, by changing only what the codes mean: the scale is multiplied by `by` > 0 (f64 product, rounded to f32)."""
 
+    elementwise = ("x",)
     view = True
     x: Value
     by: float
@@ -240,6 +247,7 @@ class Rescale(Op, name="rescale"):
 class Lut(Op, name="lut"):
     """table[x - lowest code of x]: any unary function of codes of at most 8 bits."""
 
+    elementwise = ("x",)
     x: Value
     table: Value
     to: Element = of_result()
@@ -276,9 +284,11 @@ class IntSoftmax(Op, name="int_softmax"):
     See docs/numerics.md for the formula.
     """
 
+    anchor = True
     x: Value
     table: Value
     mask: Value | None = None
+    _: KW_ONLY
     axis: int = -1
     frac: int = 8
     to: Element = of_result()
@@ -331,9 +341,11 @@ class IntNorm(Op, name="int_norm"):
     g: i32[C] and b: i32[C] hold gamma and beta in fixed point with `shift` fraction bits. See docs/numerics.md for the formula.
     """
 
+    anchor = True
     x: Value
     g: Value
     b: Value
+    _: KW_ONLY
     eps: int
     shift: int
     center: bool = True
@@ -412,6 +424,7 @@ class Observe(Op, name="observe"):
 
     x: Value
     histogram: Value | None = None
+    _: KW_ONLY
     lo: float
     hi: float
 

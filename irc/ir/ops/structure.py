@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY
+from typing import Any, cast
 
 from irc.ir.attrs import FuncRef, Mask
 from irc.ir.constants import Data
-from irc.ir.dims import Dim, Expr, equal, substitute
+from irc.ir.dims import Dim, Symbol, bounds, solve, substitute, symbol
 from irc.ir.graph import Graph, Value
 from irc.ir.masks import check_mask
-from irc.ir.op import Op, of_result
+from irc.ir.op import Frame, Op, of_result
 from irc.ir.scalars import Array
 from irc.ir.types import Element, TensorType
 
@@ -67,8 +69,17 @@ class Kernel(Op, name="kernel"):
     inputs: tuple[Value, ...]
     body: Graph
 
+    @property
+    def anchor_node(self) -> Op:
+        """The op around which the region is built: the one that is an anchor, or the first of elementwise ops."""
+        nodes = [cast(Op, node) for node in self.body.nodes]
+        return next((node for node in nodes if node.anchor), nodes[0])
+
     def infer(self) -> tuple[TensorType, ...]:
         return tuple(v.type for v in self.body.outputs)
+
+    def execute(self, operands: Sequence[Array], frame: Frame) -> Sequence[Array]:
+        return frame.run(self.body, operands)
 
     def check(self) -> None:
         if len(self.inputs) != len(self.body.inputs):
@@ -88,6 +99,7 @@ class Call(Op, name="call"):
 
     callee: FuncRef
     inputs: tuple[Value, ...] = ()
+    _: KW_ONLY
     types: tuple[TensorType, ...] = of_result()
 
     def infer(self) -> tuple[TensorType, ...]:
@@ -105,27 +117,42 @@ class Call(Op, name="call"):
                 f"@{self.callee} takes {len(callee.inputs)} and returns {len(callee.outputs)} values, "
                 f"the call has {len(self.inputs)} and {len(self.types)}"
             )
-        bound: dict[str, Dim] = {}
+        bound = self.bound_dims(callee)
         for position, (given, wanted) in enumerate(zip(self.inputs, callee.inputs, strict=True)):
-            if not _fits(given.type, wanted.type, bound):
+            encoded = wanted.type.encoding is not None and wanted.type.encoding != given.type.encoding
+            if encoded or not given.type.plain().matches(wanted.type.plain().substitute(bound)):
                 self.fail(f"operand {position} is {given.type}, @{self.callee} expects {wanted.type}")
         for position, (stated, value) in enumerate(zip(self.types, callee.outputs, strict=True)):
             if not stated.plain().matches(value.type.plain().substitute(bound)):
                 self.fail(f"result {position} is {stated}, @{self.callee} returns {value.type}")
+        self._check_ranges(callee, bound)
+
+    def bound_dims(self, callee: Graph) -> dict[str, Dim]:
+        """What the symbols of the callee stand for in this call, as far as the operands tell."""
+        # '@' keeps the symbols of the callee apart from those of the caller.
+        inner: dict[str, Dim] = {name: symbol(f"@{name}") for name in callee.symbols}
+        pairs = [
+            (substitute(wanted, inner), given)
+            for parameter, operand in zip(callee.inputs, self.inputs, strict=False)
+            for wanted, given in zip(parameter.type.shape, operand.type.shape, strict=False)
+        ]
+        return {name[1:]: dim for name, dim in solve(pairs, frozenset(map(str, inner.values()))).items()}
+
+    def _check_ranges(self, callee: Graph, bound: Mapping[str, Dim]) -> None:
+        """Fail if a symbol of the callee may leave its range in this call."""
+        for name, dim in bound.items():
+            known = callee.symbols[name]
+            low, high = bounds(dim, symbols_of_function(self))
+            if low < known.lo or high > known.hi:
+                self.fail(f"{name} is {low} .. {high} in this call, @{self.callee} takes {known}")
+
+    def execute(self, operands: Sequence[Array], frame: Frame) -> Sequence[Array]:
+        return frame.call(self.callee, operands)
 
 
-def _fits(given: TensorType, wanted: TensorType, bound: dict[str, Dim]) -> bool:
-    """Whether an argument fits a parameter, binding the parameter's symbols on the way."""
-    if given.scalar != wanted.scalar or given.rank != wanted.rank:
-        return False
-    if wanted.encoding is not None and wanted.encoding != given.encoding:
-        return False
-    for g, w in zip(given.shape, wanted.shape, strict=True):
-        if isinstance(w, Expr) and len(w.terms) == 1 and str(w).isidentifier() and str(w) not in bound:
-            bound[str(w)] = g
-        elif equal(g, substitute(w, bound)) is not True:
-            return False
-    return True
+def symbols_of_function(op: Op) -> Mapping[str, Symbol]:
+    """The symbols that are declared where a node stands."""
+    return op.graph.function.symbols if op.graph is not None else {}
 
 
 STRUCTURAL: tuple[type[Any], ...] = (Const, Return, Yield, Kernel, Call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import KW_ONLY
 
 import numpy as np
 
@@ -180,6 +181,7 @@ class Pad(Op, name="pad"):
 class Gather(Op, name="gather"):
     """`x[..., indices, ...]` along `axis`: the dimensions of `indices` take the place of the axis (embedding for axis 0)."""
 
+    anchor = True
     view = True
     x: Value
     indices: Value
@@ -206,6 +208,7 @@ class Iota(Op, name="iota"):
 
     start: Dim
     step: int = 1
+    _: KW_ONLY
     shape: Shape = of_result()
 
     def infer(self) -> TensorType:

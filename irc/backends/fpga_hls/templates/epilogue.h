@@ -45,15 +45,15 @@ template <class C> struct Saturate {
     }
 };
 
-/// Hands the values of each run of ceil(LENGTH / LANES) packs to the epilogue, one by one; `first` is the index of the
-/// first. The RUNS runs are ROWS rows of GROUPS: the channel counts through the GROUPS runs of a row.
+/// Hands the values of ROWS x GROUPS runs of ceil(LENGTH / LANES) packs to the epilogue, one by one. Channels count
+/// through the GROUPS runs of a row; indices go on from one `block` of runs to the next.
 ///
 /// Loops: ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it). Buffer: one pack.
 template <int ROWS, int GROUPS, int LENGTH, class Epilogue, class T, int LANES, class Y, class... Operands>
-void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int first, Operands&... operands) {
+void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&... operands) {
     Pack<T, LANES> pack;
 #pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
-    int index = first;
+    int index = block * (ROWS * GROUPS * LENGTH);
     int lane = 0;
     for (int row = 0; row < ROWS; row++) {
         for (int group = 0; group < GROUPS; group++) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 #include <vector>
 #else
 #include <hls_stream.h>
@@ -24,7 +25,13 @@ namespace irc {
 /// Simulation model of hls::stream: never full, stops the program when read while empty.
 template <class T> class stream {
   public:
-    explicit stream(const char* name = "stream") : name_(name) {}
+    explicit stream(const char* name = "stream") : name_(name) {
+        if (!spare_slots().empty()) {
+            slots_.swap(spare_slots().back());
+            spare_slots().pop_back();
+        }
+    }
+    ~stream() { spare_slots().push_back(std::move(slots_)); }
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
@@ -56,6 +63,12 @@ template <class T> class stream {
     std::size_t max_occupancy() const { return max_occupancy_; }
 
   private:
+    /// Memory of former streams of this type, for the next ones: stages make their streams anew for every sample.
+    static std::vector<std::vector<T>>& spare_slots() {
+        static std::vector<std::vector<T>> spare;
+        return spare;
+    }
+
     void make_room() {
         const std::size_t held = tail_ - head_;
         if (held <= slots_.size() / 2 && !slots_.empty()) {

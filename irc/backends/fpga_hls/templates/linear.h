@@ -15,16 +15,16 @@ namespace irc {
 
 /// acc[p] += sum over s of x[s] * w[p * SIMD + s], from 0 if `first`. PE x SIMD multipliers, one adder tree a PE.
 template <int PE, int SIMD, class X, class W, class A>
-void multiply_add(const X (&x)[SIMD], const W& w, bool first, A (&acc)[PE]) {
+void multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& acc) {
 #pragma HLS INLINE
     for (int p = 0; p < PE; p++) {
 #pragma HLS UNROLL
-        A sum = first ? A(0) : acc[p];
+        A sum = first ? A(0) : acc.lane[p];
         for (int s = 0; s < SIMD; s++) {
 #pragma HLS UNROLL
-            sum += x[s] * w[p * SIMD + s];
+            sum += x.lane[s] * w[p * SIMD + s];
         }
-        acc[p] = sum;
+        acc.lane[p] = sum;
     }
 }
 
@@ -38,10 +38,10 @@ template <int ROWS, int GROUPS, bool GROUPS_FIRST, int OUT_TILES, int IN_TILES, 
           class Cell, int TILES, int CELLS, class A, int PE>
 void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == GROUPS * OUT_TILES * IN_TILES, "the memory has one row a tile");
-    X run[IN_TILES][SIMD];
-#pragma HLS ARRAY_RESHAPE variable=run type=complete dim=2
-    A acc[PE];
-#pragma HLS ARRAY_PARTITION variable=acc type=complete
+    Pack<X, SIMD> run[IN_TILES];
+#pragma HLS AGGREGATE variable=run
+    Pack<A, PE> acc;
+#pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     const Reader reader(memory);
 
     for (int i = 0; i < (GROUPS_FIRST ? GROUPS : ROWS); i++) {
@@ -49,23 +49,15 @@ void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], 
             for (int out = 0; out < OUT_TILES; out++) {
                 for (int in = 0; in < IN_TILES; in++) {
 #pragma HLS PIPELINE II=1
+                    const Pack<X, SIMD> pack = out == 0 ? x.read() : run[in];
                     if (out == 0) {
-                        const Pack<X, SIMD> pack = x.read();
-                        for (int s = 0; s < SIMD; s++) {
-#pragma HLS UNROLL
-                            run[in][s] = pack.lane[s];
-                        }
+                        run[in] = pack;
                     }
                     const int group = GROUPS_FIRST ? i : j;
                     const auto& w = reader.read(memory, (group * OUT_TILES + out) * IN_TILES + in);
-                    multiply_add<PE, SIMD>(run[in], w, in == 0, acc);
+                    multiply_add<PE, SIMD>(pack, w, in == 0, acc);
                     if (in == IN_TILES - 1) {
-                        Pack<A, PE> sums;
-                        for (int p = 0; p < PE; p++) {
-#pragma HLS UNROLL
-                            sums.lane[p] = acc[p];
-                        }
-                        y.write(sums);
+                        y.write(acc);
                     }
                 }
             }
@@ -113,6 +105,7 @@ template <class Config> struct ConvShape : WindowShape<Config> {
     static constexpr int in_tiles = WindowShape<Config>::taps * pixel_tiles;
     static constexpr int out_tiles = tiles_of(group_out, Config::pe);
     static constexpr int rom_tiles = Config::groups * out_tiles * in_tiles;
+    static constexpr int run_depth = in_tiles + 1; // the next patch arrives while this one is replayed
     static constexpr int pixels_in = Config::height * Config::width;
     static constexpr int pixels_out = WindowShape<Config>::out_h * WindowShape<Config>::out_w;
     using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
@@ -135,6 +128,7 @@ void conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Opera
     using Shape = ConvShape<Config>;
     stream<Pack<typename Shape::Lane, Config::simd>> pixels("conv.pixels");
     stream<Pack<typename Shape::Lane, Config::simd>> patches("conv.patches");
+#pragma HLS STREAM variable=patches depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("conv.sums");
 
     pack_runs<Shape::pixels_in * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
@@ -317,22 +311,22 @@ template <class Config> struct MatmulShape {
     using WLane = typename Centered<typename Config::w_code, Config::w_zp>::type;
     using Sum = Acc<Config::acc_bits>;
 
-    /// x arrives in the order in which it is needed.
-    using x_in_order = std::is_same<typename Config::x_order,
-                                    std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>,
-                                                       Order<BATCH, FREE, DEPTH>>>;
-    static constexpr int count = Config::batch * Config::rows * Config::columns;
+    using RowOrder =
+        std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>, Order<BATCH, FREE, DEPTH>>;
+
+    /// x travels in the order in which it is needed, so it is not buffered.
+    static constexpr bool x_in_order = std::is_same<typename Config::x_order, RowOrder>::value;
 };
 
 /// Feeds x to the multipliers as it comes.
 template <class Config, class X, class T, int SIMD>
-void feed_rows(std::true_type /*in order*/, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+std::enable_if_t<MatmulShape<Config>::x_in_order> feed_rows(stream<X>& x, stream<Pack<T, SIMD>>& runs) {
     pack_runs<Config::batch * Config::rows, Config::depth, Config::x_zp>(x, runs);
 }
 
 /// Feeds x to the multipliers through a buffer of the whole operand.
 template <class Config, class X, class T, int SIMD>
-void feed_rows(std::false_type /*in order*/, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+std::enable_if_t<!MatmulShape<Config>::x_in_order> feed_rows(stream<X>& x, stream<Pack<T, SIMD>>& runs) {
 #pragma HLS DATAFLOW
     using Shape = typename MatmulShape<Config>::XShape;
     IRC_BUFFER T tiles[Shape::tiles][Shape::lanes];
@@ -342,10 +336,10 @@ void feed_rows(std::false_type /*in order*/, stream<X>& x, stream<Pack<T, SIMD>>
     send_rows<Config::batch, Config::rows, Config::depth, Config::rows_first>(tiles, runs);
 }
 
-/// One of the `outer` products of a matmul; `first` is the index of its first result.
+/// The processes of one block of a matmul, for the DATAFLOW region that calls it.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-void matmul_once(stream<X>& x, stream<W>& w, stream<Y>& y, int first, Operands&... operands) {
-#pragma HLS DATAFLOW
+void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operands&... operands) {
+#pragma HLS INLINE
     using Shape = MatmulShape<Config>;
     using WShape = typename Shape::WShape;
     stream<Pack<typename Shape::XLane, Config::simd>> runs("matmul.runs");
@@ -354,28 +348,46 @@ void matmul_once(stream<X>& x, stream<W>& w, stream<Y>& y, int first, Operands&.
 #pragma HLS ARRAY_PARTITION variable=w_tiles type=complete dim=2
 #pragma HLS STREAM variable=w_tiles type=pipo depth=Config::buffers
 
-    feed_rows<Config>(typename Shape::x_in_order(), x, runs);
+    feed_rows<Config>(x, runs);
     load_operand<WShape, Config::w_zp>(w, w_tiles);
     dot_products<Config::rows, Config::batch, !Config::rows_first, WShape::free_tiles, WShape::depth_tiles,
                  BufferReader>(runs, w_tiles, sums);
-    unpack_runs<Config::batch * Config::rows, 1, Config::columns, Epilogue>(sums, y, first, operands...);
+    unpack_runs<Config::batch * Config::rows, 1, Config::columns, Epilogue>(sums, y, block, operands...);
+}
+
+/// All blocks of a matmul; with a single one the processes also overlap with those of the next sample.
+template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
+std::enable_if_t<Config::blocks == 1> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y,
+                                                      Operands&... operands) {
+#pragma HLS DATAFLOW
+    multiply_block<Config, Epilogue>(x, w, y, 0, operands...);
+}
+
+template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
+std::enable_if_t<(Config::blocks > 1)> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y,
+                                                       Operands&... operands) {
+    for (int block = 0; block < Config::blocks; block++) {
+#pragma HLS DATAFLOW
+        multiply_block<Config, Epilogue>(x, w, y, block, operands...);
+    }
 }
 
 /// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)) of two streams.
 ///
-/// Config: outer (how often all of it is repeated), batch, rows (m), depth (k), columns (n), pe, simd, buffers, acc_bits,
-/// x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH, DEPTH, FREE> is a row-major w,
-/// Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n; true: m, b, n).
-/// Buffers: all of w; all of x too, unless it travels in the order of y. `buffers` = 2 doubles them, so that the next
-/// operands arrive during a product. The first row of an x without buffer is read once w is complete.
-/// Cycles: outer x (load, then rest) for buffers = 1, outer x max(load, rest) for buffers = 2, where
-///   load = batch x depth x max(columns, rows if x is buffered),
+/// Config: blocks (how often all of it is repeated, as for windows of an image), batch, rows (m), depth (k), columns (n),
+/// pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH, DEPTH,
+/// FREE> is a row-major w, Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n; true: m, b,
+/// n). The channel of a result is n.
+/// Buffers: all of w of one block; all of x too, unless it travels in the order of y. `buffers` = 2 doubles them, so that
+/// the next operands arrive during a product. An x without buffer waits until w is complete, so the FIFO in front of it
+/// may have to hold what comes until then.
+/// Cycles: blocks x (load + rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where
+///   load = batch x depth x columns, or batch x depth x rows if x is buffered and rows > columns,
 ///   rest = batch x rows x max(free_tiles x depth_tiles of w, columns, depth unless x is buffered).
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
 void matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
-    for (int i = 0; i < Config::outer; i++) {
-        matmul_once<Config, Epilogue>(x, w, y, i * MatmulShape<Config>::count, operands...);
-    }
+#pragma HLS INLINE
+    multiply_blocks<Config, Epilogue>(x, w, y, operands...);
 }
 
 } // namespace irc

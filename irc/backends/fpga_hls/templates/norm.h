@@ -2,7 +2,7 @@
 //
 // Both need whole-row quantities before the first output. Instead of passes over one row, each pass is a process of its
 // own, and the elements wait in a FIFO a little longer than a row: while one row is scaled, the next is summed up, so a
-// stage takes one cycle an element.
+// stage takes one cycle an element (or ROW_LATENCY cycles for a row that is shorter).
 
 #ifndef IRC_NORM_H
 #define IRC_NORM_H
@@ -11,9 +11,8 @@
 
 namespace irc {
 
-/// Cycles from the end of a row to its scale (divider, square root, and the pipelines around them): the slack of the
-/// FIFOs beyond one row.
-constexpr int kRowLatency = 64;
+/// Cycles from the end of a row to its scale: divider, square root, multipliers. FIFOs hold this much beyond a row.
+constexpr int ROW_LATENCY = 80;
 
 /// An element of a softmax row.
 template <class X> struct Kept {
@@ -117,7 +116,8 @@ void scale_parts(stream<E>& parts, stream<RowFactor>& factors, stream<Y>& y, Ope
 template <class Config> struct SoftmaxShape {
     static_assert(Config::x_code::bits <= 16 && Config::length <= 65535, "int_softmax takes 16-bit codes, 65535 a row");
     static constexpr int held_depth = Config::length + 4;            // until the top of the row is known
-    static constexpr int part_depth = Config::length + kRowLatency;  // until the scale of the row is known
+    static constexpr int part_depth = Config::length + ROW_LATENCY;  // until the scale of the row is known
+    using Element = Kept<typename Config::x_code::type>;
     using Part = UInt<16>;
     using Sum = UInt<16 + width_of(Config::length)>;
 };
@@ -141,12 +141,13 @@ void finish_softmax(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZ
 /// int_softmax: y = epilogue(probability times 2^frac) along rows of `length`, before saturation.
 ///
 /// Config: rows, length, frac, x_code. The table has T entries of at most 2^15, table[0] = 2^15.
-/// Cycles: rows x length. Buffers: held_depth x (code + 1 bit), part_depth x 16 bits.
+/// Cycles: rows x max(length, ROW_LATENCY). Buffers: held_depth x (code + 1 bit), part_depth x 16 bits.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
 void int_softmax(stream<X>& x, const T (&table)[SIZE], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
-    stream<Kept<X>> held("int_softmax.held");
-#pragma HLS STREAM variable=held depth=SoftmaxShape<Config>::held_depth
+    using Shape = SoftmaxShape<Config>;
+    stream<typename Shape::Element> held("int_softmax.held");
+#pragma HLS STREAM variable=held depth=Shape::held_depth
     stream<X> tops("int_softmax.tops");
 
     find_tops<Config>(x, held, tops);
@@ -160,8 +161,9 @@ template <class Config, class Epilogue, class X, class T, int SIZE, class Y, cla
 void masked_int_softmax(stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SIZE], stream<Y>& y,
                         Operands&... operands) {
 #pragma HLS DATAFLOW
-    stream<Kept<X>> held("int_softmax.held");
-#pragma HLS STREAM variable=held depth=SoftmaxShape<Config>::held_depth
+    using Shape = SoftmaxShape<Config>;
+    stream<typename Shape::Element> held("int_softmax.held");
+#pragma HLS STREAM variable=held depth=Shape::held_depth
     stream<X> tops("int_softmax.tops");
 
     find_tops<Config>(x, held, tops, mask);
@@ -172,7 +174,7 @@ void masked_int_softmax(stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SI
 template <class Config> struct NormShape {
     static_assert(Config::x_code::bits <= 16 && Config::length <= 65535, "int_norm takes 16-bit codes, 65535 a row");
     static_assert(1 <= Config::shift && Config::shift <= 24 && Config::eps >= 1, "as the numeric contract says");
-    static constexpr int held_depth = Config::length + kRowLatency;
+    static constexpr int held_depth = Config::length + ROW_LATENCY;
     static constexpr int difference_bits = Config::x_code::bits + 1;
     static constexpr int sum_bits = difference_bits + width_of(Config::length);
     static constexpr int square_bits = 2 * Config::x_code::bits + width_of(Config::length);
@@ -284,7 +286,7 @@ void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G 
 /// int_norm: layer norm (center) or RMS norm over rows of `length`; y = epilogue(result plus zp, before saturation).
 ///
 /// Config: rows, length, center, eps (int64), shift, zp, x_zp, x_code. `gain` and `offset` are g and b of the contract.
-/// Cycles: rows x length. Buffer: held_depth codes.
+/// Cycles: rows x max(length, ROW_LATENCY). Buffer: held_depth codes.
 template <class Config, class Epilogue, class X, class G, class B, int LENGTH, class Y, class... Operands>
 void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y,
               Operands&... operands) {

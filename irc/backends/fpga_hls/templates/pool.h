@@ -48,9 +48,16 @@ void fold_patches(stream<Pack<X, PE>>& x, stream<Pack<A, PE>>& y) {
     }
 }
 
+/// The windows tile the image: stride = kernel, and neither padding nor dilation.
+template <class Config> constexpr bool windows_are_blocks() {
+    return Config::stride_h == Config::kernel_h && Config::stride_w == Config::kernel_w && Config::dilation_h == 1 &&
+           Config::dilation_w == 1 && Config::pad_top == 0 && Config::pad_left == 0 && Config::pad_bottom == 0 &&
+           Config::pad_right == 0;
+}
+
 /// Pooling with any window: line buffer, fold, epilogue.
 template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
-void pool_windows(std::false_type /*blocks*/, stream<X>& x, stream<Y>& y, Operands&... operands) {
+std::enable_if_t<!windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = WindowShape<Config>;
     constexpr int TILES = tiles_of(Config::channels, Config::pe);
@@ -68,11 +75,12 @@ void pool_windows(std::false_type /*blocks*/, stream<X>& x, stream<Y>& y, Operan
 /// Pooling with windows that tile the image: every element belongs to at most one result, so one row of results is all
 /// that is kept.
 ///
-/// Loops: height x width x channels, II = 1 (with fewer than about three channels the results have to be registers).
+/// Loops: height x width x channels, II = 1 from about three channels on (a result is read again `channels` cycles after
+/// it was written).
 template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
-void pool_windows(std::true_type /*blocks*/, stream<X>& x, stream<Y>& y, Operands&... operands) {
+std::enable_if_t<windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Shape = WindowShape<Config>;
-    A results[Shape::out_w][Config::channels];
+    IRC_BUFFER A results[Shape::out_w][Config::channels];
     int index = 0;
     int ky = 0;
     int kx = 0;
@@ -103,13 +111,6 @@ void pool_windows(std::true_type /*blocks*/, stream<X>& x, stream<Y>& y, Operand
     }
 }
 
-/// The windows tile the image: neither padding nor dilation, and stride = kernel.
-template <class Config>
-using windows_are_blocks =
-    std::integral_constant<bool, Config::stride_h == Config::kernel_h && Config::stride_w == Config::kernel_w &&
-                                     Config::dilation_h == 1 && Config::dilation_w == 1 && Config::pad_top == 0 &&
-                                     Config::pad_left == 0 && Config::pad_bottom == 0 && Config::pad_right == 0>;
-
 /// max_pool: y[oy][ox][c] = epilogue(largest code under the window); the padding is the lowest code.
 ///
 /// Config: channels, pe (unused if the windows are blocks), x_code, and the fields of window.h.
@@ -120,8 +121,7 @@ template <class Config, class Epilogue, class X, class Y, class... Operands>
 void max_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 #pragma HLS INLINE
     using Code = typename Config::x_code;
-    pool_windows<Config, TakeMax, Epilogue, int(Code::lowest), typename Code::type>(windows_are_blocks<Config>(), x, y,
-                                                                                    operands...);
+    pool<Config, TakeMax, Epilogue, int(Code::lowest), typename Code::type>(x, y, operands...);
 }
 
 /// sum_pool: y[oy][ox][c] = epilogue(sum of the codes under the window); the padding is the code pad_value.
@@ -130,19 +130,18 @@ void max_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void sum_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 #pragma HLS INLINE
-    pool_windows<Config, TakeSum, Epilogue, Config::pad_value, Acc<Config::acc_bits>>(windows_are_blocks<Config>(), x,
-                                                                                      y, operands...);
+    pool<Config, TakeSum, Epilogue, Config::pad_value, Acc<Config::acc_bits>>(x, y, operands...);
 }
 
 /// reduce_sum: y[o][i] = epilogue(sum over m of x[o][m][i]); global pooling is outer = 1, extent = height x width,
 /// inner = channels.
 ///
 /// Config: outer, extent, inner, acc_bits.
-/// Loops: outer x extent x inner, II = 1 (as above, a small `inner` has to be registers). Buffer: inner sums.
+/// Loops: outer x extent x inner, II = 1 for inner = 1 (a register) and from about 3 on. Buffer: inner sums.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void reduce_sum(stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Sum = Acc<Config::acc_bits>;
-    Sum sums[Config::inner];
+    IRC_BUFFER Sum sums[Config::inner];
     for (int o = 0; o < Config::outer; o++) {
         for (int m = 0; m < Config::extent; m++) {
             for (int i = 0; i < Config::inner; i++) {

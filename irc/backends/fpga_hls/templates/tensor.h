@@ -162,24 +162,29 @@ template <class Order, class T, int COUNT> void send(const T (&buffer)[COUNT], s
     }
 }
 
-/// One of the `outer` blocks of a reorder.
-template <class Config, class T> void reorder_once(stream<T>& x, stream<T>& y) {
-#pragma HLS DATAFLOW
+/// The processes of one block of a reorder, for the DATAFLOW region that calls it.
+template <class Config, class T> void reorder_block(stream<T>& x, stream<T>& y) {
+#pragma HLS INLINE
     IRC_BUFFER T buffer[Config::count];
 #pragma HLS STREAM variable=buffer type=pipo depth=Config::buffers
     store(x, buffer);
     send<Odometer<typename Config::extents, typename Config::strides>>(buffer, y);
 }
 
-/// reorder: permutes the dimensions of `outer` blocks of `count` elements. `extents` are those of the result, `strides`
+/// reorder: permutes the dimensions of `blocks` blocks of `count` elements. `extents` are those of the result, `strides`
 /// the distances of their elements in a block of x.
 ///
-/// Config: outer, count, buffers, extents and strides (Dims).
-/// Cycles: outer x count x 2 for buffers = 1, outer x count for buffers = 2 (plus the first block). Buffer: buffers x
-/// count elements.
-template <class Config, class T> void reorder(stream<T>& x, stream<T>& y) {
-    for (int o = 0; o < Config::outer; o++) {
-        reorder_once<Config>(x, y);
+/// Config: blocks, count, buffers, extents and strides (Dims).
+/// Cycles: blocks x count x 2 for buffers = 1, blocks x count for buffers = 2. Buffer: buffers x count elements.
+template <class Config, class T> std::enable_if_t<Config::blocks == 1> reorder(stream<T>& x, stream<T>& y) {
+#pragma HLS DATAFLOW
+    reorder_block<Config>(x, y);
+}
+
+template <class Config, class T> std::enable_if_t<(Config::blocks > 1)> reorder(stream<T>& x, stream<T>& y) {
+    for (int block = 0; block < Config::blocks; block++) {
+#pragma HLS DATAFLOW
+        reorder_block<Config>(x, y);
     }
 }
 

@@ -58,7 +58,9 @@ template <class T, int LINES, int LENGTH> class LineWriter {
 ///
 /// Loops, all II = 1: the lines of the first patch; then for each output row EMIT patch packs while the next lines
 /// arrive, evenly spread. With LINE = width x GROUPS x TILES and EMIT = out_w x GROUPS x taps x TILES that is
-///   lines_before(0) x LINE + out_h x max(EMIT, stride_h x LINE) + trailing lines x LINE cycles.
+///   lines_before(0) x LINE + out_h x max(EMIT, stride_h x LINE) + trailing lines x LINE cycles,
+/// and a pipeline flush for each output row. The first patch of row oy needs lines_before(oy) lines, its last patch comes
+/// after lines_before(oy + 1).
 /// Buffer: `lines` x LINE packs, one write and one read port.
 template <class Config, int GROUPS, int TILES, int PAD, class T, int LANES>
 void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
@@ -96,7 +98,11 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
                             const int ix = ox * Config::stride_w - Config::pad_left + kx * Config::dilation_w;
                             const bool inside = 0 <= iy && iy < Config::height && 0 <= ix && ix < Config::width;
                             const int line = wrap_line<LINES>(top_line + ky * Config::dilation_h);
-                            y.write(inside ? lines[line][ix * PIXEL + group * TILES + tile] : splat<T, LANES>(PAD));
+                            Pack<T, LANES> pack = splat<T, LANES>(PAD);
+                            if (inside) {
+                                pack = lines[line][ix * PIXEL + group * TILES + tile];
+                            }
+                            y.write(pack);
                             credit += arriving * LINE;
                             if (credit >= EMIT) {
                                 credit -= EMIT;

@@ -1,0 +1,129 @@
+"""Comparing plain arrays: the same bits or not, who classifies better, and which layer differs first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from irc.ir.graph import Value
+from irc.ir.location import Loc
+from irc.ir.scalars import Array
+
+
+def unequal_bits(a: Array, b: Array) -> Array:
+    """Where two arrays of one type and shape differ in their bits: -0.0 is not 0.0, and a NaN equals itself."""
+    bits = np.dtype(f"u{a.dtype.itemsize}")
+    return np.ascontiguousarray(a).view(bits) != np.ascontiguousarray(b).view(bits)
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Whether two arrays have the same type, shape and bits."""
+    return a.dtype == b.dtype and a.shape == b.shape and not unequal_bits(a, b).any()
+
+
+@dataclass
+class Agreement:
+    """How far one output agrees with its reference over all samples seen so far."""
+
+    name: str
+    elements: int = 0
+    differing: int = 0
+    largest: float = 0.0  # absolute difference
+    first: int | None = None  # the first call that differs
+
+    @property
+    def exact(self) -> bool:
+        return self.first is None
+
+    def add(self, call: int, given: Array, expected: Array) -> None:
+        """Take in one call. Raises ValueError if type or shape differ."""
+        if given.shape != expected.shape or given.dtype != expected.dtype:
+            stated, wanted = (f"{x.dtype}{list(x.shape)}" for x in (given, expected))
+            raise ValueError(f"output {self.name} is {stated}, expected {wanted}")
+        self.elements += expected.size
+        unequal = unequal_bits(given, expected)
+        if unequal.any():
+            self.first = call if self.first is None else self.first
+            self.differing += int(np.count_nonzero(unequal))
+            with np.errstate(invalid="ignore"):
+                distance = np.abs(given.astype(np.float64) - expected.astype(np.float64))
+            self.largest = max(self.largest, float(np.nanmax(distance, initial=0.0)))
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 of two classifiers on the same labelled samples: `a` (float) and `b` (integer), and where they part.
+
+    `lost` samples only `a` gets right, `won` only `b`; `changed` counts all samples whose predicted class differs.
+    """
+
+    samples: int
+    a_right: int
+    b_right: int
+    lost: int
+    won: int
+    changed: int
+
+    @property
+    def difference(self) -> float:
+        """Top-1 of b minus top-1 of a, a fraction."""
+        return (self.won - self.lost) / self.samples
+
+    @property
+    def error(self) -> float:
+        """The standard error of the paired difference, samples taken as independent."""
+        variance = (self.won + self.lost) / self.samples - self.difference**2
+        return math.sqrt(max(variance, 0.0) / self.samples)
+
+
+def accuracy(a: Array, b: Array, labels: Array) -> Accuracy:
+    """Compare two sets of scores [samples, classes]; ties go to the lowest class."""
+    first, second = np.argmax(a, axis=-1), np.argmax(b, axis=-1)
+    a_right, b_right = first == labels, second == labels
+    return Accuracy(
+        samples=len(labels),
+        a_right=int(a_right.sum()),
+        b_right=int(b_right.sum()),
+        lost=int((a_right & ~b_right).sum()),
+        won=int((b_right & ~a_right).sum()),
+        changed=int((first != second).sum()),
+    )
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The first value that two runs compute differently."""
+
+    loc: Loc
+    op: str
+    differing: int
+    elements: int
+    largest: float
+
+    def __str__(self) -> str:
+        where = str(self.loc).removeprefix("at ") or "a node without location"
+        return f"{where}: {self.op} differs in {self.differing} of {self.elements} elements, by up to {self.largest:g}"
+
+
+def first_divergence(
+    given: Iterable[tuple[Value, Array]], expected: Sequence[tuple[Value, Array]]
+) -> Divergence | None:
+    """The first value, in the order of `given`, whose bits are not those of the same value in `expected`."""
+    known = dict(expected)
+    for value, array in given:
+        if value in known and not same_bits(array, known[value]):
+            agreement = Agreement(value.name)
+            agreement.add(0, array, known[value])
+            op = value.node.opname if value.node is not None else "input"
+            return Divergence(value.loc, op, agreement.differing, agreement.elements, agreement.largest)
+    return None
+
+
+def scores_of(outputs: Sequence[Array], labels: Array) -> Array | None:
+    """The first output if it scores classes for these labels, [samples, classes]; else None."""
+    if not outputs or outputs[0].ndim != 2 or len(outputs[0]) != len(labels) or labels.dtype.kind not in "iu":
+        return None
+    return outputs[0]

@@ -1,0 +1,144 @@
+"""Running a compiled model on samples, and checking it against the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from irc.backends.base import Backend, Job
+from irc.backends.compare import (
+    Accuracy,
+    Agreement,
+    Divergence,
+    accuracy,
+    first_divergence,
+    scores_of,
+)
+from irc.backends.data import Dataset
+from irc.ir.diagnostics import Diagnostic, IrcError, MismatchError
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.interpret import interpret
+from irc.ir.scalars import Array
+from irc.passes.base import Progress
+from irc.passes.sampling import batches
+
+GROUP = 32  # calls handed to a backend at once
+Call = list[Array]
+
+
+def calls_of(graph: Graph, data: Dataset) -> list[Call]:
+    """The samples as calls of the function, its inputs in order."""
+    return [[batch[v.name] for v in graph.inputs] for batch in batches(graph, data.samples)]
+
+
+def join(calls: Sequence[Array]) -> Array:
+    """One result of several calls with a sample axis: joined along the first axis, or stacked if there is none."""
+    return np.concatenate(calls) if calls[0].ndim else np.stack(calls)
+
+
+def outputs_of(results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
+    """Results of calls, joined; those of samples that only filled up the last batch are dropped."""
+    return [join([result[i] for result in results])[:samples] for i in range(len(results[0]))]
+
+
+def run_calls(
+    job: Job[Any, Any], backend: Backend[Any, Any], folder: Path, calls: Sequence[Call]
+) -> Iterator[list[Array]]:
+    """The results of each call on the backend. Raises IrcError if they have other types than those of `main`."""
+    with backend.start(job, folder) as runner, job.progress("running", len(calls)) as tick:
+        for start in range(0, len(calls), GROUP):
+            group = calls[start : start + GROUP]
+            results = runner(group)
+            if len(results) != len(group):
+                raise IrcError(f"the backend {backend.name} ran {len(results)} of {len(group)} calls")
+            for result in results:
+                _check_types(result, job.module.main, backend.name)
+                tick()
+                yield result
+
+
+def _check_types(result: Sequence[Array], graph: Graph, name: str) -> None:
+    wanted = [v.type for v in graph.outputs]
+    given = ", ".join(f"{a.dtype}{list(a.shape)}" for a in result)
+    if len(result) != len(wanted) or any(
+        a.dtype != t.scalar.dtype or a.ndim != t.rank for a, t in zip(result, wanted, strict=True)
+    ):
+        raise IrcError(f"the backend {name} gave {given or 'nothing'}, expected {', '.join(map(str, wanted))}")
+
+
+def interpreted(module: Module, calls: Sequence[Call], progress: Progress, what: str) -> Iterator[list[Array]]:
+    """The results of each call on the interpreter."""
+    with progress(what, len(calls)) as tick:
+        for call in calls:
+            yield interpret(module, call)
+            tick()
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `irc verify` found: bit-equality of every output, and top-1 if there were labels."""
+
+    samples: int
+    outputs: tuple[Agreement, ...]
+    accuracy: Accuracy | None = None
+    divergence: Divergence | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output of every sample has the bits of the interpreter."""
+        return all(output.exact for output in self.outputs)
+
+    def require_exact(self) -> None:
+        """Raise MismatchError, with the first layer that differs if it is known, unless everything is equal."""
+        found = [
+            Diagnostic(
+                f"{o.name} differs from the interpreter in {o.differing} of {o.elements} elements, by up to "
+                f"{o.largest:g}, first in call {o.first}",
+                notes=(f"the first value that differs is {self.divergence}",) if self.divergence else (),
+            )
+            for o in self.outputs
+            if not o.exact
+        ]
+        if found:
+            raise MismatchError(found)
+
+
+def verify_samples(
+    job: Job[Any, Any], backend: Backend[Any, Any], folder: Path, captured: Module, data: Dataset
+) -> Verification:
+    """Run all samples on the backend and on the interpreter, and on the float graph if there are labels."""
+    graph = job.module.main
+    calls = calls_of(graph, data)
+    agreements = [Agreement(f"output{i}") for i in range(len(graph.outputs))]
+    given: list[list[Array]] = []
+    expected = interpreted(job.module, calls, job.progress, "interpreting the lowered graph")
+    for index, (mine, theirs) in enumerate(zip(run_calls(job, backend, folder, calls), expected, strict=True)):
+        given.append(mine)
+        for agreement, a, b in zip(agreements, mine, theirs, strict=True):
+            agreement.add(index, a, b)
+    first = next((a.first for a in agreements if a.first is not None), None)
+    divergence = None
+    if first is not None and backend.trace is not None:
+        divergence = first_divergence(backend.trace(job, folder, calls[first]), _trace(job.module, calls[first]))
+    return Verification(
+        len(data), tuple(agreements), _accuracy(captured, data, outputs_of(given, len(data)), job), divergence
+    )
+
+
+def _trace(module: Module, call: Call) -> list[tuple[Value, Array]]:
+    seen: list[tuple[Value, Array]] = []
+    interpret(module, call, observe=lambda value, array: seen.append((value, array)))
+    return seen
+
+
+def _accuracy(captured: Module, data: Dataset, outputs: Sequence[Array], job: Job[Any, Any]) -> Accuracy | None:
+    if data.labels is None or (scores := scores_of(outputs, data.labels)) is None:
+        return None
+    calls = calls_of(captured.main, data)
+    results = list(interpreted(captured, calls, job.progress, "interpreting the float graph"))
+    float_scores = scores_of(outputs_of(results, len(data)), data.labels)
+    return None if float_scores is None else accuracy(float_scores, scores, data.labels)

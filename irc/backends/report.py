@@ -1,0 +1,142 @@
+"""What a compiled model is made of, layer by layer, as plain data. `page.py` shows it.
+
+Everything is keyed by PyTorch module path. A report holds no seconds, dates or paths: equal inputs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from irc.ir.dims import Expr
+from irc.ir.files import clone
+from irc.ir.graph import Graph, Module, Node
+from irc.ir.op import Op
+from irc.ir.ops.structure import Call, Const, Kernel
+from irc.passes.base import PassContext
+from irc.passes.specialize import Specialize
+
+SCHEMA = 1
+Row = dict[str, Any]
+
+
+@dataclass
+class Layer:
+    """What one layer costs for one run: its ops by number, multiply-accumulates, other steps, and its constants."""
+
+    path: str
+    cls: str = ""
+    ops: dict[str, int] = field(default_factory=dict[str, int])
+    macs: int = 0
+    steps: int = 0
+    constants: int = 0  # elements
+    bits: int = 0  # of an element of its largest constant
+    bytes: int = 0  # of all its constants, densely packed
+    output: str = ""  # the type of its last result
+    _largest: int = 0
+
+    def add_constant(self, node: Const) -> None:
+        size, bits = node.value.size, node.value.scalar.bits
+        self.constants += size
+        self.bytes += math.ceil(size * bits / 8)
+        if size > self._largest:
+            self._largest, self.bits = size, bits
+
+    def row(self) -> Row:
+        """The layer as JSON values."""
+        return {
+            "layer": self.path,
+            "class": self.cls,
+            "ops": ", ".join(name if count == 1 else f"{count} {name}" for name, count in self.ops.items()),
+            "macs": self.macs,
+            "steps": self.steps,
+            "constants": self.constants,
+            "bits": self.bits,
+            "bytes": self.bytes,
+            "output": self.output,
+        }
+
+
+def layers_of(module: Module) -> list[Layer]:
+    """The layers of one run of `main`, in order of first appearance; functions count as often as they are called.
+
+    A symbolic batch counts as 1, other symbols at their upper bound.
+    """
+    single = module
+    if any(v.type.rank and isinstance(v.type.shape[0], Expr) for v in module.main.inputs):
+        single = clone(module)
+        Specialize(batch=1).run(single, PassContext())
+    layers: dict[str, Layer] = {}
+    _collect(single.main, single, layers)
+    return list(layers.values())
+
+
+def _collect(graph: Graph, module: Module, layers: dict[str, Layer]) -> None:
+    for node in graph.nodes:
+        if node.terminator or not isinstance(node, Op):
+            continue
+        if isinstance(node, Call):
+            _collect(module.functions[node.callee], module, layers)
+        elif isinstance(node, Const):
+            _layer(node if node.loc.path or not node.result.users else node.result.users[0], layers).add_constant(node)
+        else:
+            layer = _layer(node, layers)
+            for inner in node.body.nodes if isinstance(node, Kernel) else (node,):
+                if isinstance(inner, Op) and not inner.terminator:
+                    work = inner.work()
+                    layer.ops[inner.opname] = layer.ops.get(inner.opname, 0) + 1
+                    layer.macs += work.macs
+                    layer.steps += work.steps
+            if node.results:
+                layer.output = str(node.results[-1].type)
+
+
+def _layer(node: Node, layers: dict[str, Layer]) -> Layer:
+    path = node.loc.path
+    if path not in layers:
+        layers[path] = Layer(path, node.loc.sources[0].cls if node.loc.sources else "")
+    return layers[path]
+
+
+def build(module: Module, captured: Module, header: Mapping[str, Any], backend: Mapping[str, Any]) -> dict[str, Any]:
+    """The report of an artifact: `header`, totals, and one row a layer, joined with the columns of the backend."""
+    layers = layers_of(module)
+    before = sum(layer.bytes for layer in layers_of(captured))
+    after = sum(layer.bytes for layer in layers)
+    summary: dict[str, Any] = {
+        "multiply-accumulates": sum(layer.macs for layer in layers),
+        "other steps": sum(layer.steps for layer in layers),
+        "constant bytes": after,
+        "constant bytes as captured": before,
+    }
+    if after:
+        summary["smaller by a factor of"] = round(before / after, 2)
+    rows = [layer.row() for layer in layers]
+    known = {row["layer"]: row for row in rows}
+    for extra in backend.get("layers", ()):
+        row = known.get(extra["layer"])
+        if row is None:
+            row = known[extra["layer"]] = {"layer": extra["layer"]}
+            rows.append(row)
+        row.update({key: value for key, value in extra.items() if key != "layer"})
+    return {
+        "schema": SCHEMA,
+        **header,
+        "summary": {**summary, **backend.get("summary", {})},
+        "layers": rows,
+        "notes": [*header.get("notes", ()), *backend.get("notes", ())],
+    }
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Every column that a row has, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def number_text(value: Any) -> str:
+    """Numbers with thin separators, anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:g}"

@@ -1,0 +1,643 @@
+"""Elementwise functions, arithmetic, comparisons and reductions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from irc.frontend.aten.table import converts
+from irc.frontend.context import Context, Number, promote
+from irc.ir.dims import Dim, product
+from irc.ir.graph import Value
+from irc.ir.op import Op
+from irc.ir.ops.math import (
+    Abs,
+    Add,
+    Amax,
+    Argmax,
+    Clamp,
+    Compare,
+    Cos,
+    Cumsum,
+    Div,
+    Elu,
+    Erf,
+    Exp,
+    Floor,
+    Gelu,
+    Hardsigmoid,
+    Hardswish,
+    LeakyRelu,
+    Log,
+    LogicalAnd,
+    LogicalNot,
+    LogicalOr,
+    Maximum,
+    Mean,
+    Minimum,
+    Mul,
+    Neg,
+    Pow,
+    Relu,
+    Rsqrt,
+    Sigmoid,
+    Silu,
+    Sin,
+    Softplus,
+    Sqrt,
+    Sub,
+    Sum,
+    Tanh,
+    Where,
+)
+from irc.ir.ops.tensor import Reshape
+from irc.ir.scalars import BOOL, F64, I64, ScalarType
+
+# -- functions of one element
+
+
+def _unary(target: str, op: Callable[[Value], Op]) -> None:
+    @converts(target)
+    def convert(c: Context, x: Value) -> Value:
+        return c.b(op(c.cast(x, c.type.scalar)))
+
+
+for _target, _op in {
+    "sigmoid": Sigmoid,
+    "silu": Silu,
+    "hardsigmoid": Hardsigmoid,
+    "hardswish": Hardswish,
+    "tanh": Tanh,
+    "exp": Exp,
+    "log": Log,
+    "sqrt": Sqrt,
+    "rsqrt": Rsqrt,
+    "erf": Erf,
+    "special_erf": Erf,
+    "sin": Sin,
+    "cos": Cos,
+    "neg": Neg,
+    "abs": Abs,
+}.items():
+    _unary(f"{_target}.default", _op)
+
+
+@converts("relu.default")
+def relu(c: Context, x: Value) -> Value:
+    return c.b(Relu(x) if x.type.scalar.is_float else Clamp(x, 0.0))
+
+
+@converts("relu6.default")
+def relu6(c: Context, x: Value) -> Value:
+    return c.b(Clamp(x, 0.0, 6.0))
+
+
+@converts("hardtanh.default")
+def hardtanh(c: Context, x: Value, low: Number, high: Number) -> Value:
+    return c.b(Clamp(x, float(low), float(high)))
+
+
+@converts("leaky_relu.default")
+def leaky_relu(c: Context, x: Value, slope: Number) -> Value:
+    return c.b(LeakyRelu(x, float(slope)))
+
+
+@converts("gelu.default")
+def gelu(c: Context, x: Value, approximate: str) -> Value:
+    return c.b(Gelu(x, approximate))
+
+
+@converts("softplus.default")
+def softplus(c: Context, x: Value, beta: Number, threshold: Number) -> Value:
+    return c.b(Softplus(x, float(beta), float(threshold)))
+
+
+@converts("elu.default")
+def elu(c: Context, x: Value, alpha: Number, scale: Number, input_scale: Number) -> Value:
+    if input_scale != 1:
+        x = times(c, x, input_scale)
+    return times(c, c.b(Elu(x, float(alpha))), scale)
+
+
+@converts("celu.default")
+def celu(c: Context, x: Value, alpha: Number) -> Value:
+    """alpha * (exp(x / alpha) - 1) below 0."""
+    return c.b(Maximum(c.b(Elu(times(c, x, 1 / alpha), 1.0)), x)) if alpha == 1 else _celu(c, x, float(alpha))
+
+
+def _celu(c: Context, x: Value, alpha: float) -> Value:
+    below = times(c, c.b(Elu(times(c, x, 1 / alpha), 1.0)), alpha)
+    return c.b(Where(_positive(c, x), x, below))
+
+
+@converts("selu.default")
+def selu(c: Context, x: Value) -> Value:
+    """Klambauer et al., 2017."""
+    return times(c, c.b(Elu(x, 1.6732632423543772)), 1.0507009873554805)
+
+
+@converts("mish.default")
+def mish(c: Context, x: Value) -> Value:
+    return c.b(Mul(x, c.b(Tanh(c.b(Softplus(x))))))
+
+
+@converts("log_sigmoid.default")
+def log_sigmoid(c: Context, x: Value) -> Value:
+    return c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, math.inf))))
+
+
+@converts("softsign.default")
+def softsign(c: Context, x: Value) -> Value:
+    return c.b(Div(x, plus(c, c.b(Abs(x)), 1)))
+
+
+@converts("tanhshrink.default")
+def tanhshrink(c: Context, x: Value) -> Value:
+    return c.b(Sub(x, c.b(Tanh(x))))
+
+
+@converts("hardshrink.default")
+def hardshrink(c: Context, x: Value, bound: Number) -> Value:
+    outside = c.b(Compare(c.b(Abs(x)), c.const(bound, x.type.scalar), "gt"))
+    return c.b(Where(outside, x, c.const(0, x.type.scalar)))
+
+
+@converts("softshrink.default")
+def softshrink(c: Context, x: Value, bound: Number) -> Value:
+    return c.b(Sub(x, c.b(Clamp(x, -float(bound), float(bound)))))
+
+
+@converts("threshold.default")
+def threshold(c: Context, x: Value, bound: Number, value: Number) -> Value:
+    above = c.b(Compare(x, c.const(bound, x.type.scalar), "gt"))
+    return c.b(Where(above, x, c.const(value, x.type.scalar)))
+
+
+@converts("prelu.default", "_prelu_kernel.default")
+def prelu(c: Context, x: Value, weight: Value) -> Value:
+    """One slope for all, or one a channel (axis 1)."""
+    if weight.type.rank == 1 and x.type.rank > 1:
+        column = (1, weight.type.shape[0], *[1] * (x.type.rank - 2))
+        weight = c.b(Reshape(weight, column))
+    return c.b(Where(_positive(c, x), x, c.b(Mul(x, weight))))
+
+
+def _positive(c: Context, x: Value) -> Value:
+    return c.b(Compare(x, c.const(0, x.type.scalar), "gt"))
+
+
+@converts("reciprocal.default")
+def reciprocal(c: Context, x: Value) -> Value:
+    scalar = c.type.scalar
+    return c.b(Div(c.const(1, scalar), c.cast(x, scalar)))
+
+
+@converts("square.default")
+def square(c: Context, x: Value) -> Value:
+    return c.b(Mul(x, x))
+
+
+@converts("log1p.default")
+def log1p(c: Context, x: Value) -> Value:
+    return c.b(Log(plus(c, x, 1)))
+
+
+@converts("expm1.default")
+def expm1(c: Context, x: Value) -> Value:
+    """Elu is exp(x) - 1 below 0, without cancellation."""
+    return c.b(Where(_positive(c, x), plus(c, c.b(Exp(x)), -1), c.b(Elu(x))))
+
+
+@converts("log2.default")
+def log2(c: Context, x: Value) -> Value:
+    return times(c, c.b(Log(c.cast(x, c.type.scalar))), 1 / math.log(2))
+
+
+@converts("log10.default")
+def log10(c: Context, x: Value) -> Value:
+    return times(c, c.b(Log(c.cast(x, c.type.scalar))), 1 / math.log(10))
+
+
+@converts("exp2.default")
+def exp2(c: Context, x: Value) -> Value:
+    return c.b(Exp(times(c, c.cast(x, c.type.scalar), math.log(2))))
+
+
+@converts("tan.default")
+def tan(c: Context, x: Value) -> Value:
+    return c.b(Div(c.b(Sin(x)), c.b(Cos(x))))
+
+
+@converts("floor.default")
+def floor(c: Context, x: Value) -> Value:
+    return c.b(Floor(x)) if x.type.scalar.is_float else x
+
+
+@converts("ceil.default")
+def ceil(c: Context, x: Value) -> Value:
+    return c.b(Neg(c.b(Floor(c.b(Neg(x)))))) if x.type.scalar.is_float else x
+
+
+@converts("trunc.default")
+def trunc(c: Context, x: Value) -> Value:
+    return c.b(Where(_positive(c, x), c.b(Floor(x)), ceil(c, x)))
+
+
+@converts("sign.default", "sgn.default")
+def sign(c: Context, x: Value) -> Value:
+    zero, one = c.const(0, x.type.scalar), c.const(1, x.type.scalar)
+    below = c.b(Where(c.b(Compare(x, zero, "lt")), c.const(-1, x.type.scalar), zero))
+    return c.b(Where(c.b(Compare(x, zero, "gt")), one, below))
+
+
+@converts("isnan.default")
+def isnan(c: Context, x: Value) -> Value:
+    return c.b(Compare(x, x, "ne"))
+
+
+@converts("isinf.default")
+def isinf(c: Context, x: Value) -> Value:
+    return c.b(Compare(c.b(Abs(x)), c.const(math.inf, x.type.scalar), "eq"))
+
+
+# -- arithmetic
+
+
+def times(c: Context, x: Value, factor: Number) -> Value:
+    """`x * factor`; x itself for 1."""
+    return x if factor == 1 else c.b(Mul(x, c.const(factor, x.type.scalar)))
+
+
+def plus(c: Context, x: Value, term: Number) -> Value:
+    return c.b(Add(x, c.const(term, x.type.scalar)))
+
+
+def _both(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, Value]:
+    """Two operands in the type of the result."""
+    scalar = c.type.scalar
+    return c.operand(x, scalar), c.operand(y, scalar)
+
+
+def _arithmetic(c: Context, op: Callable[[Value, Value], Op], x: Value | Number, y: Value | Number) -> Value:
+    if c.type.scalar == BOOL:
+        c.unsupported("arithmetic of bool tensors", "use logical operations, or cast to a number")
+    # Narrow integers are computed in i32 and wrap around, as torch's do.
+    return c.cast(c.b(op(*_both(c, x, y))), c.type.scalar)
+
+
+@converts("add.Tensor", "add.Scalar")
+def add(c: Context, x: Value, y: Value | Number, alpha: Number) -> Value:
+    if c.type.scalar == BOOL:
+        return c.b(LogicalOr(*_both(c, x, y)))
+    return _arithmetic(c, Add, x, _scaled(c, y, alpha))
+
+
+@converts("sub.Tensor", "sub.Scalar")
+def sub(c: Context, x: Value, y: Value | Number, alpha: Number) -> Value:
+    return _arithmetic(c, Sub, x, _scaled(c, y, alpha))
+
+
+@converts("rsub.Scalar", "rsub.Tensor")
+def rsub(c: Context, x: Value, y: Value | Number, alpha: Number) -> Value:
+    return _arithmetic(c, Sub, y, _scaled(c, x, alpha))
+
+
+def _scaled(c: Context, y: Value | Number, alpha: Number) -> Value | Number:
+    if alpha == 1:
+        return y
+    return times(c, c.cast(y, c.type.scalar), alpha) if isinstance(y, Value) else y * alpha
+
+
+@converts("mul.Tensor", "mul.Scalar")
+def mul(c: Context, x: Value, y: Value | Number) -> Value:
+    if c.type.scalar == BOOL:
+        return c.b(LogicalAnd(*_both(c, x, y)))
+    return _arithmetic(c, Mul, x, y)
+
+
+@converts("div.Tensor", "div.Scalar", "true_divide.Tensor")
+def div(c: Context, x: Value, y: Value | Number) -> Value:
+    return _arithmetic(c, Div, x, y)
+
+
+@converts("div.Tensor_mode", "div.Scalar_mode")
+def div_mode(c: Context, x: Value, y: Value | Number, mode: str | None) -> Value:
+    if mode is None:
+        return div(c, x, y)
+    return _rounded(c, x, y, _floor if mode == "floor" else trunc)
+
+
+@converts("floor_divide.default", "floor_divide.Scalar")
+def floor_divide(c: Context, x: Value, y: Value | Number) -> Value:
+    return _rounded(c, x, y, _floor)
+
+
+def _floor(c: Context, x: Value) -> Value:
+    return c.b(Floor(x))
+
+
+def _quotient(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, Value]:
+    """Both operands in a float type that holds them: integers below 2^53 stay exact in f64."""
+    scalar = c.type.scalar if c.type.scalar.is_float else F64
+    return c.operand(x, scalar), c.operand(y, scalar)
+
+
+def _rounded(c: Context, x: Value | Number, y: Value | Number, rounding: Callable[[Context, Value], Value]) -> Value:
+    return c.cast(rounding(c, c.b(Div(*_quotient(c, x, y)))), c.type.scalar)
+
+
+@converts("remainder.Tensor", "remainder.Scalar")
+def remainder(c: Context, x: Value, y: Value | Number) -> Value:
+    """x - floor(x / y) * y: the sign of y."""
+    return _rest(c, x, y, _floor)
+
+
+@converts("fmod.Tensor", "fmod.Scalar")
+def fmod(c: Context, x: Value, y: Value | Number) -> Value:
+    """x - trunc(x / y) * y: the sign of x."""
+    return _rest(c, x, y, trunc)
+
+
+def _rest(c: Context, x: Value, y: Value | Number, rounding: Callable[[Context, Value], Value]) -> Value:
+    a, b = _quotient(c, x, y)
+    whole = rounding(c, c.b(Div(a, b)))
+    return c.cast(c.b(Sub(a, c.b(Mul(whole, b)))), c.type.scalar)
+
+
+@converts("pow.Tensor_Scalar")
+def pow_scalar(c: Context, x: Value, exponent: Number) -> Value:
+    x = c.cast(x, c.type.scalar)
+    if exponent == 2:
+        return c.cast(c.b(Mul(x, x)), c.type.scalar)
+    if not c.type.scalar.is_float:
+        c.unsupported(f"power {exponent} of {x.type.scalar}", "cast to float")
+    if exponent == 0.5:
+        return c.b(Sqrt(x))
+    if exponent == -0.5:
+        return c.b(Rsqrt(x))
+    return c.b(Pow(x, float(exponent)))
+
+
+@converts("pow.Scalar")
+def pow_of_number(c: Context, base: Number, x: Value) -> Value:
+    if not c.type.scalar.is_float or base <= 0:
+        c.unsupported(f"{base} to a power", "use exp")
+    return c.b(Exp(times(c, c.cast(x, c.type.scalar), math.log(base))))
+
+
+@converts("maximum.default", "max.other", "fmax.default")
+def maximum(c: Context, x: Value, y: Value) -> Value:
+    return c.b(LogicalOr(x, y) if c.type.scalar == BOOL else Maximum(*_both(c, x, y)))
+
+
+@converts("minimum.default", "min.other", "fmin.default")
+def minimum(c: Context, x: Value, y: Value) -> Value:
+    return c.b(LogicalAnd(x, y) if c.type.scalar == BOOL else Minimum(*_both(c, x, y)))
+
+
+@converts("clamp.default")
+def clamp(c: Context, x: Value, low: Number | None, high: Number | None) -> Value:
+    bounds = (-math.inf if low is None else float(low), math.inf if high is None else float(high))
+    return c.b(Clamp(c.cast(x, c.type.scalar), *bounds))
+
+
+@converts("clamp_min.default")
+def clamp_min(c: Context, x: Value, low: Number) -> Value:
+    return clamp(c, x, low, None)
+
+
+@converts("clamp_max.default")
+def clamp_max(c: Context, x: Value, high: Number) -> Value:
+    return clamp(c, x, None, high)
+
+
+@converts("clamp.Tensor")
+def clamp_tensor(c: Context, x: Value, low: Value | None, high: Value | None) -> Value:
+    x = x if low is None else maximum(c, x, low)
+    return x if high is None else minimum(c, x, high)
+
+
+@converts("clamp_min.Tensor")
+def clamp_min_tensor(c: Context, x: Value, low: Value) -> Value:
+    return maximum(c, x, low)
+
+
+@converts("clamp_max.Tensor")
+def clamp_max_tensor(c: Context, x: Value, high: Value) -> Value:
+    return minimum(c, x, high)
+
+
+@converts("addcmul.default")
+def addcmul(c: Context, x: Value, a: Value, b: Value, value: Number) -> Value:
+    return c.b(Add(x, times(c, c.b(Mul(a, b)), value)))
+
+
+@converts("addcdiv.default")
+def addcdiv(c: Context, x: Value, a: Value, b: Value, value: Number) -> Value:
+    return c.b(Add(x, times(c, c.b(Div(a, b)), value)))
+
+
+@converts("lerp.Scalar")
+def lerp(c: Context, x: Value, y: Value, weight: Number) -> Value:
+    return c.b(Add(x, times(c, c.b(Sub(y, x)), weight)))
+
+
+@converts("lerp.Tensor")
+def lerp_tensor(c: Context, x: Value, y: Value, weight: Value) -> Value:
+    return c.b(Add(x, c.b(Mul(weight, c.b(Sub(y, x))))))
+
+
+# -- comparisons, logic, selection
+
+
+def _comparison(how: str) -> None:
+    @converts(f"{how}.Tensor", f"{how}.Scalar")
+    def convert(c: Context, x: Value, y: Value | Number) -> Value:
+        scalar = promote(x, y)
+        a, b = c.operand(x, scalar), c.operand(y, scalar)
+        if scalar == BOOL and how not in ("eq", "ne"):
+            a, b = c.cast(a, I64), c.cast(b, I64)
+        return c.b(Compare(a, b, how))
+
+
+for _how in ("eq", "ne", "lt", "le", "gt", "ge"):
+    _comparison(_how)
+
+
+def truth(c: Context, x: Value) -> Value:
+    """Whether each element is not zero."""
+    return x if x.type.scalar == BOOL else c.b(Compare(x, c.const(0, x.type.scalar), "ne"))
+
+
+@converts("logical_and.default")
+def logical_and(c: Context, x: Value, y: Value) -> Value:
+    return c.b(LogicalAnd(truth(c, x), truth(c, y)))
+
+
+@converts("logical_or.default")
+def logical_or(c: Context, x: Value, y: Value) -> Value:
+    return c.b(LogicalOr(truth(c, x), truth(c, y)))
+
+
+@converts("logical_xor.default")
+def logical_xor(c: Context, x: Value, y: Value) -> Value:
+    return c.b(Compare(truth(c, x), truth(c, y), "ne"))
+
+
+@converts("logical_not.default")
+def logical_not(c: Context, x: Value) -> Value:
+    return c.b(LogicalNot(truth(c, x)))
+
+
+def _bitwise(target: str, logical: Callable[[Context, Value, Value], Value]) -> None:
+    @converts(f"bitwise_{target}.Tensor", f"bitwise_{target}.Scalar", f"__{target}__.Tensor", f"__{target}__.Scalar")
+    def convert(c: Context, x: Value, y: Value | Number) -> Value:
+        return logical(c, _only_bool(c, x), c.operand(y, BOOL))
+
+
+def _only_bool(c: Context, x: Value) -> Value:
+    if x.type.scalar != BOOL or c.type.scalar != BOOL:
+        c.unsupported(f"bitwise operation on {x.type.scalar}", "only bool masks are supported")
+    return x
+
+
+for _target, _logical in {"and": logical_and, "or": logical_or, "xor": logical_xor}.items():
+    _bitwise(_target, _logical)
+
+
+@converts("bitwise_not.default")
+def bitwise_not(c: Context, x: Value) -> Value:
+    return logical_not(c, _only_bool(c, x))
+
+
+@converts("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
+def where(c: Context, condition: Value, x: Value | Number, y: Value | Number) -> Value:
+    return c.b(Where(condition, *_both(c, x, y)))
+
+
+@converts("masked_fill.Scalar", "masked_fill.Tensor")
+def masked_fill(c: Context, x: Value, mask: Value, value: Value | Number) -> Value:
+    return c.b(Where(mask, c.operand(value, c.type.scalar), x))
+
+
+# -- reductions
+
+
+def _axes(x: Value, axes: Sequence[int] | int | None) -> tuple[int, ...]:
+    """The axes a reduction runs over; none given means all."""
+    if axes is None:
+        return tuple(range(x.type.rank))
+    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    return given or tuple(range(x.type.rank))
+
+
+@converts("sum.dim_IntList")
+def sum_(c: Context, x: Value, axes: Sequence[int] | None, keepdims: bool, dtype: Any) -> Value:
+    return c.cast(c.b(Sum(c.cast(x, c.type.scalar), _axes(x, axes), keepdims)), c.type.scalar)
+
+
+@converts("sum.default")
+def sum_all(c: Context, x: Value, dtype: Any) -> Value:
+    return sum_(c, x, None, False, dtype)
+
+
+@converts("mean.dim")
+def mean(c: Context, x: Value, axes: Sequence[int] | None, keepdims: bool, dtype: Any) -> Value:
+    return c.b(Mean(c.cast(x, c.type.scalar), _axes(x, axes), keepdims))
+
+
+@converts("mean.default")
+def mean_all(c: Context, x: Value, dtype: Any) -> Value:
+    return mean(c, x, None, False, dtype)
+
+
+@converts("amax.default")
+def amax(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
+    return c.b(Amax(x, _axes(x, axes), keepdims))
+
+
+@converts("amin.default")
+def amin(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
+    return c.b(Neg(c.b(Amax(c.b(Neg(x)), _axes(x, axes), keepdims))))
+
+
+@converts("max.default")
+def max_all(c: Context, x: Value) -> Value:
+    return amax(c, x, (), False)
+
+
+@converts("min.default")
+def min_all(c: Context, x: Value) -> Value:
+    return amin(c, x, (), False)
+
+
+@converts("max.dim")
+def max_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...]:
+    return amax(c, x, (axis,), keepdims), c.b(Argmax(x, (axis,), keepdims))
+
+
+@converts("min.dim")
+def min_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...]:
+    return amin(c, x, (axis,), keepdims), c.b(Argmax(c.b(Neg(x)), (axis,), keepdims))
+
+
+@converts("argmax.default")
+def argmax(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
+    if axis is not None:
+        return c.b(Argmax(x, (axis,), keepdims))
+    flat = c.b(Reshape(x, (product(x.type.shape),)))
+    return c.b(Reshape(c.b(Argmax(flat, (0,))), c.type.shape))
+
+
+@converts("argmin.default")
+def argmin(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
+    return argmax(c, c.b(Neg(x)), axis, keepdims)
+
+
+@converts("any.dim", "any.dims")
+def any_(c: Context, x: Value, axes: Sequence[int] | int | None, keepdims: bool) -> Value:
+    ones = c.cast(truth(c, x), I64)
+    return truth(c, c.b(Amax(ones, _axes(x, axes), keepdims)))
+
+
+@converts("any.default")
+def any_all(c: Context, x: Value) -> Value:
+    return any_(c, x, None, False)
+
+
+@converts("all.dim", "all.dims")
+def all_(c: Context, x: Value, axes: Sequence[int] | int | None, keepdims: bool) -> Value:
+    return c.b(LogicalNot(any_(c, logical_not(c, x), axes, keepdims)))
+
+
+@converts("all.default")
+def all_all(c: Context, x: Value) -> Value:
+    return all_(c, x, None, False)
+
+
+@converts("var.correction", "std.correction")
+def variance(c: Context, x: Value, axes: Sequence[int] | None, correction: Number | None, keepdims: bool) -> Value:
+    """sum((x - mean)^2) / (n - correction); its root for std."""
+    over = _axes(x, axes)
+    count = product(tuple(x.type.shape[a] for a in over))
+    centred = c.b(Sub(x, c.b(Mean(x, over, True))))
+    total = c.b(Sum(c.b(Mul(centred, centred)), over, keepdims))
+    out = times(c, total, 1 / (_static(c, count) - (1 if correction is None else correction)))
+    return c.b(Sqrt(out)) if c.target.startswith("aten.std") else out
+
+
+def _static(c: Context, d: Dim) -> int:
+    if not isinstance(d, int):
+        c.unsupported(f"over {d} elements, which is no number", "capture with fixed sizes there")
+    return d
+
+
+@converts("cumsum.default")
+def cumsum(c: Context, x: Value, axis: int, dtype: Any) -> Value:
+    return c.b(Cumsum(c.cast(x, c.type.scalar), axis))
+
+
+def to_scalar(c: Context, x: Value, scalar: ScalarType) -> Value:
+    """A cast; to bool means 'is not zero'."""
+    return truth(c, x) if scalar == BOOL else c.cast(x, scalar)

@@ -1,0 +1,166 @@
+"""Creating tensors, changing their type, and ops that mean nothing at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from irc.frontend.aten.math import to_scalar
+from irc.frontend.aten.table import converts
+from irc.frontend.context import Context, Number, is_whole
+from irc.ir.dims import Dim
+from irc.ir.graph import Value
+from irc.ir.ops.math import Add, Compare, Mul, Where
+from irc.ir.ops.tensor import Expand, Iota, Reshape
+from irc.ir.scalars import F64, I64
+
+# -- the same values
+
+
+@converts(
+    "clone.default",
+    "contiguous.default",
+    "detach.default",
+    "alias.default",
+    "lift_fresh_copy.default",
+    "lift_fresh.default",
+    "dropout.default",
+    "feature_dropout.default",
+    "alpha_dropout.default",
+    "native_dropout.default",
+    "resolve_conj.default",
+    "resolve_neg.default",
+    "view.dtype",
+    "positive.default",
+)
+def same(c: Context, x: Value, *rest: Any) -> Value:
+    if "dropout" in c.target and rest[-1]:
+        c.unsupported("dropout in training mode", "call eval() on the model before capturing it")
+    if x.type.scalar != c.type.scalar:
+        c.unsupported(f"reading {x.type.scalar} as {c.type.scalar}")
+    return x
+
+
+@converts(
+    "_to_copy.default",
+    "to.dtype",
+    "to.dtype_layout",
+    "to.device",
+    "to.other",
+    "to.prim_dtype",
+    "to.prim_Device",
+    "type_as.default",
+    "float.default",
+)
+def to(c: Context, x: Value, *rest: Any) -> Value:
+    """The type of the result says it all."""
+    return to_scalar(c, x, c.type.scalar)
+
+
+@converts("copy.default")
+def copy(c: Context, x: Value, source: Value, non_blocking: bool) -> Value:
+    return filled(c, to_scalar(c, source, c.type.scalar))
+
+
+# -- new tensors
+
+
+def filled(c: Context, x: Value) -> Value:
+    """`x` repeated to the shape of the result."""
+    return x if x.type.shape == c.type.shape else c.b(Expand(x, c.type.shape))
+
+
+@converts("full.default", "full_like.default", "new_full.default", "fill.Scalar")
+def full(c: Context, _: Any, *rest: Any) -> Value:
+    value = rest[1] if c.target == "aten.new_full.default" else rest[0]
+    return filled(c, c.const(value, c.type.scalar))
+
+
+@converts("fill.Tensor")
+def fill_tensor(c: Context, x: Value, value: Value) -> Value:
+    return filled(c, to_scalar(c, value, c.type.scalar))
+
+
+@converts("zeros.default", "zeros_like.default", "new_zeros.default", "empty.memory_format", "empty_like.default")
+def zeros(c: Context, *rest: Any) -> Value:
+    """Tensors without defined content are zero."""
+    return filled(c, c.const(0, c.type.scalar))
+
+
+@converts("ones.default", "ones_like.default", "new_ones.default")
+def ones(c: Context, *rest: Any) -> Value:
+    return filled(c, c.const(1, c.type.scalar))
+
+
+@converts("scalar_tensor.default")
+def scalar_tensor(c: Context, value: Number, *rest: Any) -> Value:
+    return c.const(value, c.type.scalar)
+
+
+@converts("arange.default")
+def arange(c: Context, stop: Number | Dim, *rest: Any) -> Value:
+    return arange_step(c, 0, stop, 1)
+
+
+@converts("arange.start")
+def arange_start(c: Context, start: Number | Dim, stop: Number | Dim, *rest: Any) -> Value:
+    return arange_step(c, start, stop, 1)
+
+
+@converts("arange.start_step")
+def arange_step(c: Context, start: Number | Dim, stop: Number | Dim, step: Number | Dim, *rest: Any) -> Value:
+    out = c.type
+    whole = all(not isinstance(v, float) or is_whole(v) for v in (start, step))
+    if whole and isinstance(step, int | float):
+        first = int(start) if isinstance(start, float) else start
+        return c.cast(c.b(Iota(first, int(step), out.shape)), out.scalar)
+    if not isinstance(start, int | float) or not isinstance(step, int | float):
+        c.unsupported(f"arange from {start} by {step}")
+    count = c.cast(c.b(Iota(0, 1, out.shape)), F64)
+    values = c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64)))
+    return c.cast(values, out.scalar)
+
+
+@converts("linspace.default")
+def linspace(c: Context, start: Number, stop: Number, steps: int, *rest: Any) -> Value:
+    count = c.cast(c.b(Iota(0, 1, c.type.shape)), F64)
+    step = (stop - start) / max(steps - 1, 1)
+    return c.cast(c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64))), c.type.scalar)
+
+
+@converts("eye.default", "eye.m")
+def eye(c: Context, *rest: Any) -> Value:
+    row, column = grid(c, c.type.shape)
+    return to_scalar(c, c.b(Compare(column, row, "eq")), c.type.scalar)
+
+
+def grid(c: Context, shape: Sequence[Dim]) -> tuple[Value, Value]:
+    """The row numbers [M, 1] and the column numbers [1, N] of the last two axes."""
+    rows, columns = shape[-2:]
+    row = c.b(Reshape(c.b(Iota(0, 1, (rows,))), (rows, 1)))
+    return row, c.b(Reshape(c.b(Iota(0, 1, (columns,))), (1, columns)))
+
+
+@converts("tril.default")
+def tril(c: Context, x: Value, diagonal: int) -> Value:
+    return _triangle(c, x, diagonal, "le")
+
+
+@converts("triu.default")
+def triu(c: Context, x: Value, diagonal: int) -> Value:
+    return _triangle(c, x, diagonal, "ge")
+
+
+def _triangle(c: Context, x: Value, diagonal: int, how: str) -> Value:
+    row, column = grid(c, x.type.shape)
+    if diagonal:
+        row = c.b(Add(row, c.const(diagonal, I64)))
+    kept = c.b(Compare(column, row, how))
+    zeros_ = c.b(Expand(c.const(0, x.type.scalar), x.type.shape))
+    return c.b(Where(kept, x, zeros_))
+
+
+@converts("one_hot.default")
+def one_hot(c: Context, x: Value, classes: int) -> Value:
+    wide = c.b(Reshape(x, (*x.type.shape, 1)))
+    return c.cast(c.b(Compare(wide, c.b(Iota(0, 1, (c.type.shape[-1],))), "eq")), I64)

@@ -1,0 +1,457 @@
+"""Moving values: shapes, slices, joins, padding, lookups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from irc.frontend.aten.pool import along_axis
+from irc.frontend.aten.table import converts
+from irc.frontend.context import Context, Number
+from irc.ir.dims import Dim, Expr, add, equal, mul, sub
+from irc.ir.graph import Value
+from irc.ir.ops.math import Add, Compare, Mul, Where
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
+from irc.ir.scalars import I64
+
+# -- shapes: torch has already computed the shape of the result
+
+
+@converts(
+    "view.default",
+    "reshape.default",
+    "_unsafe_view.default",
+    "_reshape_alias.default",
+    "view_as.default",
+    "reshape_as.default",
+    "flatten.using_ints",
+    "unflatten.int",
+    "squeeze.default",
+    "squeeze.dim",
+    "squeeze.dims",
+    "unsqueeze.default",
+    "atleast_1d.default",
+    "ravel.default",
+)
+def reshape(c: Context, x: Value, *rest: Any) -> Value:
+    return x if x.type.shape == c.type.shape else c.b(Reshape(x, c.type.shape))
+
+
+@converts("expand.default", "expand_as.default", "broadcast_to.default")
+def expand(c: Context, x: Value, *rest: Any) -> Value:
+    return x if x.type.shape == c.type.shape else c.b(Expand(x, c.type.shape))
+
+
+@converts("permute.default")
+def permute(c: Context, x: Value, order: Sequence[int]) -> Value:
+    axes = tuple(a % x.type.rank for a in order)
+    return x if axes == tuple(range(len(axes))) else c.b(Permute(x, axes))
+
+
+@converts("transpose.int", "swapaxes.default", "swapdims.default")
+def transpose(c: Context, x: Value, first: int, second: int) -> Value:
+    order = list(range(x.type.rank))
+    order[first], order[second] = order[second], order[first]
+    return permute(c, x, order)
+
+
+@converts("t.default", "mT.default", "numpy_T.default", "matrix_H.default")
+def transpose_matrix(c: Context, x: Value) -> Value:
+    if x.type.rank < 2:
+        return x
+    return permute(c, x, tuple(reversed(range(x.type.rank)))) if "numpy_T" in c.target else transpose(c, x, -2, -1)
+
+
+@converts("movedim.int", "movedim.intlist", "moveaxis.int", "moveaxis.intlist")
+def movedim(c: Context, x: Value, source: Sequence[int] | int, target: Sequence[int] | int) -> Value:
+    rank = x.type.rank
+    sources = [s % rank for s in ([source] if isinstance(source, int) else source)]
+    targets = [t % rank for t in ([target] if isinstance(target, int) else target)]
+    rest = iter(a for a in range(rank) if a not in sources)
+    place = dict(zip(targets, sources, strict=True))
+    return permute(c, x, [place[i] if i in place else next(rest) for i in range(rank)])
+
+
+@converts("repeat.default", "tile.default")
+def repeat(c: Context, x: Value, times: Sequence[Dim]) -> Value:
+    """Every axis as a pair (times, size), expanded and merged again."""
+    rank = max(len(times), x.type.rank)
+    sizes = (*[1] * (rank - x.type.rank), *x.type.shape)
+    counts = (*[1] * (rank - len(times)), *times)
+    pairs = tuple(d for size in sizes for d in (1, size))
+    spread = tuple(d for count, size in zip(counts, sizes, strict=True) for d in (count, size))
+    return c.b(Reshape(c.b(Expand(c.b(Reshape(x, pairs)), spread)), c.type.shape))
+
+
+@converts("repeat_interleave.self_int")
+def repeat_interleave(c: Context, x: Value, times: Dim, axis: int | None, output_size: Any) -> Value:
+    shape = x.type.shape
+    at = len(shape) - 1 if axis is None else axis % len(shape)
+    inner = c.b(Reshape(x, (*shape[: at + 1], 1, *shape[at + 1 :])))
+    return c.b(Reshape(c.b(Expand(inner, (*shape[: at + 1], times, *shape[at + 1 :]))), c.type.shape))
+
+
+@converts("pixel_shuffle.default")
+def pixel_shuffle(c: Context, x: Value, r: int) -> Value:
+    """[..., C*r*r, H, W] -> [..., C, H*r, W*r]; Shi et al., 2016."""
+    *batch, _, height, width = x.type.shape
+    channels = c.type.shape[-3]
+    n = len(batch)
+    spread = c.b(Reshape(x, (*batch, channels, r, r, height, width)))
+    order = (*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return c.b(Reshape(c.b(Permute(spread, order)), c.type.shape))
+
+
+@converts("pixel_unshuffle.default")
+def pixel_unshuffle(c: Context, x: Value, r: int) -> Value:
+    """[..., C, H*r, W*r] -> [..., C*r*r, H, W]"""
+    *batch, channels, _, _ = x.type.shape
+    height, width = c.type.shape[-2:]
+    n = len(batch)
+    spread = c.b(Reshape(x, (*batch, channels, height, r, width, r)))
+    order = (*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return c.b(Reshape(c.b(Permute(spread, order)), c.type.shape))
+
+
+@converts("channel_shuffle.default", "native_channel_shuffle.default")
+def channel_shuffle(c: Context, x: Value, groups: int) -> Value:
+    batch, channels, *spatial = x.type.shape
+    if not isinstance(channels, int):
+        c.unsupported(f"{channels} channels")
+    spread = c.b(Reshape(x, (batch, groups, channels // groups, *spatial)))
+    return c.b(Reshape(c.b(Permute(spread, (0, 2, 1, *range(3, x.type.rank + 1)))), c.type.shape))
+
+
+# -- slices
+
+
+def bound(c: Context, value: Dim | None, size: Dim, default: Dim) -> Dim:
+    """A Python slice bound as a dimension within 0 .. size."""
+    if value is None:
+        return default
+    if isinstance(value, int) and isinstance(size, int):
+        return min(max(value + size if value < 0 else value, 0), size)
+    if isinstance(value, int):
+        if value >= 2**31:  # torch writes "to the end" as the largest integer
+            return size
+        return add(size, value) if value < 0 else value
+    return value
+
+
+def cut(c: Context, x: Value, axis: int, start: Dim, stop: Dim, step: int = 1) -> Value:
+    """`x[start:stop:step]` along an axis; x itself if that is all of it."""
+    axis %= x.type.rank
+    if start == 0 and step == 1 and equal(stop, x.type.shape[axis]) is True:
+        return x
+    return c.b(Slice(x, axis, start, stop, step))
+
+
+@converts("slice.Tensor")
+def slice_(c: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: int) -> Value:
+    size = x.type.shape[axis]
+    first = bound(c, start, size, 0)
+    last = bound(c, stop, size, size)
+    if isinstance(first, int) and isinstance(last, int):
+        last = max(first, last)
+    return cut(c, x, axis, first, last, step)
+
+
+@converts("narrow.default")
+def narrow(c: Context, x: Value, axis: int, start: Dim, length: Dim) -> Value:
+    return cut(c, x, axis, start, add(start, length))
+
+
+@converts("select.int")
+def select(c: Context, x: Value, axis: int, index: Dim) -> Value:
+    size = x.type.shape[axis]
+    at = add(size, index) if isinstance(index, int) and index < 0 else index
+    return c.b(Reshape(cut(c, x, axis, at, add(at, 1)), c.type.shape))
+
+
+def pieces(c: Context, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Value, ...]:
+    """Consecutive slices of these sizes."""
+    out: list[Value] = []
+    start: Dim = 0
+    for size in sizes:
+        out.append(cut(c, x, axis, start, add(start, size)))
+        start = add(start, size)
+    return tuple(out)
+
+
+@converts(
+    "split.Tensor",
+    "split.sizes",
+    "split.default",
+    "split_with_sizes.default",
+    "split_with_sizes_copy.default",
+    "chunk.default",
+    "tensor_split.sections",
+)
+def split(c: Context, x: Value, _: Any, axis: int = 0) -> tuple[Value, ...]:
+    """torch has computed the sizes of the parts."""
+    return pieces(c, x, axis, [c.symbols.dim(part.shape[axis]) for part in c.fake])
+
+
+@converts("unbind.int")
+def unbind(c: Context, x: Value, axis: int) -> tuple[Value, ...]:
+    size = x.type.shape[axis]
+    if not isinstance(size, int):
+        c.unsupported(f"a list of {size} tensors", "capture with a fixed size there")
+    axis %= x.type.rank
+    shape = (*x.type.shape[:axis], *x.type.shape[axis + 1 :])
+    return tuple(c.b(Reshape(part, shape)) for part in pieces(c, x, axis, [1] * size))
+
+
+@converts("flip.default")
+def flip(c: Context, x: Value, axes: Sequence[int]) -> Value:
+    for axis in axes:
+        size = x.type.shape[axis]
+        x = c.b(Gather(x, c.b(Iota(sub(size, 1), -1, (size,))), axis % x.type.rank))
+    return x
+
+
+@converts("roll.default")
+def roll(c: Context, x: Value, shifts: Sequence[Dim], axes: Sequence[int]) -> Value:
+    if not axes:
+        c.unsupported("roll over the flattened tensor", "name the axis: roll(x, shift, dims=...)")
+    for shift, axis in zip(shifts, axes, strict=True):
+        size = x.type.shape[axis]
+        if not isinstance(shift, int):
+            c.unsupported(f"roll by {shift}")
+        at = sub(size, shift % size) if isinstance(size, int) else (sub(size, shift) if shift > 0 else -shift)
+        if equal(at, size) is not True and at != 0:
+            x = c.b(Concat((cut(c, x, axis, at, size), cut(c, x, axis, 0, at)), axis % x.type.rank))
+    return x
+
+
+# -- joins
+
+
+@converts("cat.default", "concat.default", "concatenate.default")
+def cat(c: Context, xs: Sequence[Value], axis: int) -> Value:
+    # torch skips tensors of shape [0], whatever the others are.
+    kept = [c.cast(x, c.type.scalar) for x in xs if x.type.shape != (0,) or c.type.rank == 1]
+    return kept[0] if len(kept) == 1 else c.b(Concat(tuple(kept), axis % c.type.rank))
+
+
+@converts("stack.default")
+def stack(c: Context, xs: Sequence[Value], axis: int) -> Value:
+    axis %= c.type.rank
+    shape = (*c.type.shape[:axis], 1, *c.type.shape[axis + 1 :])
+    rows = tuple(c.b(Reshape(c.cast(x, c.type.scalar), shape)) for x in xs)
+    return rows[0] if len(rows) == 1 else c.b(Concat(rows, axis))
+
+
+@converts("hstack.default", "vstack.default")
+def stack_rows(c: Context, xs: Sequence[Value]) -> Value:
+    axis = 0 if "vstack" in c.target or c.type.rank == 1 else 1
+    wide = [c.b(Reshape(x, (1, x.type.shape[0]))) if c.type.rank > x.type.rank else x for x in xs]
+    return cat(c, wide, axis)
+
+
+@converts("meshgrid.indexing", "meshgrid.default")
+def meshgrid(c: Context, xs: Sequence[Value], indexing: str = "ij") -> tuple[Value, ...]:
+    out: list[Value] = []
+    for i, (x, fake) in enumerate(zip(xs, c.fake, strict=True)):
+        rank = len(fake.shape)
+        at = 1 - i if indexing == "xy" and i < 2 and rank > 1 else i
+        row = c.b(Reshape(x, (*[1] * at, *x.type.shape, *[1] * (rank - at - 1))))
+        out.append(c.b(Expand(row, c.type_of(fake).shape)))
+    return tuple(out)
+
+
+@converts("slice_scatter.default")
+def slice_scatter(
+    c: Context, x: Value, source: Value, axis: int, start: Dim | None, stop: Dim | None, step: int
+) -> Value:
+    """x with x[start:stop] replaced by `source`."""
+    size = x.type.shape[axis]
+    first, last = bound(c, start, size, 0), bound(c, stop, size, size)
+    if step != 1:
+        c.unsupported(f"assignment to every {step}th element")
+    return _replace(c, x, c.b(Expand(source, _with(x.type.shape, axis, sub(last, first)))), axis, first, last)
+
+
+@converts("select_scatter.default")
+def select_scatter(c: Context, x: Value, source: Value, axis: int, index: Dim) -> Value:
+    """x with x[index] along an axis replaced by `source`."""
+    size = x.type.shape[axis]
+    at = add(size, index) if isinstance(index, int) and index < 0 else index
+    return _replace(c, x, c.b(Reshape(source, _with(x.type.shape, axis, 1))), axis, at, add(at, 1))
+
+
+def _with(shape: tuple[Dim, ...], axis: int, size: Dim) -> tuple[Dim, ...]:
+    axis %= len(shape)
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+def _replace(c: Context, x: Value, source: Value, axis: int, start: Dim, stop: Dim) -> Value:
+    size = x.type.shape[axis]
+    parts: list[Value] = []
+    if start != 0:
+        parts.append(cut(c, x, axis, 0, start))
+    parts.append(c.cast(source, x.type.scalar))
+    if equal(stop, size) is not True:
+        parts.append(cut(c, x, axis, stop, size))
+    return parts[0] if len(parts) == 1 else c.b(Concat(tuple(parts), axis % x.type.rank))
+
+
+# -- padding
+
+
+@converts("constant_pad_nd.default")
+def constant_pad(c: Context, x: Value, widths: Sequence[int], value: Number) -> Value:
+    """Pairs (before, after) from the last axis backwards; negative widths cut."""
+    rank = x.type.rank
+    before, after = [0] * rank, [0] * rank
+    for i in range(len(widths) // 2):
+        before[rank - 1 - i], after[rank - 1 - i] = widths[2 * i], widths[2 * i + 1]
+    for axis in range(rank):
+        if before[axis] < 0 or after[axis] < 0:
+            x = cut(c, x, axis, max(-before[axis], 0), add(x.type.shape[axis], min(after[axis], 0)))
+    positive = tuple(max(v, 0) for v in before), tuple(max(v, 0) for v in after)
+    return c.b(Pad(x, *positive, float(value))) if any((*positive[0], *positive[1])) else x
+
+
+@converts("pad.default")
+def pad(c: Context, x: Value, widths: Sequence[int], mode: str, value: float | None) -> Value:
+    if mode == "constant":
+        return constant_pad(c, x, widths, value or 0.0)
+    for i in range(len(widths) // 2):
+        x = _pad_axis(c, x, x.type.rank - 1 - i, widths[2 * i], widths[2 * i + 1], mode)
+    return x
+
+
+@converts("reflection_pad1d.default", "reflection_pad2d.default", "reflection_pad3d.default")
+def reflection_pad(c: Context, x: Value, widths: Sequence[int]) -> Value:
+    return pad(c, x, widths, "reflect", None)
+
+
+@converts("replication_pad1d.default", "replication_pad2d.default", "replication_pad3d.default")
+def replication_pad(c: Context, x: Value, widths: Sequence[int]) -> Value:
+    return pad(c, x, widths, "replicate", None)
+
+
+def _pad_axis(c: Context, x: Value, axis: int, before: int, after: int, mode: str) -> Value:
+    """Padding that repeats elements is a lookup with constant indices."""
+    size = x.type.shape[axis]
+    if not isinstance(size, int):
+        c.unsupported(f"{mode} padding of a symbolic axis", "capture with a fixed size there")
+    index = np.pad(
+        np.arange(size), (before, after), mode={"replicate": "edge", "circular": "wrap"}.get(mode, "reflect")
+    )
+    return c.b(Gather(x, c.b.const(index.astype(np.int64), I64), axis))
+
+
+# -- lookups
+
+
+@converts("embedding.default")
+def embedding(c: Context, weight: Value, index: Value, padding: Dim, by_frequency: bool, sparse: bool) -> Value:
+    return c.b(Gather(weight, index, 0))
+
+
+@converts("index_select.default")
+def index_select(c: Context, x: Value, axis: int, index: Value) -> Value:
+    return c.b(Gather(x, index, axis % x.type.rank))
+
+
+@converts("index.Tensor", "_unsafe_index.Tensor")
+def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value:
+    """Integer tensors on neighbouring axes: the axes are merged and looked up once."""
+    axes = [i for i, index in enumerate(indices) if index is not None]
+    given = [index for index in indices if index is not None]
+    if any(not index.type.scalar.is_integer for index in given):
+        c.unsupported("a bool mask as index, whose result has a size that depends on data", "use where instead")
+    if axes != list(range(axes[0], axes[0] + len(axes))):
+        c.unsupported("index tensors on axes that are not neighbours", "permute first")
+    first, shape = axes[0], x.type.shape
+    flat = _from_start(c, given[0], shape[first])
+    merged = shape[first]
+    for axis, index in zip(axes[1:], given[1:], strict=True):
+        size = shape[axis]
+        if not isinstance(size, int):
+            c.unsupported(f"index tensors over an axis of size {size}", "capture with a fixed size there")
+        scaled = c.b(Mul(c.cast(flat, I64), c.const(size, I64)))
+        flat = c.b(Add(scaled, c.cast(_from_start(c, index, size), I64)))
+        merged = mul(merged, size)
+    if len(axes) > 1:
+        x = c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :])))
+    return c.b(Gather(x, flat, first))
+
+
+def _from_start(c: Context, index: Value, size: Dim) -> Value:
+    """Indices counted from the start; an unknown index may count from the end."""
+    if isinstance(size, Expr):
+        return index
+    zero = c.const(0, index.type.scalar)
+    from_end = c.b(Add(index, c.const(size, index.type.scalar)))
+    return c.b(Where(c.b(Compare(index, zero, "lt")), c.cast(from_end, index.type.scalar), index))
+
+
+# -- resizing
+
+
+@converts("upsample_nearest1d.vec", "upsample_nearest2d.vec", "upsample_nearest3d.vec")
+def upsample_nearest_vec(c: Context, x: Value, size: Any, factors: Sequence[float] | None) -> Value:
+    scales = list(factors) if factors else [None] * (x.type.rank - 2)
+    return _nearest(c, x, scales)
+
+
+@converts("upsample_nearest1d.default", "upsample_nearest2d.default", "upsample_nearest3d.default")
+def upsample_nearest(c: Context, x: Value, size: Any, *factors: float | None) -> Value:
+    return _nearest(c, x, list(factors))
+
+
+def _nearest(c: Context, x: Value, factors: Sequence[float | None]) -> Value:
+    """Element i of the result is element floor(i * old / new) of x."""
+    for axis, factor in enumerate(factors, start=2):
+        old, new = _sizes(c, x, axis)
+        ratio = np.float32(1 / factor if factor else old / new)
+        index = np.minimum(np.floor(np.arange(new, dtype=np.float32) * ratio), old - 1)
+        if new != old:
+            x = c.b(Gather(x, c.b.const(index.astype(np.int64), I64), axis))
+    return x
+
+
+@converts("upsample_bilinear2d.vec", "upsample_linear1d.vec", "upsample_trilinear3d.vec")
+def upsample_linear_vec(c: Context, x: Value, size: Any, corners: bool, factors: Sequence[float] | None) -> Value:
+    return _linear(c, x, corners, list(factors) if factors else [None] * (x.type.rank - 2))
+
+
+@converts("upsample_bilinear2d.default", "upsample_linear1d.default", "upsample_trilinear3d.default")
+def upsample_linear(c: Context, x: Value, size: Any, corners: bool, *factors: float | None) -> Value:
+    return _linear(c, x, corners, list(factors))
+
+
+def _linear(c: Context, x: Value, corners: bool, factors: Sequence[float | None]) -> Value:
+    """Linear interpolation is one matrix product an axis."""
+    for axis, factor in enumerate(factors, start=2):
+        old, new = _sizes(c, x, axis)
+        if new != old:
+            x = along_axis(c, x, axis, _linear_matrix(old, new, corners, factor))
+    return x
+
+
+def _linear_matrix(old: int, new: int, corners: bool, factor: float | None) -> np.ndarray:
+    """[new, old]: two weights a row."""
+    matrix = np.zeros((new, old))
+    for i in range(new):
+        if corners:
+            place = i * (old - 1) / max(new - 1, 1)
+        else:
+            place = max((i + 0.5) * (1 / factor if factor else old / new) - 0.5, 0)
+        low = min(math.floor(place), old - 1)
+        matrix[i, low] += 1 - (place - low)
+        matrix[i, min(low + 1, old - 1)] += place - low
+    return matrix
+
+
+def _sizes(c: Context, x: Value, axis: int) -> tuple[int, int]:
+    old, new = x.type.shape[axis], c.type.shape[axis]
+    if not isinstance(old, int) or not isinstance(new, int):
+        c.unsupported("resizing a symbolic size", "capture with a fixed image size")
+    return old, new

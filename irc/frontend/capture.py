@@ -1,0 +1,247 @@
+"""From a module, an exported program or a file to the IR."""
+
+from __future__ import annotations
+
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch.export.graph_signature import InputKind, OutputKind
+from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, GuardOnDataDependentSymNode
+
+from irc.frontend.dims import symbols_of
+from irc.frontend.dynamic import Dynamic, dynamic_axes, torch_shapes, widened
+from irc.frontend.importer import import_program
+from irc.frontend.load import Loaded, load
+from irc.frontend.provenance import in_library
+from irc.frontend.samples import Arguments, arguments, named
+from irc.frontend.scalars import to_array, to_tensor
+from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
+from irc.ir.graph import Module
+from irc.ir.location import at
+from irc.ir.scalars import Array
+
+Model: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A model as IR, with what is needed to check it against PyTorch.
+
+    `sample_inputs` are the example inputs by name (empty if there are none); `random_samples` says that they were made up
+    from shapes, so results on them say nothing about accuracy.
+    """
+
+    name: str
+    module: Module
+    sample_inputs: dict[str, Array]
+    random_samples: bool
+    program: torch.export.ExportedProgram = field(repr=False)
+
+    def run_torch(self, inputs: Mapping[str, Array]) -> list[Array]:
+        """What PyTorch computes for these inputs: the outputs of the captured graph, flat, in order.
+
+        Raises IrcError if an input is missing.
+        """
+        graph = self.program.graph_module
+        stores: Any = {**self.program.state_dict, **self.program.constants}
+        given: list[Any] = []
+        for node, spec in zip(_placeholders(self.program), self.program.graph_signature.input_specs, strict=True):
+            if spec.target is not None:
+                given.append(stores[spec.target])
+            elif not isinstance(node.meta.get("val"), torch.Tensor):
+                given.append(node.meta.get("val"))
+            elif node.name in inputs:
+                given.append(to_tensor(inputs[node.name], node.meta["val"].dtype))
+            else:
+                raise IrcError(f"input '{node.name}' is missing; got {', '.join(inputs) or 'none'}")
+        with torch.no_grad():
+            outputs = torch.fx.Interpreter(graph).run(*given)
+        specs = self.program.graph_signature.output_specs
+        user = [o for o, s in zip(outputs, specs, strict=True) if s.kind == OutputKind.USER_OUTPUT]
+        return [to_array(o) for o in user if isinstance(o, torch.Tensor)]
+
+
+def capture(
+    model: Model | str | Path,
+    inputs: Any = None,
+    *,
+    dynamic: Dynamic | None = None,
+    trust_pickle: bool = False,
+    arch: str | None = None,
+) -> Captured:
+    """Import a model.
+
+    `model` is a module (or `torch.fx.GraphModule`), an exported program, a file (`.pt2`, `.pt`, `.pth`, `.safetensors`) or
+    `"package.module:factory"`. Modules are captured in eval mode.
+
+    `inputs` are example inputs of a module: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a
+    shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers).
+
+    `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range `{"x": {0: ("b", 1, 64)}}`, or just
+    `"b"` for the first axis of every input. Saved programs have theirs already.
+
+    `trust_pickle` lets a pickle run its code; `arch` is the factory of the module that a file of weights is for.
+
+    Raises UsageError (missing file, inputs or `arch`), UnsafeInputError (a file that could run code), and IrcError that lists
+    everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.
+    """
+    loaded = _found(model, trust_pickle, arch)
+    given = None
+    wanted: Mapping[str, Mapping[int, str]] = {}
+    if inputs is not None or loaded.inputs is not None:
+        forward = loaded.model if isinstance(loaded.model, torch.nn.Module) else None
+        given = arguments(loaded.inputs if inputs is None else inputs, forward)
+    if isinstance(loaded.model, torch.export.ExportedProgram):
+        program = _ready(loaded, dynamic)
+    else:
+        if given is None:
+            raise UsageError(
+                f"{loaded.name}: example inputs are needed to capture a module",
+                hint="give them, or their types: inputs={'x': 'f32[1, 3, 224, 224]'}",
+            )
+        axes = dynamic_axes(dynamic, given)
+        wanted = {name: {place: axis.name for place, axis in places.items()} for name, places in axes.items()}
+        program = _exported(loaded, widened(given, axes), torch_shapes(given, axes))
+    functional = _functional(program, loaded.name)
+    fakes = {node.name: node.meta.get("val") for node in _user_inputs(functional)}
+    symbols = symbols_of(functional, wanted, fakes)
+    module = import_program(functional, symbols, loaded.names, loaded.locations)
+    samples = named(given, fakes) if given is not None else {}
+    return Captured(loaded.name, module, samples, given is not None and given.random, functional)
+
+
+def _found(model: Any, trust_pickle: bool, arch: str | None) -> Loaded:
+    if isinstance(model, str | Path):
+        return load(model, trust_pickle=trust_pickle, arch=arch)
+    if arch is not None:
+        raise UsageError("arch goes with a file of weights")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UsageError("TorchScript modules cannot be captured", hint="capture the original module")
+    if isinstance(model, torch.nn.Module):
+        return Loaded(model, type(model).__name__)
+    if isinstance(model, torch.export.ExportedProgram):
+        return Loaded(model, "model", Arguments(*model.example_inputs) if model.example_inputs else None)
+    raise UsageError(f"cannot capture {type(model).__name__}; expected a module, an exported program or a path")
+
+
+def _ready(loaded: Loaded, dynamic: Dynamic | None) -> torch.export.ExportedProgram:
+    if dynamic is not None:
+        raise UsageError(
+            f"{loaded.name} is an exported program, whose sizes are decided already",
+            hint="say which sizes vary when exporting it: torch.export.export(model, inputs, dynamic_shapes=...)",
+        )
+    return cast(torch.export.ExportedProgram, loaded.model)
+
+
+def _placeholders(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
+    return [n for n in program.graph.nodes if n.op == "placeholder"]
+
+
+def _user_inputs(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
+    specs = program.graph_signature.input_specs
+    return [n for n, s in zip(_placeholders(program), specs, strict=True) if s.kind == InputKind.USER_INPUT]
+
+
+# -- torch.export
+
+
+def _exported(loaded: Loaded, given: Arguments, shapes: Any) -> torch.export.ExportedProgram:
+    module = cast(torch.nn.Module, loaded.model)
+    try:
+        with _at_inference(module), quiet():
+            return torch.export.export(module, given.args, given.kwargs, dynamic_shapes=shapes, strict=False)
+    except Exception as error:
+        raise _explained(error, loaded.name) from error
+
+
+def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:
+    """The program without writes to tensors; with an empty table torch keeps attention, norms and activations whole."""
+    try:
+        with quiet():
+            return program.run_decompositions({})
+    except Exception as error:
+        raise _explained(error, name) from error
+
+
+@contextmanager
+def _at_inference(module: torch.nn.Module) -> Iterator[None]:
+    """In eval mode, and without the fused transformer layers that torch only has for eager execution."""
+    training = {m: m.training for m in module.modules()}
+    fast = torch.backends.mha.get_fastpath_enabled()
+    module.eval()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        for m, was in training.items():
+            m.training = was
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings torch gives about its own internals."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# -- what torch's exceptions mean
+
+
+def _explained(error: Exception, name: str) -> IrcError:
+    """torch's exception as one diagnostic at the user's source line."""
+    loc = _place(error)
+    causes = [error, *_chain(error)]
+    if any(isinstance(e, GuardOnDataDependentSymNode) or "data-dependent" in str(e) for e in causes):
+        return IrcError(
+            Diagnostic(
+                f"{name}: the control flow of forward depends on the data",
+                loc,
+                notes=(_first_line(error),),
+                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask instead of "
+                "boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
+            )
+        )
+    if any(isinstance(e, ConstraintViolationError) for e in causes) or "Constraints violated" in str(error):
+        return IrcError(
+            Diagnostic(
+                f"{name}: a size that should vary cannot",
+                loc,
+                notes=tuple(line.strip() for line in str(error).splitlines() if line.strip().startswith("- "))[:4],
+                hint="give the axis the name of the axis it must equal, another range, or a fixed size",
+            )
+        )
+    return IrcError(
+        Diagnostic(
+            f"{name} cannot be captured: {type(error).__name__}: {_first_line(error)}",
+            loc,
+            hint="check that the model runs on the example inputs; torch.export.export(model, inputs) shows torch's own report",
+        )
+    )
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    following = error.__cause__ or error.__context__
+    while following is not None:
+        yield following
+        following = following.__cause__ or following.__context__
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+
+
+def _place(error: Exception) -> Any:
+    """The innermost frame of the exception outside libraries."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not in_library(f.filename)]
+    if not frames:
+        return at("")
+    last = frames[-1]
+    return at("", "", last.filename.replace("\\", "/").rpartition("/")[2], last.lineno or 0)

@@ -1,0 +1,84 @@
+"""Sizes that may vary: what the caller names, as torch wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import torch
+
+from irc.frontend.dims import UNBOUNDED
+from irc.frontend.samples import Arguments
+from irc.ir.diagnostics import UsageError
+
+Dynamic: TypeAlias = "str | Mapping[str, Mapping[int, str | tuple[str, int, int]]]"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A named size and its range."""
+
+    name: str
+    lo: int = 1
+    hi: int = UNBOUNDED
+
+
+Axes: TypeAlias = dict[str, dict[int, Axis]]
+
+
+def dynamic_axes(dynamic: Dynamic | None, given: Arguments) -> Axes:
+    """The varying axes by input name. Raises UsageError for an unknown input, a missing axis, or a name with two ranges."""
+    tensors = {name: v for name, v in given.by_name.items() if isinstance(v, torch.Tensor)}
+    if dynamic is None:
+        return {}
+    if isinstance(dynamic, str):
+        return {name: {0: Axis(dynamic)} for name, v in tensors.items() if v.ndim}
+    axes: Axes = {}
+    ranges: dict[str, Axis] = {}
+    for name, wanted in dynamic.items():
+        if name not in tensors:
+            raise UsageError(f"there is no input '{name}' whose size could vary", hint=f"inputs: {', '.join(tensors)}")
+        rank = tensors[name].ndim
+        for place, what in wanted.items():
+            axis = Axis(what) if isinstance(what, str) else Axis(*what)
+            if not -rank <= place < rank:
+                raise UsageError(f"input '{name}' has {rank} axes, there is no axis {place}")
+            if not axis.name.isidentifier() or not 0 < axis.lo <= axis.hi:
+                raise UsageError(f"input '{name}': '{axis.name}' in [{axis.lo}, {axis.hi}] is no size")
+            if ranges.setdefault(axis.name, axis) != axis:
+                raise UsageError(f"the size '{axis.name}' has two ranges")
+            axes.setdefault(name, {})[place % rank] = axis
+    return axes
+
+
+def torch_shapes(given: Arguments, axes: Axes) -> dict[str, Any] | None:
+    """The `dynamic_shapes` of torch.export, by argument; None if nothing varies."""
+    if not axes:
+        return None
+    dims = {a.name: torch.export.Dim(a.name, min=a.lo, max=a.hi) for places in axes.values() for a in places.values()}
+
+    def shape(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: shape(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+        return type(value)(shape(v) for v in cast("list[Any]", value)) if isinstance(value, tuple | list) else None
+
+    return {
+        name: {place: dims[a.name] for place, a in axes[name].items()} if name in axes else shape(value)
+        for name, value in given.by_name.items()
+    }
+
+
+def widened(given: Arguments, axes: Axes) -> Arguments:
+    """The arguments with size 1 doubled along varying axes: torch takes a size 1 for a constant."""
+
+    def widen(name: str, value: Any) -> Any:
+        for place, axis in axes.get(name, {}).items():
+            if value.shape[place] == 1 and axis.hi > 1:
+                value = torch.cat((value, value), dim=place)
+        return value
+
+    changed = {name: widen(name, value) for name, value in given.by_name.items()}
+    replaced = {id(old): changed[name] for name, old in given.by_name.items()}
+    args = tuple(replaced.get(id(v), v) for v in given.args)
+    return Arguments(args, {k: replaced.get(id(v), v) for k, v in given.kwargs.items()}, changed, given.random)

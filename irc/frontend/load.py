@@ -1,0 +1,157 @@
+"""What a path or a name stands for: a saved program, a module, or weights for one. Files are known by content, not by suffix."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from irc.frontend.archive import Archive, open_archive
+from irc.frontend.factory import as_state_dict, build, fill, read_safetensors
+from irc.frontend.samples import Arguments
+from irc.frontend.serialized import load_plain, read_program, unsafe
+from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
+from irc.ir.location import Loc
+
+_ZIP = b"PK\x03\x04"
+_PICKLE = b"\x80"
+
+
+@dataclass
+class Loaded:
+    """A model before capture.
+
+    `inputs` are what the file or factory has as example inputs. `names` and `locations` are those of a saved program by the
+    stand-ins that torch saw (see `serialized.py`).
+    """
+
+    model: torch.nn.Module | torch.export.ExportedProgram
+    name: str
+    inputs: Any = None
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    locations: Mapping[str, Loc] = field(default_factory=dict[str, Loc])
+
+
+def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = None) -> Loaded:
+    """The model that `source` names: a file, or `package.module:factory`.
+
+    Without `trust_pickle` no code of a file is run. `arch` names the factory of the module that a file of weights is for.
+    Raises UsageError (no such file, weights without `arch`), UnsafeInputError (pickles and the like), IrcError (damage).
+    """
+    path = Path(source)
+    if not path.exists():
+        if isinstance(source, str) and ":" in source:
+            return _from_factory(source, arch)
+        raise UsageError(f"there is no file '{source}'", hint="give a file, or a factory as package.module:name")
+    if not path.is_file():
+        raise UsageError(f"'{source}' is a folder", hint="give a file: .pt2, .pt, .pth or .safetensors")
+    return _from_file(path, trust_pickle, arch)
+
+
+def _from_factory(name: str, arch: str | None) -> Loaded:
+    if arch is not None:
+        raise UsageError(f"--arch goes with a file of weights, not with the factory {name}")
+    module, inputs = build(name)
+    return Loaded(module, name.partition(":")[2].replace(".", "_"), inputs)
+
+
+def _from_file(path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
+    place = path.name
+    head = _head(path)
+    if head[8:9] == b"{":
+        return _with_arch(read_safetensors(path), path, arch)
+    if head.startswith(_ZIP):
+        archive = open_archive(path, place)
+        if "archive_format" in archive.records and archive.read("archive_format") == b"pt2":
+            return _program(archive, path, arch)
+        return _torch_zip(archive, path, trust_pickle, arch)
+    if head.startswith(_PICKLE):
+        if not trust_pickle:
+            raise unsafe(place, "it is a pickle (the format of torch before 1.6)")
+        return _pickled(path, arch)
+    what = "is empty" if not head else "is no model file (neither a torch archive nor safetensors)"
+    raise IrcError(
+        Diagnostic(
+            f"the file {what}",
+            place=place,
+            hint="save the model with torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
+        )
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(16)
+    except OSError as error:
+        raise UsageError(f"cannot read '{path}': {error.strerror}") from error
+
+
+def _program(archive: Archive, path: Path, arch: str | None) -> Loaded:
+    if arch is not None:
+        raise UsageError(f"{path.name} is a whole program; --arch goes with a file of weights")
+    saved = read_program(archive)
+    inputs = Arguments(*saved.samples) if saved.samples else None
+    return Loaded(saved.program, path.stem, inputs, saved.names, saved.locations)
+
+
+def _torch_zip(archive: Archive, path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
+    """A zip that is no `.pt2`: TorchScript, a program of an old torch, or a torch.save file."""
+    if "constants.pkl" in archive.records:
+        raise IrcError(
+            Diagnostic(
+                "the file is a TorchScript archive, which cannot be captured",
+                place=path.name,
+                hint="export the original model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
+            )
+        )
+    if "serialized_exported_program.json" in archive.records:
+        raise unsafe(path.name, "it is a program saved by torch before 2.9, whose weights are pickled")
+    if trust_pickle:
+        return _pickled(path, arch)
+    found = load_plain(io.BytesIO(path.read_bytes()), path.name)
+    return _weights_or_module(found, path, arch)
+
+
+def _pickled(path: Path, arch: str | None) -> Loaded:
+    """The user trusts the file: anything it contains runs."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=False)
+    except Exception as error:
+        raise IrcError(
+            Diagnostic(
+                f"unpickling failed: {type(error).__name__}: {error}",
+                place=path.name,
+                hint="the code of the model's classes must be importable, as it was when the file was written",
+            )
+        ) from error
+    return _weights_or_module(found, path, arch)
+
+
+def _weights_or_module(found: Any, path: Path, arch: str | None) -> Loaded:
+    if isinstance(found, torch.nn.Module):
+        return Loaded(found, path.stem)
+    weights = as_state_dict(found)
+    if weights is None:
+        raise IrcError(
+            Diagnostic(f"the file holds {type(found).__name__}, expected a module or a state dict", place=path.name)
+        )
+    return _with_arch(weights, path, arch)
+
+
+def _with_arch(weights: Mapping[str, torch.Tensor], path: Path, arch: str | None) -> Loaded:
+    if arch is None:
+        raise UsageError(
+            Diagnostic(
+                "the file holds weights only, not the model they belong to",
+                place=path.name,
+                hint="name the model's code: --arch package.module:factory",
+            )
+        )
+    module, inputs = build(arch)
+    fill(module, weights, path.name, arch)
+    return Loaded(module, path.stem, inputs)

@@ -1,0 +1,374 @@
+"""Saved programs (`.pt2`): a checked copy of the file's data is what torch gets to see, never the file.
+
+`torch.export.load` runs code that a file asks for: pickles of weights, constants and sample inputs; Python expressions of sizes;
+imports named in the structure of arguments; attribute chains that start at `torch`; names pasted into generated source. Here
+the graph is read as JSON and written anew, and everything that is text is either of a closed form (identifiers, ATen overloads,
+size expressions), replaced (parameter names, locations, argument structure), or dropped. Tensors are read from raw bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import keyword
+import math
+import pickle
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch._export.serde import schema, serialize
+from torch.utils import _pytree as pytree
+
+from irc.frontend.archive import Archive, damaged, open_archive
+from irc.frontend.aten import is_importable
+from irc.frontend.aten import nearest as nearest_op
+from irc.frontend.expressions import checked_expression, is_symbol
+from irc.frontend.provenance import recorded
+from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError
+from irc.ir.location import Loc
+
+SPARE_BYTES = 2**28  # what tensors may have beyond the bytes of their records (expanded ones)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
+_OPERATOR = re.compile(r"torch\.ops(\.[A-Za-z0-9_]+){2,3}|torch\.sym_[a-z]+|(_operator|math)\.[a-z_]+")
+_NUMBER = re.compile(r"-?(nan|inf|infinity)", re.IGNORECASE)
+SYMBOLIC_OPS = frozenset(
+    [f"_operator.{name}" for name in ["add", "sub", "mul", "floordiv", "mod", "truediv", "neg", "eq", "ne", "lt", "le", "gt", "ge", "and_", "or_"]]
+    + ["math.trunc", *(f"torch.sym_{name}" for name in ["int", "float", "max", "min", "not", "ite"])]
+)
+REGIONS = frozenset(f"torch.ops.higher_order.wrap_with_{name}" for name in ("set_grad_enabled", "autocast"))
+_TEXT_KEYS = frozenset({"as_string", "as_strings"})  # plain string arguments of ops, `approximate = "tanh"`
+_WEIGHT_KEYS = frozenset({"parameter_name", "buffer_name", "tensor_constant_name"})
+_FORBIDDEN_KEYS = frozenset({"as_custom_obj", "custom_obj", "class_fqn", "token", "as_string_to_argument"})
+
+
+@dataclass
+class SavedProgram:
+    """A program from a file, and what was kept from torch: true names and locations by the stand-ins torch saw."""
+
+    program: torch.export.ExportedProgram
+    samples: tuple[tuple[Any, ...], dict[str, Any]] | None
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    locations: dict[str, Loc] = field(default_factory=dict[str, Loc])
+
+
+def read_program(archive: Archive) -> SavedProgram:
+    """The program of a `.pt2` archive.
+
+    Raises UnsafeInputError for anything that would run code, IrcError for damage and for ops that are not supported.
+    """
+    name = _model_name(archive)
+    _refuse_code(archive)
+    data = _json(archive, f"models/{name}.json")
+    samples = _samples(archive, f"data/sample_inputs/{name}.pt")
+    tensors = _Tensors(archive)
+    weights = tensors.read("data/weights/", f"{name}_weights_config.json")
+    constants = tensors.read("data/constants/", f"{name}_constants_config.json")
+    clean = _Cleaner(archive.place, [*weights, *constants])
+    graph = clean.program(data)
+    renamed = [{clean.stand_ins[k]: v for k, v in store.items()} for store in (weights, constants)]
+    try:
+        program = _rebuild(graph, *renamed)
+    except (
+        Exception
+    ) as error:  # torch raises whatever it stumbles over; the data have been checked, so they are damaged
+        raise damaged(archive.place, f"{type(error).__name__}: {_first_line(error)}") from error
+    names = {stand_in: true for true, stand_in in clean.stand_ins.items()}
+    return SavedProgram(program, samples, names, clean.locations)
+
+
+def _rebuild(graph: dict[str, Any], weights: dict[str, Any], constants: dict[str, Any]) -> Any:
+    """torch's own reader on checked data. This is the one place that depends on torch's internals."""
+    program = serialize._dict_to_dataclass(schema.ExportedProgram, graph)  # pyright: ignore[reportPrivateUsage]
+    return serialize.ExportedProgramDeserializer().deserialize(program, weights, constants, None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def unsafe(place: str, what: str) -> UnsafeInputError:
+    return UnsafeInputError(
+        Diagnostic(
+            f"refused: {what}",
+            place=place,
+            hint="loading it could run code of whoever made the file; load it yourself where you trust it and save the "
+            "program anew with torch.export.save, with plain tensors as weights and sample inputs",
+        )
+    )
+
+
+# -- the archive
+
+
+def _model_name(archive: Archive) -> str:
+    models = [n.removeprefix("models/").removesuffix(".json") for n in archive.under("models/") if n.endswith(".json")]
+    if len(models) != 1:
+        compiled = "; it is a compiled AOTInductor package" if archive.under("data/aotinductor/") else ""
+        raise IrcError(
+            Diagnostic(
+                f"expected one program, the archive has {len(models)}{compiled}",
+                place=archive.place,
+                hint="save one program a file: torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
+            )
+        )
+    return models[0]
+
+
+def _refuse_code(archive: Archive) -> None:
+    for name in archive.records:
+        folder, _, file = name.rpartition("/")
+        if folder in ("data/weights", "data/constants") and file.endswith(".pt"):
+            raise unsafe(archive.place, f"weights are pickled ('{name}', an archive of torch before 2.9)")
+        if folder == "data/constants" and (file.startswith(("custom_obj", "opaque_obj"))):
+            raise unsafe(archive.place, f"it contains a pickled custom object ('{name}')")
+
+
+def _json(archive: Archive, name: str) -> Any:
+    try:
+        return json.loads(archive.read(name))
+    except (ValueError, RecursionError) as error:
+        raise damaged(archive.place, f"record '{name}' is not JSON: {error}") from error
+
+
+def _samples(archive: Archive, name: str) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The sample inputs (arguments, keyword arguments), which are a pickle: only tensors and plain containers pass."""
+    raw = archive.read(name) if name in archive.records else b""
+    if not raw:
+        return None
+    found = load_plain(io.BytesIO(raw), f"{archive.place}: sample inputs")
+    match found:
+        case (tuple() as args, dict() as kwargs):
+            return cast("tuple[Any, ...]", args), cast("dict[str, Any]", kwargs)
+        case _:
+            raise damaged(archive.place, "sample inputs are not (args, kwargs)")
+
+
+def load_plain(source: io.BytesIO | Any, place: str) -> Any:
+    """What a torch.save file holds, if that is tensors in plain containers.
+
+    Raises UnsafeInputError if the pickle asks for anything else, IrcError if the file is damaged.
+    """
+    open_archive(source, place)  # sizes and names first
+    source.seek(0)
+    try:
+        found = torch.load(source, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise unsafe(place, f"it holds pickled objects, not only tensors ({_blocked(error)})") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, MemoryError, TypeError) as error:
+        raise damaged(place, _first_line(error)) from error
+    return found
+
+
+def _blocked(error: Exception) -> str:
+    """The name of what a pickle asked for."""
+    found = re.search(r"(?:GLOBAL|global|class|function) ([\w.]+)", str(error))
+    return found[1] if found else "an object"
+
+
+class _Tensors:
+    """Reads tensors from raw records: sizes are checked first, tensors of one record share memory."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.spare = SPARE_BYTES
+        self.storages: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+
+    def read(self, folder: str, config: str) -> dict[str, torch.Tensor]:
+        entries = _json(self.archive, folder + config)
+        try:
+            return {str(name): self._tensor(folder, str(name), meta) for name, meta in entries["config"].items()}
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise damaged(self.archive.place, f"'{folder}{config}': {error!r}") from error
+
+    def _tensor(self, folder: str, name: str, meta: Mapping[str, Any]) -> torch.Tensor:
+        if meta["use_pickle"]:
+            raise unsafe(self.archive.place, f"the tensor '{name}' is pickled")
+        if "/" in meta["path_name"] or (info := self.archive.records.get(folder + meta["path_name"])) is None:
+            raise damaged(self.archive.place, f"the record of tensor '{name}' is missing")
+        layout = meta["tensor_meta"]
+        dtype = _dtype(layout["dtype"])
+        sizes, strides = ([_integer(x) for x in layout[key]] for key in ("sizes", "strides"))
+        offset = _integer(layout["storage_offset"])
+        self._check_size(name, info.file_size, dtype.itemsize, sizes, strides, offset)
+        tensor = torch.as_strided(
+            self._storage(info.filename, folder + meta["path_name"], dtype), sizes, strides, offset
+        )
+        return torch.nn.Parameter(tensor, requires_grad=False) if meta["is_param"] else tensor
+
+    def _check_size(
+        self, name: str, length: int, item: int, sizes: Sequence[int], strides: Sequence[int], offset: int
+    ) -> None:
+        if len(sizes) != len(strides) or min((*sizes, *strides, offset), default=0) < 0:
+            raise damaged(self.archive.place, f"the shape of tensor '{name}'")
+        count = math.prod(sizes)
+        reach = offset + sum((s - 1) * t for s, t in zip(sizes, strides, strict=True)) + 1 if count else 0
+        self.spare -= max(0, count * item - length)
+        if reach * item > length or self.spare < 0:
+            raise damaged(
+                self.archive.place,
+                f"tensor '{name}' claims {count} elements of {item} bytes, its record has {length} bytes",
+            )
+
+    def _storage(self, record: str, name: str, dtype: torch.dtype) -> torch.Tensor:
+        key = (record, dtype)
+        if key not in self.storages:
+            data = bytearray(self.archive.read(name))
+            usable = len(data) - len(data) % dtype.itemsize
+            empty = torch.empty(0, dtype=dtype)
+            self.storages[key] = (
+                torch.frombuffer(data, dtype=dtype, count=usable // dtype.itemsize) if usable else empty
+            )
+        return self.storages[key]
+
+
+def _dtype(code: Any) -> torch.dtype:
+    table: Mapping[Any, torch.dtype] = serialize._SERIALIZE_TO_TORCH_DTYPE  # pyright: ignore[reportPrivateUsage]
+    return table[code]
+
+
+def _integer(size: Mapping[str, Any]) -> int:
+    value = size["as_int"]
+    if type(value) is not int:
+        raise ValueError(f"size {value!r}")
+    return value
+
+
+# -- the graph
+
+
+class _Cleaner:
+    """Writes the JSON of a program anew. Whatever is not known to be harmless is refused."""
+
+    def __init__(self, place: str, weights: Sequence[str]) -> None:
+        self.place = place
+        self.stand_ins = {name: f"w{i}" for i, name in enumerate(dict.fromkeys(weights))}
+        self.locations: dict[str, Loc] = {}
+        self.unsupported: list[Diagnostic] = []
+
+    def program(self, data: Any) -> dict[str, Any]:
+        try:
+            return self._program(data)
+        except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            raise damaged(self.place, f"the program: {error!r}") from error
+
+    def _program(self, data: Any) -> dict[str, Any]:
+        module = data["graph_module"]
+        graph = self._value("graph", module["graph"])
+        signature = self._value("signature", module["signature"])
+        ranges = {self._symbol(k): self._value("range", v) for k, v in data["range_constraints"].items()}
+        if self.unsupported:
+            raise IrcError(self.unsupported)
+        return {
+            "graph_module": {
+                "graph": graph,
+                "signature": signature,
+                "module_call_graph": [{"fqn": "", "signature": _flat_call(signature)}],
+            },
+            "opset_version": {"aten": int(data["opset_version"]["aten"])},
+            "range_constraints": ranges,
+            "schema_version": {k: int(data["schema_version"][k]) for k in ("major", "minor")},
+            "verifiers": [v for v in data.get("verifiers", ()) if v in ("TRAINING", "ATEN")],
+        }
+
+    def _value(self, key: str, value: Any) -> Any:
+        """A copy of one JSON value that stands under `key`."""
+        rule = _RULES.get(key)
+        if rule is not None:
+            return rule(self, value)
+        if isinstance(value, dict):
+            items = cast("dict[str, Any]", value).items()
+            if "target" in value and "inputs" in value:
+                return self._node(value)
+            return {self._identifier(k): self._value(k, v) for k, v in items}
+        if isinstance(value, list):
+            return [self._value(key, v) for v in cast("list[Any]", value)]
+        if isinstance(value, str):
+            return self._string(key, value)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise unsafe(self.place, f"a number beyond 64 bits under '{key}'")
+        return value
+
+    def _string(self, key: str, value: str) -> str | float:
+        if key in _TEXT_KEYS:
+            return value
+        if key in _WEIGHT_KEYS:
+            return self.stand_ins.setdefault(value, f"w{len(self.stand_ins)}")
+        if key in ("as_float", "as_floats") and _NUMBER.fullmatch(value):
+            return float(value)
+        return self._identifier(value) if value else value
+
+    def _identifier(self, name: str) -> str:
+        # Names become names in Python source that torch generates and executes.
+        if not _IDENTIFIER.fullmatch(name) or keyword.iskeyword(name):
+            raise unsafe(self.place, f"the name {name!r} in the program is not an identifier")
+        return name
+
+    def _symbol(self, name: str) -> str:
+        if not is_symbol(name):
+            raise unsafe(self.place, f"the name {name!r} of a size")
+        return name
+
+    def _node(self, node: dict[str, Any]) -> dict[str, Any]:
+        loc = recorded(node.get("metadata", {}))
+        token = f"irc.{len(self.locations)}"
+        self.locations[token] = loc
+        copy = {k: self._value(k, v) for k, v in node.items() if k not in ("target", "metadata")}
+        target = self._target(node["target"], loc)
+        return copy | {"target": target, "metadata": {"nn_module_stack": f"irc,{token},irc"}}
+
+    def _target(self, target: str, loc: Loc) -> str:
+        if target in SYMBOLIC_OPS or target in REGIONS:
+            return target
+        if not _OPERATOR.fullmatch(target):
+            raise unsafe(self.place, f"the program calls {target!r}, which is no operator")
+        name = target.removeprefix("torch.ops.")
+        if not is_importable(name):
+            self.unsupported.append(Diagnostic(f"{name} is not supported", loc, hint=nearest_op(name)))
+        return target
+
+    def _expression(self, text: Any) -> str:
+        try:
+            return checked_expression(str(text))
+        except ValueError as error:
+            shown = str(text) if len(str(text)) < 80 else str(text)[:77] + "..."
+            raise unsafe(self.place, f"the size {shown!r} in the program is no plain expression ({error})") from error
+
+    def _forbidden(self, value: Any) -> Any:
+        raise unsafe(self.place, "the program uses custom objects")
+
+    def _no_objects(self, value: Any) -> Any:
+        return value if value == {} else self._forbidden(value)
+
+
+def _cpu(_: _Cleaner, value: Any) -> Any:
+    """Every device is the CPU here."""
+    return {"type": "cpu", "index": None} if value is not None else None
+
+
+_RULES: dict[str, Callable[[_Cleaner, Any], Any]] = {
+    "device": _cpu,
+    "as_device": _cpu,
+    "expr_str": _Cleaner._expression,  # pyright: ignore[reportPrivateUsage]
+    "custom_obj_values": _Cleaner._no_objects,  # pyright: ignore[reportPrivateUsage]
+    **dict.fromkeys(_FORBIDDEN_KEYS, _Cleaner._forbidden),  # pyright: ignore[reportPrivateUsage]
+}
+
+
+def _flat_call(signature: Mapping[str, Any]) -> dict[str, Any]:
+    """The structure of arguments and results, flattened: every input an argument, every output in one tuple.
+
+    torch would import what the structure in the file names.
+    """
+    inputs = [s for s in signature["input_specs"] if "user_input" in s or "constant_input" in s]
+    outputs = [s for s in signature["output_specs"] if "user_output" in s]
+    spec = pytree.tree_structure(((0,) * len(inputs), {}))
+    return {
+        "inputs": [],
+        "outputs": [],
+        "in_spec": pytree.treespec_dumps(spec),
+        "out_spec": pytree.treespec_dumps(pytree.tree_structure((0,) * len(outputs))),
+    }

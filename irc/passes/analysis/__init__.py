@@ -1,0 +1,1 @@
+"""Pure functions from graphs to facts and tables."""
