@@ -133,7 +133,7 @@ FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture"})
 API = Table(  # what `import irc` offers, see irc/__init__.py
     "public name",
     {
-        "compile": "irc.driver:compile_model",
+        "compile": "irc.driver:compile",
         "capture": "irc.driver:capture",
         "apply": "irc.driver:apply",
         "load": "irc.driver:load",

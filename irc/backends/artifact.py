@@ -189,10 +189,14 @@ class Artifact:
 
         Raises UsageError if the arrays do not fit, ToolError if the backend needs a program that is missing.
         """
+        return self.run_on(named or arrays, progress=progress)
+
+    def run_on(self, data: Source, *, progress: Progress = no_progress) -> list[Array]:
+        """The outputs for data as `--data` takes it."""
         graph = self.module.main
-        data = read_data(named or arrays, graph, "run")
-        results = list(run_calls(self.job(progress), self.backend, self.path, calls_of(graph, data)))
-        return outputs_of(results, len(data))
+        samples = read_data(data, graph, "--data")
+        results = list(run_calls(self.job(progress), self.backend, self.path, calls_of(graph, samples)))
+        return outputs_of(results, len(samples))
 
     def verify(self, data: Source | None = None, *, progress: Progress = no_progress) -> Verification:
         """Compare the artifact with the interpreter, bit by bit, on these samples or on its golden inputs.

@@ -144,6 +144,10 @@ class Backend(Generic[TargetT, OptionsT]):
             raise UsageError(f"lowering '{key}' of {owner} clashes with the one of the backend {self.name}")
         return LOWERINGS.get(key)
 
+    def coverage(self, op: type[Op]) -> str:
+        """`yes` for an op the backend lowers, else why it does not; empty if that is not known."""
+        return "yes" if self.lowering(op) is not None else self.reasons.get(op.opname, "")
+
     def unsupported(self, nodes: Iterable[Node]) -> list[Diagnostic]:
         """One diagnostic for every node whose op has no lowering, with the reason."""
         found: list[Diagnostic] = []

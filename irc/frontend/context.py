@@ -14,9 +14,11 @@ from irc.frontend.dims import Symbols
 from irc.frontend.scalars import DTYPES, SCALARS, scalar_type
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.math import Cast
-from irc.ir.scalars import ScalarType
+from irc.ir.ops.tensor import Iota, Reshape
+from irc.ir.scalars import I64, ScalarType
 from irc.ir.types import Element, TensorType, tensor
 
 Number: TypeAlias = bool | int | float
@@ -55,6 +57,10 @@ class Context:
     def const(self, value: Number, scalar: ScalarType) -> Value:
         """A rank-0 constant."""
         return self.b.const(np.asarray(value, scalar.dtype), scalar)
+
+    def size(self, d: Dim) -> Value:
+        """A size as an i64 number of rank 0."""
+        return self.const(d, I64) if isinstance(d, int) else self.b(Reshape(self.b(Iota(d, 1, shape=(1,))), ()))
 
     def cast(self, x: Value, scalar: ScalarType) -> Value:
         """`x` as another scalar type; itself if it has that type."""

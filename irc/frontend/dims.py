@@ -12,7 +12,7 @@ import torch
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Dim, Symbol, add, dim_max, dim_min, floordiv, mod, mul, symbol
 
-UNBOUNDED = 65536  # the bound of a size that the program does not bound; buffers are sized by it
+UNBOUNDED = 4096  # the bound of a size that the program does not bound; buffers are sized by it
 
 
 class Symbols:

@@ -10,6 +10,7 @@ from irc.ir.location import Loc, at
 
 _FRAME = re.compile(r'File "([^"\n]*)", line (\d{1,9})')
 _REPEATED = re.compile(r"@\d+$")  # torch marks the second call of a module with "@1"
+_TORCH = re.compile(r"(^|/)torch/")
 _LIBRARIES = re.compile(r"(^|/)(torch|site-packages|dist-packages)/")
 
 
@@ -56,12 +57,13 @@ def _at(path: str, cls: str, trace: Any) -> Loc:
 
 
 def _line(trace: Any) -> tuple[str, int]:
-    """Base name and line of the innermost frame that is not in a library, else of the innermost one."""
+    """Base name and line of the innermost frame that is the user's, else a library's on torch, else torch's."""
     if not isinstance(trace, str):
         return "", 0
     frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace)]
-    own = [frame for frame in frames if not in_library(frame[0])]
     if not frames:
         return "", 0
-    file, line = (own or frames)[-1]
+    users = [frame for frame in frames if not in_library(frame[0])]
+    models = [frame for frame in frames if not _TORCH.search(frame[0].replace("\\", "/"))]
+    file, line = (users or models or frames)[-1]
     return file.replace("\\", "/").rpartition("/")[2], line

@@ -371,4 +371,14 @@ def _flat_call(signature: Mapping[str, Any]) -> dict[str, Any]:
         "outputs": [],
         "in_spec": pytree.treespec_dumps(spec),
         "out_spec": pytree.treespec_dumps(pytree.tree_structure((0,) * len(outputs))),
+        "forward_arg_names": [_input_name(s, i) for i, s in enumerate(inputs)],
     }
+
+
+def _input_name(spec: Mapping[str, Any], index: int) -> str:
+    """The name of an input in the graph, which is what the user calls it."""
+    if "constant_input" in spec:
+        return spec["constant_input"]["name"]
+    (argument,) = spec["user_input"]["arg"].values()
+    name = argument.get("name") or argument.get("as_name") if isinstance(argument, dict) else None
+    return name or f"arg_{index}"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from irc.ir.attrs import Attr
 from irc.ir.dims import Symbol
 from irc.ir.location import UNKNOWN, Loc
 from irc.ir.printer import attr_text, print_graph, print_module, print_node
 from irc.ir.types import TensorType
+from irc.tables import API
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +366,10 @@ class Module:
     def walk(self) -> Iterator[Node]:
         for function in self.functions.values():
             yield from function.walk()
+
+    def apply(self, passes: str, **settings: Any) -> Module:
+        """A copy of this module behind a pipeline: `module.apply("quant8,fuse", calib=arrays)`; see `irc.apply`."""
+        return API.get("apply")(self, passes, **settings)
 
     def __str__(self) -> str:
         return print_module(self)

@@ -18,7 +18,6 @@ from irc.ir.constants import Data
 from irc.ir.scalars import BOOL, Array
 from irc.ir.types import Element
 
-
 Ints: TypeAlias = tuple[int, ...]
 
 

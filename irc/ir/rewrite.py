@@ -157,7 +157,8 @@ def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None 
         if explain:
             explain(NearMiss(rule.name, node.opname, node.loc, miss.reason))
         return False
-    loc = fuse(n.loc for n in reversed(match.covered))
+    # In the order of the data, constants last: the first source then is the layer that begins what was matched.
+    loc = fuse(n.loc for n in sorted(match.covered, key=lambda n: not n.operands))
     values = rule.build(match, Builder.before_node(node, loc.via(pass_name) if pass_name else loc))
     if values is not None:
         node.replace_by(*([values] if isinstance(values, Value) else values))

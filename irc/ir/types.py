@@ -114,7 +114,11 @@ class Encoding:
         if self.binary and (scalar != I1 or self.zp != 0):
             return "a binary encoding is of i1 and has no zero point"
         loaded = not isinstance(self.scale, Data) or self.scale.loaded
-        return "" if not loaded or np.all((self.scales > 0) & np.isfinite(self.scales)) else "scales must be positive"
+        return (
+            ""
+            if not loaded or np.all((self.scales > 0) & np.isfinite(self.scales))
+            else "scales must be positive and finite"
+        )
 
     def __str__(self) -> str:
         parts = [data_text(self.scale) if isinstance(self.scale, Data) else float_text(self.scale, F32)]

@@ -100,11 +100,11 @@ def weight_scales(w: Array, bits: int, *, per_channel: bool, search: bool) -> Ar
     top = 2 ** (bits - 1) - 1
     largest = np.abs(rows).max(axis=1)
     largest = np.maximum(largest, max(float(largest.max(initial=0)) * SMALLEST_CHANNEL, 1e-30))
-    best = largest / top
+    best: Array = largest / top
     if search:
-        least = np.full(len(rows), np.inf)
+        least: Array = np.full(len(rows), np.inf)
         for factor in np.linspace(1.0, 0.35, 80):
-            scale = largest * factor / top
+            scale: Array = largest * factor / top
             codes = np.clip(np.rint(rows / scale[:, None]), -top - 1, top)
             error = np.sum((codes * scale[:, None] - rows) ** 2, axis=1)
             better = error < least

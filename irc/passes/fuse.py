@@ -98,7 +98,8 @@ def _outline(graph: Graph, group: _Group, pass_name: str) -> None:
         for index, value in enumerate(node.operands):
             node.set_operand(index, entry.get(value, value))
     Builder.at_end(body).add(Yield((result,)))
-    loc = fused(node.loc for node in nodes).via(pass_name)
+    # The anchor's location first: it is the layer that reports name.
+    loc = fused(node.loc for node in sorted(nodes, key=lambda n: not n.anchor)).via(pass_name)
     kernel = Builder(graph, following, loc).add(Kernel(tuple(outer), body), result.name)
     for use in readers:
         use.node.set_operand(use.index, kernel.results[0])

@@ -288,7 +288,7 @@ class _Plan:
             return [node.x]
         if node.view or isinstance(node, MaxPool | Amax):
             return [v for v in node.operands if v.type.scalar.is_float]
-        return [cast(Value, node.x)] if isinstance(node, Where) and masked_scores(node) else []
+        return [node.x] if isinstance(node, Where) and masked_scores(node) else []
 
     def _tie(self, node: Op) -> None:
         for operand in self.tied_operands(node):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from irc.ir.attrs import Attr
+from irc.ir.clone import with_dims
 from irc.ir.diagnostics import UsageError, did_you_mean
-from irc.ir.dims import Dim, Expr, Symbol, substitute
+from irc.ir.dims import Dim, Expr, Symbol
 from irc.ir.graph import Graph, Module
-from irc.ir.types import TensorType
 from irc.passes.base import Pass, PassContext
 
 
@@ -57,18 +55,8 @@ def _substitute(graph: Graph, values: dict[str, Dim]) -> None:
     for value in graph.inputs:
         value.type = value.type.substitute(values)
     for node in graph.nodes:
-        node.attributes = {key: _attribute(attr, values) for key, attr in node.attributes.items()}
+        node.attributes = {key: with_dims(attr, values) for key, attr in node.attributes.items()}
         for value in node.results:
             value.type = value.type.substitute(values)
         for region in node.regions:
             _substitute(region, values)
-
-
-def _attribute(attr: Attr, values: dict[str, Dim]) -> Attr:
-    if isinstance(attr, Expr):
-        return substitute(attr, values)
-    if isinstance(attr, TensorType):
-        return attr.substitute(values)
-    if isinstance(attr, tuple):
-        return tuple(_attribute(item, values) for item in cast("tuple[Attr, ...]", attr))
-    return attr

@@ -19,11 +19,11 @@ HEADERS = sorted(path.name for path in TEMPLATES.glob("*.h"))
 BASE_FLAGS = ["-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", f"-I{TEMPLATES}"]
 BUILD_FLAGS = {
     "plain": ["-O1"],
-    "sanitized": ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    "sanitized": ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     "ap_types": ["-O0", "-DIRC_AP_TYPES"],
 }
 CASES = {case.name: case for case in all_cases()}
-CASES_PER_FILE = 20
+CASES_PER_FILE = 8
 """Small enough to keep every core busy, large enough to read the headers seldom."""
 AP_CASES = [name for name in CASES if not name.endswith(tuple("3456789"))]
 """Vendor types compile slowly; some cases of every kind show whether the widths suffice."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+
 import torch
 
 from irc.frontend.aten import attention, linear, math, norm, pool, structure, tensor
 from irc.frontend.aten.table import CONVERTERS
 from irc.frontend.context import Converter
-from irc.ir.diagnostics import did_you_mean
 
 __all__ = ["CONVERTERS", "converter", "is_importable", "nearest"]
 # Checks of sizes and types; they have no result, and shapes are checked by the IR's own types.
@@ -48,8 +49,6 @@ def _is_composite(name: str) -> bool:
 
 def nearest(target: str) -> str:
     """What to do about an unsupported op."""
-    similar = did_you_mean(target, CONVERTERS)
-    advice = "replace the layer, or write it with supported ops"
-    if similar.startswith("did you mean"):
-        return f"the nearest supported op is {similar.split(chr(39))[1]}; {advice}"
-    return advice
+    close = difflib.get_close_matches(target, CONVERTERS, n=1, cutoff=0.75)
+    similar = f"the nearest supported op is {close[0]}; " if close else ""
+    return f"{similar}replace the layer, or write it with supported ops"

@@ -49,6 +49,6 @@ def _times(c: Context, q: Value, x: Value) -> int:
 
 def causal_mask(c: Context, rows: Dim, columns: Dim) -> Value:
     """bool [rows, columns], true where column <= row."""
-    row = c.b(Reshape(c.b(Iota(0, 1, (rows,))), (rows, 1)))
-    column = c.b(Reshape(c.b(Iota(0, 1, (columns,))), (1, columns)))
+    row = c.b(Reshape(c.b(Iota(0, 1, shape=(rows,))), (rows, 1)))
+    column = c.b(Reshape(c.b(Iota(0, 1, shape=(columns,))), (1, columns)))
     return c.b(Compare(column, row, "le"))

@@ -142,19 +142,9 @@ def mish(c: Context, x: Value) -> Value:
     return c.b(Mul(x, c.b(Tanh(c.b(Softplus(x))))))
 
 
-@converts("log_sigmoid.default")
-def log_sigmoid(c: Context, x: Value) -> Value:
-    return c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, math.inf))))
-
-
-@converts("softsign.default")
-def softsign(c: Context, x: Value) -> Value:
-    return c.b(Div(x, plus(c, c.b(Abs(x)), 1)))
-
-
-@converts("tanhshrink.default")
-def tanhshrink(c: Context, x: Value) -> Value:
-    return c.b(Sub(x, c.b(Tanh(x))))
+@converts("log_sigmoid_forward.default")
+def log_sigmoid(c: Context, x: Value) -> tuple[Value, ...]:
+    return (c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, math.inf)))),)
 
 
 @converts("hardshrink.default")

@@ -111,24 +111,6 @@ def instance_norm(
     return c.b(GroupNorm(x, g, b, groups=channels, eps=float(eps)))
 
 
-@converts("batch_norm.default")
-def batch_norm(
-    c: Context,
-    x: Value,
-    g: Value | None,
-    b: Value | None,
-    mean: Value | None,
-    var: Value | None,
-    training: bool,
-    momentum: float,
-    eps: float,
-    cudnn: bool,
-) -> Value:
-    if training or mean is None or var is None:
-        c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")
-    return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
-
-
 @converts("_native_batch_norm_legit_no_training.default")
 def native_batch_norm(
     c: Context,

@@ -17,41 +17,17 @@ from irc.ir.scalars import F64, I64
 # -- the same values
 
 
-@converts(
-    "clone.default",
-    "contiguous.default",
-    "detach.default",
-    "alias.default",
-    "lift_fresh_copy.default",
-    "lift_fresh.default",
-    "dropout.default",
-    "feature_dropout.default",
-    "alpha_dropout.default",
-    "native_dropout.default",
-    "resolve_conj.default",
-    "resolve_neg.default",
-    "view.dtype",
-    "positive.default",
-)
+@converts("clone.default", "detach.default", "alias.default", "lift_fresh_copy.default")
 def same(c: Context, x: Value, *rest: Any) -> Value:
-    if "dropout" in c.target and rest[-1]:
-        c.unsupported("dropout in training mode", "call eval() on the model before capturing it")
-    if x.type.scalar != c.type.scalar:
-        c.unsupported(f"reading {x.type.scalar} as {c.type.scalar}")
     return x
 
 
-@converts(
-    "_to_copy.default",
-    "to.dtype",
-    "to.dtype_layout",
-    "to.device",
-    "to.other",
-    "to.prim_dtype",
-    "to.prim_Device",
-    "type_as.default",
-    "float.default",
-)
+@converts("native_dropout.default", "bernoulli.p")
+def dropout(c: Context, *rest: Any) -> Value:
+    c.unsupported("random numbers, as dropout makes in training mode", "call eval() on the model before exporting it")
+
+
+@converts("_to_copy.default")
 def to(c: Context, x: Value, *rest: Any) -> Value:
     """The type of the result says it all."""
     return to_scalar(c, x, c.type.scalar)
@@ -113,17 +89,17 @@ def arange_step(c: Context, start: Number | Dim, stop: Number | Dim, step: Numbe
     whole = all(not isinstance(v, float) or is_whole(v) for v in (start, step))
     if whole and isinstance(step, int | float):
         first = int(start) if isinstance(start, float) else start
-        return c.cast(c.b(Iota(first, int(step), out.shape)), out.scalar)
+        return c.cast(c.b(Iota(first, int(step), shape=out.shape)), out.scalar)
     if not isinstance(start, int | float) or not isinstance(step, int | float):
         c.unsupported(f"arange from {start} by {step}")
-    count = c.cast(c.b(Iota(0, 1, out.shape)), F64)
+    count = c.cast(c.b(Iota(0, 1, shape=out.shape)), F64)
     values = c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64)))
     return c.cast(values, out.scalar)
 
 
 @converts("linspace.default")
 def linspace(c: Context, start: Number, stop: Number, steps: int, *rest: Any) -> Value:
-    count = c.cast(c.b(Iota(0, 1, c.type.shape)), F64)
+    count = c.cast(c.b(Iota(0, 1, shape=c.type.shape)), F64)
     step = (stop - start) / max(steps - 1, 1)
     return c.cast(c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64))), c.type.scalar)
 
@@ -137,8 +113,8 @@ def eye(c: Context, *rest: Any) -> Value:
 def grid(c: Context, shape: Sequence[Dim]) -> tuple[Value, Value]:
     """The row numbers [M, 1] and the column numbers [1, N] of the last two axes."""
     rows, columns = shape[-2:]
-    row = c.b(Reshape(c.b(Iota(0, 1, (rows,))), (rows, 1)))
-    return row, c.b(Reshape(c.b(Iota(0, 1, (columns,))), (1, columns)))
+    row = c.b(Reshape(c.b(Iota(0, 1, shape=(rows,))), (rows, 1)))
+    return row, c.b(Reshape(c.b(Iota(0, 1, shape=(columns,))), (1, columns)))
 
 
 @converts("tril.default")
@@ -163,4 +139,4 @@ def _triangle(c: Context, x: Value, diagonal: int, how: str) -> Value:
 @converts("one_hot.default")
 def one_hot(c: Context, x: Value, classes: int) -> Value:
     wide = c.b(Reshape(x, (*x.type.shape, 1)))
-    return c.cast(c.b(Compare(wide, c.b(Iota(0, 1, (c.type.shape[-1],))), "eq")), I64)
+    return c.cast(c.b(Compare(wide, c.b(Iota(0, 1, shape=(c.type.shape[-1],))), "eq")), I64)

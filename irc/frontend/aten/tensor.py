@@ -11,9 +11,10 @@ import numpy as np
 from irc.frontend.aten.pool import along_axis
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim, Expr, add, equal, mul, sub
+from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Compare, Mul, Where
+from irc.ir.ops.math import Add, Cast, Compare, Mul, Where
+from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
 from irc.ir.scalars import I64
 
@@ -22,25 +23,17 @@ from irc.ir.scalars import I64
 
 @converts(
     "view.default",
-    "reshape.default",
     "_unsafe_view.default",
-    "_reshape_alias.default",
-    "view_as.default",
-    "reshape_as.default",
-    "flatten.using_ints",
-    "unflatten.int",
     "squeeze.default",
     "squeeze.dim",
     "squeeze.dims",
     "unsqueeze.default",
-    "atleast_1d.default",
-    "ravel.default",
 )
 def reshape(c: Context, x: Value, *rest: Any) -> Value:
     return x if x.type.shape == c.type.shape else c.b(Reshape(x, c.type.shape))
 
 
-@converts("expand.default", "expand_as.default", "broadcast_to.default")
+@converts("expand.default")
 def expand(c: Context, x: Value, *rest: Any) -> Value:
     return x if x.type.shape == c.type.shape else c.b(Expand(x, c.type.shape))
 
@@ -51,28 +44,16 @@ def permute(c: Context, x: Value, order: Sequence[int]) -> Value:
     return x if axes == tuple(range(len(axes))) else c.b(Permute(x, axes))
 
 
-@converts("transpose.int", "swapaxes.default", "swapdims.default")
+@converts("transpose.int")
 def transpose(c: Context, x: Value, first: int, second: int) -> Value:
     order = list(range(x.type.rank))
     order[first], order[second] = order[second], order[first]
     return permute(c, x, order)
 
 
-@converts("t.default", "mT.default", "numpy_T.default", "matrix_H.default")
+@converts("t.default")
 def transpose_matrix(c: Context, x: Value) -> Value:
-    if x.type.rank < 2:
-        return x
-    return permute(c, x, tuple(reversed(range(x.type.rank)))) if "numpy_T" in c.target else transpose(c, x, -2, -1)
-
-
-@converts("movedim.int", "movedim.intlist", "moveaxis.int", "moveaxis.intlist")
-def movedim(c: Context, x: Value, source: Sequence[int] | int, target: Sequence[int] | int) -> Value:
-    rank = x.type.rank
-    sources = [s % rank for s in ([source] if isinstance(source, int) else source)]
-    targets = [t % rank for t in ([target] if isinstance(target, int) else target)]
-    rest = iter(a for a in range(rank) if a not in sources)
-    place = dict(zip(targets, sources, strict=True))
-    return permute(c, x, [place[i] if i in place else next(rest) for i in range(rank)])
+    return x if x.type.rank < 2 else transpose(c, x, 0, 1)
 
 
 @converts("repeat.default", "tile.default")
@@ -159,11 +140,6 @@ def slice_(c: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None,
     return cut(c, x, axis, first, last, step)
 
 
-@converts("narrow.default")
-def narrow(c: Context, x: Value, axis: int, start: Dim, length: Dim) -> Value:
-    return cut(c, x, axis, start, add(start, length))
-
-
 @converts("select.int")
 def select(c: Context, x: Value, axis: int, index: Dim) -> Value:
     size = x.type.shape[axis]
@@ -181,15 +157,7 @@ def pieces(c: Context, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Value
     return tuple(out)
 
 
-@converts(
-    "split.Tensor",
-    "split.sizes",
-    "split.default",
-    "split_with_sizes.default",
-    "split_with_sizes_copy.default",
-    "chunk.default",
-    "tensor_split.sections",
-)
+@converts("split.Tensor", "split_with_sizes.default", "split_with_sizes_copy.default")
 def split(c: Context, x: Value, _: Any, axis: int = 0) -> tuple[Value, ...]:
     """torch has computed the sizes of the parts."""
     return pieces(c, x, axis, [c.symbols.dim(part.shape[axis]) for part in c.fake])
@@ -209,7 +177,7 @@ def unbind(c: Context, x: Value, axis: int) -> tuple[Value, ...]:
 def flip(c: Context, x: Value, axes: Sequence[int]) -> Value:
     for axis in axes:
         size = x.type.shape[axis]
-        x = c.b(Gather(x, c.b(Iota(sub(size, 1), -1, (size,))), axis % x.type.rank))
+        x = c.b(Gather(x, c.b(Iota(sub(size, 1), -1, shape=(size,))), axis % x.type.rank))
     return x
 
 
@@ -359,6 +327,25 @@ def index_select(c: Context, x: Value, axis: int, index: Value) -> Value:
     return c.b(Gather(x, index, axis % x.type.rank))
 
 
+@converts("gather.default")
+def gather(c: Context, x: Value, axis: int, index: Value, sparse: bool) -> Value:
+    """out[i, j] = x[i, index[i, j]] along an axis: one lookup in the flattened rows."""
+    axis %= x.type.rank
+    for other, size in enumerate(index.type.shape):
+        if other != axis:
+            x = cut(c, x, other, 0, size)
+    last = tuple(i for i in range(x.type.rank) if i != axis)
+    order = (*last, axis)
+    rows, places = permute(c, x, order), permute(c, index, order)
+    *batch, size = rows.type.shape
+    count = product(tuple(batch))
+    start = c.b(Mul(c.b(Iota(0, 1, shape=(count,))), c.size(size)))
+    within = c.b(Reshape(c.cast(places, I64), (count, places.type.shape[-1])))
+    flat = c.b(Add(within, c.b(Reshape(start, (count, 1)))))
+    found = c.b(Gather(c.b(Reshape(rows, (product(rows.type.shape),))), flat, 0))
+    return permute(c, c.b(Reshape(found, places.type.shape)), [order.index(i) for i in range(x.type.rank)])
+
+
 @converts("index.Tensor", "_unsafe_index.Tensor")
 def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value:
     """Integer tensors on neighbouring axes: the axes are merged and looked up once."""
@@ -368,28 +355,69 @@ def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value
         c.unsupported("a bool mask as index, whose result has a size that depends on data", "use where instead")
     if axes != list(range(axes[0], axes[0] + len(axes))):
         c.unsupported("index tensors on axes that are not neighbours", "permute first")
+    if (grid := _whole_axes(x, axes, given)) is not None:
+        return c.b(Reshape(x, grid))
     first, shape = axes[0], x.type.shape
-    flat = _from_start(c, given[0], shape[first])
-    merged = shape[first]
+    if len(axes) == 1:
+        return c.b(Gather(x, given[0], first))
+    flat, merged = from_start(c, given[0], shape[first]), shape[first]
     for axis, index in zip(axes[1:], given[1:], strict=True):
-        size = shape[axis]
-        if not isinstance(size, int):
-            c.unsupported(f"index tensors over an axis of size {size}", "capture with a fixed size there")
-        scaled = c.b(Mul(c.cast(flat, I64), c.const(size, I64)))
-        flat = c.b(Add(scaled, c.cast(_from_start(c, index, size), I64)))
-        merged = mul(merged, size)
-    if len(axes) > 1:
-        x = c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :])))
-    return c.b(Gather(x, flat, first))
+        row = c.b(Mul(flat, c.size(shape[axis])))
+        flat, merged = c.b(Add(row, from_start(c, index, shape[axis]))), mul(merged, shape[axis])
+    whole = c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :])))
+    return c.b(Gather(whole, flat, first))
 
 
-def _from_start(c: Context, index: Value, size: Dim) -> Value:
-    """Indices counted from the start; an unknown index may count from the end."""
-    if isinstance(size, Expr):
+def _whole_axes(x: Value, axes: Sequence[int], indices: Sequence[Value]) -> Shape | None:
+    """The shape of a lookup that is a view: `mask[arange(b)[:, None, None], arange(n)]` takes whole axes in order."""
+    places: list[int] = []
+    shape: list[Dim] = [1] * max(index.type.rank for index in indices)
+    for axis, index in zip(axes, indices, strict=True):
+        moving = [i for i, d in enumerate(index.type.shape) if d != 1]
+        if len(moving) != 1 or not _is_range(index, x.type.shape[axis]):
+            return None
+        places.append(moving[0] + len(shape) - index.type.rank)
+        shape[places[-1]] = x.type.shape[axis]
+    if places != sorted(set(places)):
+        return None
+    return (*x.type.shape[: axes[0]], *shape, *x.type.shape[axes[-1] + 1 :])
+
+
+def _is_range(x: Value, size: Dim) -> bool:
+    """Whether the elements are 0, 1, ... size - 1, in order."""
+    match x.node:
+        case Iota(start=0, step=1, shape=(length,)):
+            return equal(length, size) is True
+        case Add(x=a, y=Value(node=Const(value=data))) if not data.array.any():
+            return _is_range(a, size)
+        case Reshape(x=a) | Cast(x=a):
+            return _is_range(a, size)
+        case _:
+            return False
+
+
+def from_start(c: Context, index: Value, size: Dim) -> Value:
+    """i64 indices counted from the start; unless that is known, an index may count from the end."""
+    index = c.cast(index, I64)
+    if _never_negative(index):
         return index
-    zero = c.const(0, index.type.scalar)
-    from_end = c.b(Add(index, c.const(size, index.type.scalar)))
-    return c.b(Where(c.b(Compare(index, zero, "lt")), c.cast(from_end, index.type.scalar), index))
+    below = c.b(Compare(index, c.const(0, I64), "lt"))
+    return c.b(Where(below, c.b(Add(index, c.size(size))), index))
+
+
+def _never_negative(x: Value) -> bool:
+    """Whether the values are 0 or more because of how they are made: positions, and sums and views of them."""
+    match x.node:
+        case Const(value=data):
+            return not data.size or bool(data.array.min() >= 0)
+        case Iota(start=int(start), step=step):
+            return start >= 0 and step >= 0
+        case Add(x=a, y=b) | Mul(x=a, y=b):
+            return _never_negative(a) and _never_negative(b)
+        case Reshape(x=a) | Expand(x=a) | Permute(x=a) | Slice(x=a) | Cast(x=a):
+            return _never_negative(a)
+        case _:
+            return False
 
 
 # -- resizing

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from irc.ir.constants import Data
-from irc.ir.dims import Dim, Shape, bounds, equal, product
+from irc.ir.dims import Dim, Shape, bounds, equal, product, same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.scalars import I32, I64, Array, ScalarType
-from irc.ir.types import Encoding
-
-INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+from irc.ir.types import Encoding, TensorType, shape_text
 
 
 def broadcast(op: Op, *shapes: Shape) -> Shape:
@@ -28,9 +27,7 @@ def broadcast(op: Op, *shapes: Shape) -> Shape:
             if equal(dim, 1) is True:
                 dim = other
             elif equal(other, 1) is not True and equal(dim, other) is not True:
-                op.fail(
-                    f"shapes {' and '.join(str(list(map(str, s))).replace(chr(39), '') for s in shapes)} do not broadcast"
-                )
+                op.fail(f"shapes {' and '.join(map(shape_text, shapes))} do not broadcast")
         out.append(dim)
     return tuple(out)
 
@@ -53,9 +50,15 @@ def require_float(op: Op, *values: Value | None) -> None:
     present = [v for v in values if v is not None]
     for value in present:
         if not value.type.scalar.is_float:
-            op.fail(f"operand is {value.type}, expected a float tensor")
+            hint = "dequantize it, or use an integer op such as lut or clamp" if value.type.scalar.is_integer else ""
+            op.fail(f"operand is {value.type}, expected a float tensor", hint=hint)
         if value.type.scalar != present[0].type.scalar:
-            op.fail(f"operands are {present[0].type.scalar} and {value.type.scalar}")
+            op.fail(f"operands are {present[0].type.scalar} and {value.type.scalar}", hint="cast one of them")
+
+
+def single(x: Array) -> Array:
+    """Half floats as f32, so that the result is rounded once; everything else as it is."""
+    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def wide(scalar: ScalarType) -> ScalarType:
@@ -63,29 +66,63 @@ def wide(scalar: ScalarType) -> ScalarType:
     return I64 if scalar.bits > 32 else I32
 
 
-def product_encoding(a: Encoding | None, b: Encoding | None, axis: int | None) -> Encoding | None:
-    """The encoding of `a * b` products, zero point 0; scales along `axis` of the result if `b` has one a channel.
+def product_encoding(op: Op, x: TensorType, w: TensorType, axis: int | None) -> Encoding | None:
+    """The encoding of sums of products of x and w, zero point 0; None if either is unknown.
 
-    None if either is unknown. The f64 product of the f32 scales is rounded to f32.
+    x has one scale. w has one, or one an index of its axis 0 if those are `axis` of the result (None: no such axis). The
+    f64 product of the f32 scales is rounded to f32. Fails at `op` for other encodings: they would give no common scale.
     """
-    if a is None or b is None or not a.per_tensor or b.group is not None:
+    for operand, channels in ((x, False), (w, axis is not None)):
+        encoding = operand.encoding
+        if encoding is None:
+            continue
+        if encoding.binary:
+            op.fail(
+                f"operand is {operand}; sums of products are not defined on binary codes", hint="cast it to i2 codes"
+            )
+        if not encoding.per_tensor and not (channels and encoding.axis == 0 and encoding.group is None):
+            wanted = "one scale, or one an output channel (axis 0)" if channels else "one scale"
+            op.fail(f"operand is {operand}, expected {wanted}")
+    if x.encoding is None or w.encoding is None:
         return None
-    scales = (a.scales.astype(np.float64) * b.scales.astype(np.float64)).astype(np.float32)
-    if b.per_tensor:
-        return Encoding(float(scales))
-    return Encoding(Data.of(scales), 0, axis)
+    scales = rounded(x.encoding.scales.astype(np.float64) * w.encoding.scales.astype(np.float64))
+    return Encoding(float(scales)) if w.encoding.per_tensor else Encoding(Data.of(scales), 0, axis)
 
 
 def check_zp(op: Op, value: Value, zp: int | tuple[int, ...], name: str) -> None:
-    """Fail at `op` if an explicit zero point differs from the one of a known encoding."""
-    encoding = value.type.encoding
-    if encoding is None:
+    """Fail at `op` if an explicit zero point leaves 32 bits or differs from the one of a known encoding."""
+    stated = np.asarray(zp, np.int64)
+    if np.any((stated < I32.min) | (stated > I32.max)):
+        op.fail(f"{name} does not fit 32 bits")
+    if value.type.encoding is None:
         return
-    stated = np.asarray(zp)
-    if not np.array_equal(
-        np.broadcast_to(stated, np.broadcast_shapes(stated.shape, encoding.zps.shape)), encoding.zps + 0 * stated
-    ):
-        op.fail(f"{name} is {zp}, the operand is {value.type}")
+    known = value.type.encoding.zps
+    if (stated.ndim and known.ndim and stated.shape != known.shape) or np.any(stated != known):
+        op.fail(f"{name} is {list(zp) if isinstance(zp, tuple) else zp}, the operand is {value.type}")
+
+
+def carried(op: Op, shape: Shape, *values: Value) -> Encoding | None:
+    """The encoding of a result of `shape` that holds codes of `values`, broadcast.
+
+    Fails at `op` unless all have one meaning, along the same axis of the result.
+    """
+    meanings = [_from_the_end(v.type) for v in values]
+    first = meanings[0]
+    for value, meaning in zip(values, meanings, strict=True):
+        if meaning != first:
+            if meaning is None or first is None:
+                op.fail(f"one operand has an encoding, the other has none ({values[0].type} and {value.type})")
+            hint = "requantize one to the other's scale"
+            op.fail(f"operands have different scales ({values[0].type} and {value.type})", hint=hint)
+        if first is not None and first.group is not None and not same_shape(value.type.shape, shape):
+            op.fail(f"operand is {value.type}; a tensor with a scale per group is not broadcast")
+    return first if first is None or first.axis is None else first.moved(first.axis + len(shape))
+
+
+def _from_the_end(t: TensorType) -> Encoding | None:
+    """The encoding with its axis counted from the end, where broadcasting aligns dimensions."""
+    known = t.encoding
+    return known if known is None or known.axis is None else known.moved(known.axis - t.rank)
 
 
 def check_bias(op: Op, bias: Value | None, acc: Encoding | None) -> None:
@@ -95,36 +132,50 @@ def check_bias(op: Op, bias: Value | None, acc: Encoding | None) -> None:
     if bias.type.scalar != I32:
         op.fail(f"the bias of an integer sum is i32, got {bias.type}")
     known = bias.type.encoding
-    if known is not None and acc is not None and not same_scales(known, acc):
-        op.fail("the bias has another scale than the products it is added to")
+    if known is None or acc is None:
+        return
+    # A bias is a vector: its scales, one or one a channel, must be those of the channels of the sum.
+    if not (np.array_equal(known.scales, acc.scales) and not np.any(known.zps)):
+        op.fail(f"the bias is {bias.type}, the products it is added to have the encoding <{acc}>")
 
 
-def same_scales(a: Encoding, b: Encoding) -> bool:
-    """Whether two encodings have equal scales (along whatever axis of their own tensors) and zero points."""
-    return bool(np.array_equal(a.scales, b.scales) and np.all(a.zps == 0) and np.all(b.zps == 0))
+def magnitude(codes: Array) -> int:
+    """The largest absolute value."""
+    return max(-int(codes.min()), int(codes.max())) if codes.size else 0
+
+
+def exact(codes: Array, worst: int) -> Array:
+    """Integers for arithmetic whose results reach `worst`: i64, or Python integers where that could overflow."""
+    return codes.astype(np.int64 if worst < 2**62 else object)
+
+
+def exact_type(worst: int) -> type[Any]:
+    """The fastest type that holds every integer up to `worst`: f32 and f64 use BLAS and are exact to 2^24 and 2^53."""
+    limits: list[tuple[int, type[Any]]] = [(2**24, np.float32), (2**53, np.float64), (2**62, np.int64)]
+    return next((kind for limit, kind in limits if worst < limit), object)
+
+
+def integers(sums: Array) -> Array:
+    """What was computed in an exact type, as i64 (or Python integers)."""
+    return sums.astype(np.int64) if sums.dtype.kind == "f" else sums
+
+
+def fit(op: Op, codes: Array, scalar: ScalarType) -> Array:
+    """Exact integers as `scalar`. Raises IrcError if one does not fit, which compiled graphs are proved not to need."""
+    if codes.size and (int(codes.min()) < scalar.min or int(codes.max()) > scalar.max):
+        op.fail(f"an integer result does not fit {scalar.bits} bits", hint="fewer bits, or split the sum")
+    return codes.astype(scalar.dtype)
 
 
 def fit_i32(op: Op, acc: Array) -> Array:
-    """The sums as i32. Raises IrcError if one does not fit, which range analysis rules out for compiled graphs."""
-    if acc.size and (acc.min() < INT32_MIN or acc.max() > INT32_MAX):
-        op.fail("an integer sum does not fit 32 bits", hint="fewer bits, or split the sum")
-    return acc.astype(np.int32)
+    """Exact sums as i32. Raises IrcError if one does not fit."""
+    return fit(op, acc, I32)
 
 
 def exact_matmul(a: Array, b: Array) -> Array:
-    """`a @ b` of integer arrays, exactly, as i64.
-
-    Floating-point BLAS is exact while every partial sum is an integer below 2^24 (f32) or 2^53 (f64), and far faster than
-    NumPy's integer loops.
-    """
-    if a.size == 0 or b.size == 0:
-        return (a.astype(np.int64) @ b.astype(np.int64)).astype(np.int64)
-    worst = a.shape[-1] * int(np.abs(a.astype(np.int64)).max()) * int(np.abs(b.astype(np.int64)).max())
-    if worst < 2**24:
-        return np.rint(a.astype(np.float32) @ b.astype(np.float32)).astype(np.int64)
-    if worst < 2**53:
-        return np.rint(a.astype(np.float64) @ b.astype(np.float64)).astype(np.int64)
-    return a.astype(np.int64) @ b.astype(np.int64)
+    """`a @ b` of integer arrays, exactly."""
+    kind = exact_type(a.shape[-1] * magnitude(a) * magnitude(b))
+    return integers(a.astype(kind) @ b.astype(kind))
 
 
 def along(axis: int | None, vector: Array, rank: int) -> Array:
@@ -142,6 +193,12 @@ def static(op: Op, dims: Sequence[Dim], what: str) -> tuple[int, ...]:
     if len(out) != len(dims):
         op.fail(f"{what} must be static, got [{', '.join(map(str, dims))}]")
     return out
+
+
+def rounded(x: Array) -> Array:
+    """f64 as f32; what overflows is infinite, which no scale may be."""
+    with np.errstate(over="ignore"):
+        return np.asarray(x).astype(np.float32)
 
 
 def scale_ratio(source: Encoding, target: Encoding) -> Array:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from irc.ir.dims import Dim, Shape, add, equal, floordiv
+from irc.ir.dims import Dim, Shape, add, dim_min, equal, floordiv
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work
 from irc.ir.ops.common import (
@@ -17,9 +17,13 @@ from irc.ir.ops.common import (
     check_zp,
     elements,
     exact_matmul,
+    exact_type,
     fit_i32,
+    integers,
+    magnitude,
     product_encoding,
     require_float,
+    single,
     static,
 )
 from irc.ir.scalars import I32, Array
@@ -47,10 +51,15 @@ def _centred(codes: Array, zp: Zp, axis: int = 0) -> Array:
     return codes.astype(np.int64) - zps
 
 
-def _check_w_zp(op: Op, w: Value, w_zp: Zp) -> None:
-    check_zp(op, w, w_zp, "w_zp")
-    if isinstance(w_zp, tuple) and len(w_zp) != w.type.shape[0]:
-        op.fail(f"w_zp has {len(w_zp)} values for {w.type.shape[0]} output channels")
+def _integer_sum(op: Linear | Conv, channel_axis: int) -> Element:
+    """The element of an integer linear or conv, after checking zero points and bias."""
+    check_zp(op, op.x, op.x_zp, "x_zp")
+    if isinstance(op.w_zp, tuple) and len(op.w_zp) != op.w.type.shape[0]:
+        op.fail(f"w_zp has {len(op.w_zp)} values for {op.w.type.shape[0]} output channels")
+    check_zp(op, op.w, op.w_zp, "w_zp")
+    encoding = product_encoding(op, op.x.type, op.w.type, channel_axis)
+    check_bias(op, op.b, encoding)
+    return Element(I32, encoding)
 
 
 class Linear(Op, name="linear"):
@@ -78,21 +87,17 @@ class Linear(Op, name="linear"):
         if not _is_integer_sum(self, self.x, self.w):
             require_float(self, self.x, self.w, self.b)
             return TensorType(x.element, shape)
-        check_zp(self, self.x, self.x_zp, "x_zp")
-        _check_w_zp(self, self.w, self.w_zp)
-        encoding = product_encoding(x.encoding, w.encoding, len(shape) - 1)
-        check_bias(self, self.b, encoding)
-        return TensorType(Element(I32, encoding), shape)
+        return TensorType(_integer_sum(self, len(shape) - 1), shape)
 
     def reference(self, x: Array, w: Array, b: Array | None) -> Array:
         if x.dtype.kind == "f":
-            y = x @ w.T
+            y = single(x) @ single(w).T
             return (y if b is None else y + b).astype(x.dtype)
         acc = exact_matmul(_centred(x, self.x_zp), _centred(w, self.w_zp).T)
         return fit_i32(self, acc if b is None else acc + b)
 
     def work(self) -> Work:
-        return Work(macs=elements(self, self.x.type.shape) * static(self, self.w.type.shape, "weights")[0])
+        return Work(macs=elements(self, (*self.x.type.shape, self.w.type.shape[0])))
 
 
 class Matmul(Op, name="matmul"):
@@ -111,44 +116,32 @@ class Matmul(Op, name="matmul"):
         x, y = self.x.type, self.y.type
         if x.rank < 2 or y.rank < 2 or equal(x.shape[-1], y.shape[-2]) is not True:
             self.fail(f"operands are {x} and {y}, expected [..., M, K] and [..., K, N]")
-        shape = (
-            (*broadcast(self, x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
-            if x.rank > 2 or y.rank > 2
-            else (
-                x.shape[0],
-                y.shape[1],
-            )
-        )
+        shape = (*broadcast(self, x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
         if not _is_integer_sum(self, self.x, self.y):
             require_float(self, self.x, self.y)
             return TensorType(x.element, shape)
         check_zp(self, self.x, self.x_zp, "x_zp")
         check_zp(self, self.y, self.y_zp, "y_zp")
-        for operand in (x, y):
-            if operand.encoding is not None and not operand.encoding.per_tensor:
-                self.fail(f"operands need one scale each, got {operand}")
-        return TensorType(Element(I32, product_encoding(x.encoding, y.encoding, None)), shape)
+        return TensorType(Element(I32, product_encoding(self, x, y, None)), shape)
 
     def reference(self, x: Array, y: Array) -> Array:
         if x.dtype.kind == "f":
-            return (x @ y).astype(x.dtype)
+            return (single(x) @ single(y)).astype(x.dtype)
         return fit_i32(self, exact_matmul(_centred(x, self.x_zp), _centred(y, self.y_zp)))
 
     def work(self) -> Work:
-        inner = elements(self, (self.x.type.shape[-1],))
-        return Work(macs=elements(self, self.results[0].type.shape) * inner)
+        return Work(macs=elements(self, (*self.results[0].type.shape, self.x.type.shape[-1])))
 
 
 def window_size(size: Dim, kernel: int, stride: int, before: int, after: int, dilation: int, ceil: bool = False) -> Dim:
-    """The number of windows along one dimension; with `ceil`, as PyTorch's ceil_mode (a window may not start in the padding)."""
+    """The number of windows along one dimension; `ceil` as in PyTorch: the last may reach over, not start, behind."""
     span = dilation * (kernel - 1) + 1
     rest = add(size, before + after - span)
     if not ceil:
         return add(floordiv(rest, stride), 1)
-    count = add(floordiv(add(rest, stride - 1), stride), 1)
-    if isinstance(count, int) and isinstance(size, int) and (count - 1) * stride >= size + before:
-        return count - 1
-    return count
+    reaching_over = floordiv(add(rest, stride - 1), stride)
+    starting_inside = floordiv(add(size, before - 1), stride)
+    return add(dim_min(reaching_over, starting_inside), 1)
 
 
 def windows(x: Array, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
@@ -175,9 +168,9 @@ def pad_spatial(x: Array, padding: tuple[int, ...], value: float) -> Array:
 
 
 class Conv(Op, name="conv"):
-    """Convolution (cross-correlation) of x[N, C, *spatial] with w[O, C/groups, *kernel], bias b[O]; any number of spatial axes.
+    """Convolution (cross-correlation) of x[N, C, *spatial] with w[O, C/groups, *kernel], bias b[O].
 
-    `padding` is (begins..., ends...), one pair a spatial axis. Integers: padded with `x_zp`,
+    Any number of spatial axes. `padding` is (begins..., ends...), one pair a spatial axis. Integers: padded with `x_zp`,
     y = b + sum((x - x_zp) * (w - w_zp)), exact, i32; `w_zp` may be one an output channel.
     """
 
@@ -203,6 +196,8 @@ class Conv(Op, name="conv"):
         if min((*self.stride, *self.dilation)) < 1 or min(self.padding) < 0 or self.groups < 1:
             self.fail("stride, dilation and groups are positive, padding is not negative")
         out_channels, in_channels, *kernel = static(self, w.shape, "weights")
+        if min(out_channels, in_channels, *kernel) < 1:
+            self.fail(f"the weights are empty ({w})")
         if equal(x.shape[1], in_channels * self.groups) is not True:
             self.fail(f"x has {x.shape[1]} channels, the weights expect {in_channels * self.groups}")
         if out_channels % self.groups:
@@ -221,45 +216,31 @@ class Conv(Op, name="conv"):
         if not _is_integer_sum(self, self.x, self.w):
             require_float(self, self.x, self.w, self.b)
             return TensorType(x.element, shape)
-        check_zp(self, self.x, self.x_zp, "x_zp")
-        _check_w_zp(self, self.w, self.w_zp)
-        encoding = product_encoding(x.encoding, w.encoding, 1)
-        check_bias(self, self.b, encoding)
-        return TensorType(Element(I32, encoding), shape)
+        return TensorType(_integer_sum(self, 1), shape)
 
     def reference(self, x: Array, w: Array, b: Array | None) -> Array:
-        integer = x.dtype.kind != "f"
-        if integer:
-            x, w = _centred(x, self.x_zp), _centred(w, self.w_zp)
-        # Centred codes pad with 0, which stands for x_zp. One group at a time: patches [N*out, C/g*k] times weights.
-        view = windows(pad_spatial(x, self.padding, 0), w.shape[2:], self.stride, self.dilation)
-        n = x.ndim - 2
-        batch, channels, *rest = view.shape
-        output, per_group = rest[:n], w.shape[1]
-        if per_group == 1 and self.groups > 1:  # depthwise: no matrix to multiply
-            out = self._depthwise(view, w, n)
-        else:
-            parts: list[Array] = []
-            for g in range(self.groups):
-                block = view[:, g * channels // self.groups : (g + 1) * channels // self.groups]
-                axes = (0, *range(2, 2 + n), 1, *range(2 + n, 2 + 2 * n))
-                patches = np.ascontiguousarray(np.transpose(block, axes)).reshape(batch, math.prod(output), -1)
-                weights = (
-                    w[g * len(w) // self.groups : (g + 1) * len(w) // self.groups].reshape(len(w) // self.groups, -1).T
-                )
-                parts.append(exact_matmul(patches, weights) if integer else patches @ weights)
-            out = np.moveaxis(np.concatenate(parts, axis=-1), -1, 1).reshape(batch, len(w), *output)
-        if b is not None:
-            out = out + b.astype(out.dtype).reshape(-1, *[1] * n)
-        return fit_i32(self, out) if integer else np.ascontiguousarray(out, x.dtype)
+        column = (-1, *[1] * (x.ndim - 2))
+        if x.dtype.kind == "f":
+            y = self._correlate(single(x), single(w))
+            return (y if b is None else y + b.reshape(column)).astype(x.dtype)
+        # Centred codes pad with 0, which stands for x_zp.
+        x, w = _centred(x, self.x_zp), _centred(w, self.w_zp)
+        cheapest = exact_type(w[0].size * magnitude(x) * magnitude(w))
+        acc = integers(self._correlate(x.astype(cheapest), w.astype(cheapest)))
+        return fit_i32(self, acc if b is None else acc + b.reshape(column))
 
-    def _depthwise(self, view: Array, w: Array, n: int) -> Array:
-        repeated = np.repeat(view, len(w) // self.groups, axis=1)
-        total = np.zeros(repeated.shape[: 2 + n], view.dtype)
-        for offset in np.ndindex(*w.shape[2:]):
-            weight = w[(slice(None), 0, *offset)].reshape(-1, *[1] * n)
-            total += repeated[(..., *offset)] * weight
-        return total
+    def _correlate(self, x: Array, w: Array) -> Array:
+        """The sums of products in the arithmetic of the arrays: patches [G, N*out, C/G*k] times weights [G, C/G*k, O/G]."""
+        n, groups = x.ndim - 2, self.groups
+        view = windows(pad_spatial(x, self.padding, 0), w.shape[2:], self.stride, self.dilation)
+        output, taps = view.shape[2 : 2 + n], w[0].size
+        split = view.reshape(x.shape[0], groups, w.shape[1], *view.shape[2:])
+        patches = np.transpose(split, (1, 0, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n)))
+        patches = patches.reshape(groups, x.shape[0] * math.prod(output), taps)
+        weights = np.swapaxes(w.reshape(groups, len(w) // groups, taps), 1, 2)
+        y = (patches @ weights).reshape(groups, x.shape[0], *output, len(w) // groups)
+        y = np.moveaxis(np.moveaxis(y, -1, 1), 2, 0)  # [G, N, *out, O/G] -> [N, G, O/G, *out]
+        return np.ascontiguousarray(y).reshape(x.shape[0], len(w), *output)
 
     def work(self) -> Work:
         per_output = math.prod(static(self, self.w.type.shape[1:], "weights"))

@@ -7,9 +7,23 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from irc.ir.dims import Shape
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work, of_result
-from irc.ir.ops.common import axis_of, broadcast, check_zp, elements, fit_i32, require_float, same_scales, wide
+from irc.ir.ops.common import (
+    axis_of,
+    broadcast,
+    carried,
+    check_zp,
+    elements,
+    exact,
+    fit,
+    magnitude,
+    product_encoding,
+    require_float,
+    single,
+    wide,
+)
 from irc.ir.scalars import BOOL, I64, Array, ScalarType
 from irc.ir.types import Element, Encoding, TensorType
 
@@ -53,7 +67,7 @@ class Unary(Op):
         raise NotImplementedError
 
     def reference(self, x: Array) -> Array:
-        return self.apply(x).astype(x.dtype)
+        return self.apply(single(x)).astype(x.dtype)
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
@@ -198,6 +212,13 @@ class Floor(Unary, name="floor"):
         return np.floor(x)
 
 
+def plain_numbers(op: Op, x: Value) -> TensorType:
+    """The type of x. Fails at `op` unless it holds floats or integers without an encoding."""
+    if x.type.encoding or x.type.scalar == BOOL:
+        op.fail(f"operand is {x.type}, expected floats or plain integers")
+    return x.type
+
+
 class Neg(Op, name="neg"):
     """-x; on floats and unencoded integers."""
 
@@ -205,12 +226,10 @@ class Neg(Op, name="neg"):
     x: Value
 
     def infer(self) -> TensorType:
-        if self.x.type.encoding or self.x.type.scalar == BOOL:
-            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
-        return self.x.type
+        return plain_numbers(self, self.x)
 
     def reference(self, x: Array) -> Array:
-        return -x
+        return -x if x.dtype.kind == "f" else fit(self, -exact(x, magnitude(x)), self.x.type.scalar)
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
@@ -223,12 +242,10 @@ class Abs(Op, name="abs"):
     x: Value
 
     def infer(self) -> TensorType:
-        if self.x.type.encoding or self.x.type.scalar == BOOL:
-            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
-        return self.x.type
+        return plain_numbers(self, self.x)
 
     def reference(self, x: Array) -> Array:
-        return np.abs(x)
+        return np.abs(x) if x.dtype.kind == "f" else fit(self, np.abs(exact(x, magnitude(x))), self.x.type.scalar)
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
@@ -250,15 +267,17 @@ class Clamp(Op, name="clamp"):
     def check(self) -> None:
         if not self.lo <= self.hi:
             self.fail(f"the bounds {self.lo} .. {self.hi} are empty")
-        if self.x.type.scalar.is_integer and any(math.isfinite(v) and v != int(v) for v in (self.lo, self.hi)):
-            self.fail(f"the bounds {self.lo} .. {self.hi} of integers are not integers")
+        scalar = self.x.type.scalar
+        bounds = [v for v in (self.lo, self.hi) if scalar.is_integer and math.isfinite(v)]
+        if any(v != int(v) or not scalar.min <= v <= scalar.max for v in bounds):
+            self.fail(f"the bounds {self.lo} .. {self.hi} are no codes of {scalar}")
 
     def reference(self, x: Array) -> Array:
         if x.dtype.kind == "f":
             return np.clip(x, x.dtype.type(self.lo), x.dtype.type(self.hi))
-        info = np.iinfo(x.dtype)
-        low, high = (int(v) if math.isfinite(v) else edge for v, edge in ((self.lo, info.min), (self.hi, info.max)))
-        return np.clip(x.astype(np.int64), low, high).astype(x.dtype)
+        scalar = self.x.type.scalar
+        low = scalar.min if math.isinf(self.lo) else int(self.lo)
+        return np.clip(x, low, scalar.max if math.isinf(self.hi) else int(self.hi))
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
@@ -283,7 +302,10 @@ class Pow(Op, name="pow"):
 
 
 class Cast(Op, name="cast"):
-    """Another scalar type, as NumPy's astype does it; encoded integers keep their meaning and must fit."""
+    """Another scalar type; encoded integers keep their meaning and must fit.
+
+    Floats become integers by truncation towards zero, saturating, NaN gives 0; integers wrap; bool is x != 0.
+    """
 
     elementwise = ("x",)
     x: Value
@@ -303,12 +325,25 @@ class Cast(Op, name="cast"):
         target: ScalarType = self.to.scalar
         if self.to.encoding and x.size and (x.min() < target.min or x.max() > target.max):
             self.fail(f"codes {x.min()} .. {x.max()} do not fit {target}")
-        if target.is_integer and target.bits not in (8, 16, 32, 64):  # odd widths wrap as the common ones do
-            codes = x.astype(np.int64) & ((1 << target.bits) - 1)
-            return np.where(target.signed & (codes > target.max), codes - (1 << target.bits), codes).astype(
-                target.dtype
-            )
-        return x.astype(target.dtype)
+        if not target.is_integer:
+            return x.astype(target.dtype)
+        return truncated(x, target) if x.dtype.kind == "f" else wrapped(x.astype(np.int64), target)
+
+
+def truncated(x: Array, target: ScalarType) -> Array:
+    """Floats as integers: towards zero, saturating, NaN gives 0."""
+    wide = np.trunc(np.nan_to_num(x.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
+    low, high = wide <= target.min, wide >= target.max  # f64 cannot hold every bound exactly, so clip by choosing
+    codes = np.where(low | high, 0, wide).astype(np.int64)
+    return np.where(low, target.min, np.where(high, target.max, codes)).astype(target.dtype)
+
+
+def wrapped(codes: Array, target: ScalarType) -> Array:
+    """The lowest bits of i64 values, as two's complement where the type is signed."""
+    unused = 64 - target.bits
+    if target.signed:
+        return ((codes << unused) >> unused).astype(target.dtype)
+    return (codes & ((1 << target.bits) - 1)).astype(target.dtype)
 
 
 class Binary(Op):
@@ -324,29 +359,26 @@ class Binary(Op):
 
     def infer(self) -> TensorType:
         a, b = self.x.type, self.y.type
+        shape = broadcast(self, a.shape, b.shape)
         if a.scalar.is_float and a.scalar == b.scalar:
-            return TensorType(a.element, broadcast(self, a.shape, b.shape))
-        if not self.integers or not (a.scalar.is_integer and b.scalar.is_integer):
-            self.fail(f"operands are {a} and {b}", hint="cast one of them")
+            return TensorType(a.element, shape)
+        if not (a.scalar.is_integer and b.scalar.is_integer):
+            both = a.scalar.is_float and b.scalar.is_float
+            self.fail(f"operands are {a} and {b}", hint="cast one of them" if both else "quantize or dequantize one")
+        if not self.integers:
+            self.fail(f"operands are {a} and {b}, expected floats", hint="dequantize them")
         widest = max(a.scalar, b.scalar, key=lambda s: s.bits)
-        return TensorType(
-            Element(wide(widest), self.combine(a.encoding, b.encoding)), broadcast(self, a.shape, b.shape)
-        )
+        self._check_centred()
+        return TensorType(Element(wide(widest), self.combine(shape)), shape)
 
-    def combine(self, a: Encoding | None, b: Encoding | None) -> Encoding | None:
+    def _check_centred(self) -> None:
+        for encoding in (self.x.type.encoding, self.y.type.encoding):
+            if encoding is not None and (np.any(encoding.zps) or encoding.binary):
+                self.fail("operands have a zero point", hint="requantize with x_zp gives zero point 0")
+
+    def combine(self, shape: Shape) -> Encoding | None:
         """The encoding of the result on integers, or fail."""
-        if (a is None) != (b is None):
-            self.fail(f"one operand has an encoding, the other has none ({self.x.type} and {self.y.type})")
-        if a is None or b is None:
-            return None
-        if np.any(a.zps) or np.any(b.zps):
-            self.fail("operands have a zero point", hint="requantize with x_zp gives zero point 0")
-        if not same_scales(a, b):
-            self.fail(
-                f"operands have different scales ({self.x.type} and {self.y.type})",
-                hint="requantize one to the other's scale",
-            )
-        return a
+        return carried(self, shape, self.x, self.y)
 
     def apply(self, x: Array, y: Array) -> Array:
         raise NotImplementedError
@@ -354,8 +386,8 @@ class Binary(Op):
     def reference(self, x: Array, y: Array) -> Array:
         if x.dtype.kind == "f":
             return self.apply(x, y).astype(x.dtype)
-        out = self.apply(x.astype(np.int64), y.astype(np.int64))
-        return out if self.results[0].type.scalar.bits == 64 else fit_i32(self, out)
+        worst = (magnitude(x) + 1) * (magnitude(y) + 1)
+        return fit(self, self.apply(exact(x, worst), exact(y, worst)), self.results[0].type.scalar)
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.results[0].type.shape))
@@ -382,14 +414,8 @@ class Mul(Binary, name="mul"):
 
     commutative = True
 
-    def combine(self, a: Encoding | None, b: Encoding | None) -> Encoding | None:
-        if a is None or b is None:
-            return None
-        if np.any(a.zps) or np.any(b.zps):
-            self.fail("operands have a zero point", hint="requantize with x_zp gives zero point 0")
-        if not (a.per_tensor and b.per_tensor):
-            self.fail("operands need one scale each")
-        return Encoding(float(np.float32(np.float64(a.scales) * np.float64(b.scales))))
+    def combine(self, shape: Shape) -> Encoding | None:
+        return product_encoding(self, self.x.type, self.y.type, None)
 
     def apply(self, x: Array, y: Array) -> Array:
         return x * y
@@ -411,9 +437,10 @@ class Extremum(Binary):
 
     def infer(self) -> TensorType:
         a, b = self.x.type, self.y.type
-        if a.element != b.element or a.scalar == BOOL:
+        if a.scalar != b.scalar or a.scalar == BOOL:
             self.fail(f"operands are {a} and {b}, expected one type of numbers")
-        return TensorType(a.element, broadcast(self, a.shape, b.shape))
+        shape = broadcast(self, a.shape, b.shape)
+        return TensorType(Element(a.scalar, carried(self, shape, self.x, self.y)), shape)
 
     def reference(self, x: Array, y: Array) -> Array:
         return self.apply(x, y).astype(x.dtype)
@@ -442,9 +469,11 @@ class Compare(Op, name="compare"):
     how: Literal["eq", "ne", "lt", "le", "gt", "ge"]
 
     def infer(self) -> TensorType:
-        if self.x.type.element != self.y.type.element:
+        if self.x.type.scalar != self.y.type.scalar:
             self.fail(f"operands are {self.x.type} and {self.y.type}, expected one type")
-        return TensorType(Element(BOOL), broadcast(self, self.x.type.shape, self.y.type.shape))
+        shape = broadcast(self, self.x.type.shape, self.y.type.shape)
+        carried(self, shape, self.x, self.y)
+        return TensorType(Element(BOOL), shape)
 
     def reference(self, x: Array, y: Array) -> Array:
         functions: dict[str, Any] = {
@@ -515,11 +544,10 @@ class Where(Op, name="where"):
     def infer(self) -> TensorType:
         if self.condition.type.scalar != BOOL:
             self.fail(f"the condition is {self.condition.type}, expected bool")
-        if self.x.type.element != self.y.type.element:
+        if self.x.type.scalar != self.y.type.scalar:
             self.fail(f"operands are {self.x.type} and {self.y.type}, expected one type")
-        return TensorType(
-            self.x.type.element, broadcast(self, self.condition.type.shape, self.x.type.shape, self.y.type.shape)
-        )
+        shape = broadcast(self, self.condition.type.shape, self.x.type.shape, self.y.type.shape)
+        return TensorType(Element(self.x.type.scalar, carried(self, shape, self.x, self.y)), shape)
 
     def reference(self, condition: Array, x: Array, y: Array) -> Array:
         return np.where(condition, x, y)
@@ -569,15 +597,16 @@ class Sum(Reduction, name="sum"):
     def reference(self, x: Array) -> Array:
         if x.dtype.kind == "f":
             return np.sum(x, axis=self.reduced(), keepdims=self.keepdims, dtype=np.float64).astype(x.dtype)
-        out = np.sum(x.astype(np.int64) - self.x_zp, axis=self.reduced(), keepdims=self.keepdims)
-        return np.asarray(out) if self.results[0].type.scalar.bits == 64 else fit_i32(self, np.asarray(out))
+        codes = exact(x, (magnitude(x) + abs(self.x_zp)) * x.size) - self.x_zp
+        out = np.asarray(np.sum(codes, axis=self.reduced(), keepdims=self.keepdims))
+        return fit(self, out, self.results[0].type.scalar)
 
 
 def _summed(op: Op, encoding: Encoding | None) -> Encoding | None:
     if encoding is None:
         return None
-    if not encoding.per_tensor:
-        op.fail("the operand needs one scale")
+    if not encoding.per_tensor or encoding.binary:
+        op.fail(f"the operand has the encoding <{encoding}>, a sum needs one scale")
     return encoding.with_zp(0)
 
 
@@ -596,9 +625,15 @@ class Amax(Reduction, name="amax"):
     """The largest value over `axes`; integer codes keep their type."""
 
     def infer(self) -> TensorType:
-        if self.x.type.scalar == BOOL:
+        scalar, known = self.x.type.element.scalar, self.x.type.encoding
+        if scalar == BOOL:
             self.fail(f"operand is {self.x.type}, expected numbers")
-        return self.output_type(self.x.type.element)
+        if known is not None and known.axis is not None:
+            if known.group is not None or known.axis in self.reduced():
+                self.fail(f"operand is {self.x.type}, whose scales differ along the reduced axes")
+            before = 0 if self.keepdims else sum(a < known.axis for a in self.reduced())
+            known = known.moved(known.axis - before)
+        return self.output_type(Element(scalar, known))
 
     def reference(self, x: Array) -> Array:
         return np.asarray(np.max(x, axis=self.reduced(), keepdims=self.keepdims))
@@ -619,16 +654,18 @@ class Argmax(Reduction, name="argmax"):
 
 
 class Cumsum(Op, name="cumsum"):
-    """Running sum along `axis`, of floats or plain integers (i64)."""
+    """Running sum along `axis`, of floats or plain integers; on integers exact, i32 (i64 for i64 operands)."""
 
     x: Value
     axis: int
 
     def infer(self) -> TensorType:
         axis_of(self, self.axis, self.x.type.rank)
-        if self.x.type.encoding or self.x.type.scalar == BOOL:
-            self.fail(f"operand is {self.x.type}, expected floats or plain integers")
-        return self.x.type
+        t = plain_numbers(self, self.x)
+        return t if t.scalar.is_float else t.with_element(Element(wide(t.scalar)))
 
     def reference(self, x: Array) -> Array:
-        return np.cumsum(x, axis=self.axis, dtype=x.dtype)
+        if x.dtype.kind == "f":
+            return np.cumsum(x, axis=self.axis, dtype=np.float64).astype(x.dtype)
+        codes = exact(x, magnitude(x) * x.size)
+        return fit(self, np.cumsum(codes, axis=self.axis), self.results[0].type.scalar)

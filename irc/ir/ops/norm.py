@@ -6,12 +6,26 @@ from dataclasses import KW_ONLY
 
 import numpy as np
 
-from irc.ir.dims import equal
+from irc.ir.dims import Dim, Shape, same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work
-from irc.ir.ops.common import axis_of, elements, require_float
+from irc.ir.ops.common import axis_of, elements, require_float, single
 from irc.ir.scalars import Array
 from irc.ir.types import TensorType, shape_text
+
+
+def require_shape(op: Op, shape: Shape, **parameters: Value | None) -> None:
+    """Fail at `op` unless the parameters that are given have this shape."""
+    for name, v in parameters.items():
+        if v is not None and not same_shape(v.type.shape, shape):
+            op.fail(f"{name} is {v.type}, expected {shape_text(shape)}")
+
+
+def channels_of(op: Op, x: Value) -> Dim:
+    """The size of axis 1. Fails at `op` if there is none."""
+    if x.type.rank < 2:
+        op.fail(f"operand is {x.type}, expected [N, C, ...]")
+    return x.type.shape[1]
 
 
 class Softmax(Op, name="softmax"):
@@ -27,7 +41,8 @@ class Softmax(Op, name="softmax"):
         return self.x.type
 
     def reference(self, x: Array) -> Array:
-        e = np.exp(x - np.max(x, axis=self.axis, keepdims=True))
+        wide = single(x)
+        e = np.exp(wide - np.max(wide, axis=self.axis, keepdims=True))
         return (e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
 
     def work(self) -> Work:
@@ -46,17 +61,10 @@ class LayerNorm(Op, name="layer_norm"):
 
     def infer(self) -> TensorType:
         require_float(self, self.x, self.g, self.b)
-        tail = self.x.type.shape[self.x.type.rank - self.axes :]
-        for name, v in (("g", self.g), ("b", self.b)):
-            if v is not None and not all(equal(a, d) is True for a, d in zip(v.type.shape, tail, strict=False)):
-                self.fail(f"{name} is {v.type}, expected {shape_text(tail)}")
-            if v is not None and v.type.rank != self.axes:
-                self.fail(f"{name} is {v.type}, expected {self.axes} dimensions")
-        return self.x.type
-
-    def check(self) -> None:
         if not 1 <= self.axes <= self.x.type.rank:
             self.fail(f"{self.axes} axes of {self.x.type}")
+        require_shape(self, self.x.type.shape[-self.axes :], g=self.g, b=self.b)
+        return self.x.type
 
     def reference(self, x: Array, g: Array | None, b: Array | None) -> Array:
         axes = tuple(range(x.ndim - self.axes, x.ndim))
@@ -80,10 +88,9 @@ class RmsNorm(Op, name="rms_norm"):
 
     def infer(self) -> TensorType:
         require_float(self, self.x, self.g)
-        if self.g is not None and (
-            self.g.type.rank != 1 or equal(self.g.type.shape[0], self.x.type.shape[-1]) is not True
-        ):
-            self.fail(f"g is {self.g.type}, expected [{self.x.type.shape[-1]}]")
+        if self.x.type.rank < 1:
+            self.fail(f"operand is {self.x.type}, expected [..., C]")
+        require_shape(self, self.x.type.shape[-1:], g=self.g)
         return self.x.type
 
     def reference(self, x: Array, g: Array | None) -> Array:
@@ -96,7 +103,7 @@ class RmsNorm(Op, name="rms_norm"):
 
 
 class GroupNorm(Op, name="group_norm"):
-    """Normalises each of `groups` groups of channels of x[N, C, *spatial], then scales by g[C] and adds b[C]; Wu and He, 2018."""
+    """Normalises each of `groups` groups of channels of x[N, C, *spatial], times g[C] plus b[C]; Wu and He, 2018."""
 
     anchor = True
     x: Value
@@ -108,12 +115,10 @@ class GroupNorm(Op, name="group_norm"):
 
     def infer(self) -> TensorType:
         require_float(self, self.x, self.g, self.b)
-        channels = self.x.type.shape[1] if self.x.type.rank > 1 else 0
+        channels = channels_of(self, self.x)
         if not isinstance(channels, int) or self.groups < 1 or channels % self.groups:
             self.fail(f"{channels} channels in {self.groups} groups")
-        for name, v in (("g", self.g), ("b", self.b)):
-            if v is not None and v.type.shape != (channels,):
-                self.fail(f"{name} is {v.type}, expected [{channels}]")
+        require_shape(self, (channels,), g=self.g, b=self.b)
         return self.x.type
 
     def reference(self, x: Array, g: Array | None, b: Array | None) -> Array:
@@ -129,7 +134,7 @@ class GroupNorm(Op, name="group_norm"):
 
 
 class BatchNorm(Op, name="batch_norm"):
-    """(x - mean) / sqrt(var + eps) * g + b with the stored statistics of each channel (axis 1); Ioffe and Szegedy, 2015."""
+    """(x - mean) / sqrt(var + eps) * g + b with stored statistics a channel (axis 1); Ioffe and Szegedy, 2015."""
 
     x: Value
     mean: Value
@@ -140,11 +145,7 @@ class BatchNorm(Op, name="batch_norm"):
 
     def infer(self) -> TensorType:
         require_float(self, self.x, self.mean, self.var, self.g, self.b)
-        if self.x.type.rank < 2:
-            self.fail(f"operand is {self.x.type}, expected [N, C, ...]")
-        for name, v in (("mean", self.mean), ("var", self.var), ("g", self.g), ("b", self.b)):
-            if v is not None and (v.type.rank != 1 or equal(v.type.shape[0], self.x.type.shape[1]) is not True):
-                self.fail(f"{name} is {v.type}, expected [{self.x.type.shape[1]}]")
+        require_shape(self, (channels_of(self, self.x),), mean=self.mean, var=self.var, g=self.g, b=self.b)
         return self.x.type
 
     def affine(self, mean: Array, var: Array, g: Array | None, b: Array | None) -> tuple[Array, Array]:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from irc.ir.dims import Shape
+from irc.ir.dims import Shape, evaluate
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work
 from irc.ir.ops.common import check_zp, elements, fit_i32, require_float
@@ -27,18 +27,18 @@ class MaxPool(Op, name="max_pool"):
     ceil: bool = False
 
     def infer(self) -> TensorType:
+        known = self.x.type.encoding
         if self.x.type.scalar.kind == "bool":
             self.fail(f"operand is {self.x.type}, expected numbers")
-        return TensorType(
-            self.x.type.element,
-            pooled_shape(self, self.x, self.kernel, self.stride, self.padding, self.dilation, self.ceil),
-        )
+        shape = pooled_shape(self, self.x, self.kernel, self.stride, self.padding, self.dilation, self.ceil)
+        if known is not None and (known.group is not None or (known.axis is not None and known.axis > 1)):
+            self.fail(f"operand is {self.x.type}, whose scales differ within a window")
+        return TensorType(self.x.type.element, shape)
 
     def reference(self, x: Array) -> Array:
         scalar = self.x.type.scalar
         lowest = -np.inf if scalar.is_float else scalar.min
-        extra = tuple(p + e for p, e in zip(self.padding, ceil_padding(self, x.shape), strict=True))
-        view = windows(pad_spatial(x, extra, lowest), self.kernel, self.stride, self.dilation)
+        view = pool_windows(self, x, lowest, lowest)
         return np.asarray(view.max(axis=tuple(range(x.ndim, view.ndim))))
 
     def work(self) -> Work:
@@ -70,16 +70,24 @@ def pooled_shape(
     return (*t.shape[:2], *spatial)
 
 
-def ceil_padding(op: MaxPool | AvgPool | SumPool, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """What must be added to (begins..., ends...) so that the last window of ceil mode is complete."""
-    n = len(shape) - 2
+def pool_windows(op: MaxPool | AvgPool | SumPool, x: Array, fill: float, beyond: float) -> Array:
+    """The windows of x[N, C, *spatial], a view [N, C, *output, *kernel].
+
+    `fill` stands in the padding, `beyond` behind it, where the last window of ceil mode reaches over.
+    """
+    n = x.ndim - 2
+    dilation = op.dilation if isinstance(op, MaxPool) else (1,) * n
+    counts: list[int] = []
     ends: list[int] = []
-    for i in range(n):
-        count = op.results[0].type.shape[2 + i]
-        span = op.dilation[i] * (op.kernel[i] - 1) + 1 if isinstance(op, MaxPool) else op.kernel[i]
-        needed = ((count if isinstance(count, int) else 1) - 1) * op.stride[i] + span
-        ends.append(max(0, needed - (shape[2 + i] + op.padding[i] + op.padding[n + i])))
-    return (*[0] * n, *ends)
+    for i, size in enumerate(x.shape[2:]):
+        before, after = op.padding[i], op.padding[n + i]
+        count = window_size(size, op.kernel[i], op.stride[i], before, after, dilation[i], op.ceil)
+        counts.append(evaluate(count, {}))
+        needed = (counts[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1
+        ends.append(max(0, needed - (size + before + after)))
+    padded = pad_spatial(pad_spatial(x, op.padding, fill), (*[0] * n, *ends), beyond)
+    view = windows(padded, op.kernel, op.stride, dilation)
+    return view[(slice(None), slice(None), *map(slice, counts))]
 
 
 class AvgPool(Op, name="avg_pool"):
@@ -105,16 +113,11 @@ class AvgPool(Op, name="avg_pool"):
 
     def divisor(self, shape: tuple[int, ...]) -> Array:
         """The number of counted elements of each window (one axis a spatial dimension)."""
-        counted = np.ones((1, 1, *shape[2:]))
-        counted = pad_spatial(counted, self.padding, 1 if self.count_pad else 0)
-        counted = pad_spatial(counted, ceil_padding(self, shape), 0)
-        ones = (1,) * len(self.kernel)
-        view = windows(counted, self.kernel, self.stride, ones)
+        view = pool_windows(self, np.ones((1, 1, *shape[2:])), 1 if self.count_pad else 0, 0)
         return view.sum(axis=tuple(range(len(shape), view.ndim)))
 
     def reference(self, x: Array) -> Array:
-        extra = tuple(p + e for p, e in zip(self.padding, ceil_padding(self, x.shape), strict=True))
-        view = windows(pad_spatial(x, extra, 0), self.kernel, self.stride, (1,) * len(self.kernel))
+        view = pool_windows(self, x, 0, 0)
         total = view.sum(axis=tuple(range(x.ndim, view.ndim)), dtype=np.float64)
         return (total / self.divisor(x.shape)).astype(x.dtype)
 
@@ -138,18 +141,15 @@ class SumPool(Op, name="sum_pool"):
         if not t.scalar.is_integer or t.scalar.bits > 32:
             self.fail(f"operand is {t}, expected integers of at most 32 bits")
         check_zp(self, self.x, self.x_zp, "x_zp")
-        if t.encoding is not None and not t.encoding.per_tensor:
-            self.fail("the operand needs one scale")
+        if t.encoding is not None and (not t.encoding.per_tensor or t.encoding.binary):
+            self.fail(f"the operand has the encoding <{t.encoding}>, a sum needs one scale")
         encoding = t.encoding.with_zp(0) if t.encoding else None
         ones = (1,) * len(self.kernel)
         shape = pooled_shape(self, self.x, self.kernel, self.stride, self.padding, ones, self.ceil)
         return TensorType(Element(I32, encoding), shape)
 
     def reference(self, x: Array) -> Array:
-        extra = tuple(p + e for p, e in zip(self.padding, ceil_padding(self, x.shape), strict=True))
-        view = windows(
-            pad_spatial(x.astype(np.int64) - self.x_zp, extra, 0), self.kernel, self.stride, (1,) * len(self.kernel)
-        )
+        view = pool_windows(self, x.astype(np.int64) - self.x_zp, 0, 0)
         return fit_i32(self, view.sum(axis=tuple(range(x.ndim, view.ndim))))
 
     def work(self) -> Work:

@@ -11,15 +11,16 @@ from typing import Any, Literal
 import numpy as np
 
 from irc.ir.constants import Data
-from irc.ir.dims import Shape, equal
+from irc.ir.dims import same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work, of_result
-from irc.ir.ops.common import along, axis_of, broadcast, check_zp, elements, scale_ratio
+from irc.ir.ops.common import along, axis_of, broadcast, check_zp, elements, rounded, scale_ratio
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import BOOL, F32, I32, Array, ScalarType
-from irc.ir.types import Element, TensorType
+from irc.ir.types import Element, Encoding, TensorType, shape_text
 
 I64_MAX = 2**63 - 1
+MAX_ROW = 65535  # elements of a row of int_softmax and int_norm, so that its sums fit
 
 
 def saturate(x: Array, scalar: ScalarType) -> Array:
@@ -52,24 +53,47 @@ def group_scales(scale: Array, axis: int | None, group: int | None, rank: int) -
     return along(axis, scale, rank)
 
 
-def check_axis(op: Op, parameter: Value, x: TensorType, axis: int | None, group: int | None, name: str) -> None:
-    """Fail at `op` unless a scale, multiplier or zero point operand fits the tensor it belongs to."""
+def check_axis(
+    op: Op, parameter: Value, x: TensorType, axis: int | None, group: int | None, name: str
+) -> tuple[int | None, int | None]:
+    """Fail at `op` unless a scale, multiplier or zero point operand fits the tensor it belongs to.
+
+    Returns the axis, not negative, and the group it is laid out by: (None, None) for a scalar.
+    """
     p = parameter.type
     if p.rank == 0:
-        return
+        return None, None
     if axis is None:
         op.fail(f"{name} is {p}; a vector needs an axis")
-    axis_of(op, axis, x.rank)
-    if group is None:
-        if p.rank != 1 or equal(p.shape[0], x.shape[axis]) is not True:
-            op.fail(f"{name} is {p}, expected [{x.shape[axis]}] along axis {axis}")
-        return
+    axis = axis_of(op, axis, x.rank)
     size = x.shape[axis]
-    if not isinstance(size, int) or size % group:
+    if group is not None and (group < 1 or not isinstance(size, int) or size % group):
         op.fail(f"groups of {group} do not divide {size}")
-    wanted: Shape = (*x.shape[:axis], size // group, *x.shape[axis + 1 :])
-    if len(p.shape) != len(wanted) or any(equal(a, b) is not True for a, b in zip(p.shape, wanted, strict=True)):
-        op.fail(f"{name} is {p}, expected [{', '.join(map(str, wanted))}]")
+    wanted = Encoding(1.0, axis=axis, group=group).vector_shape(x.shape)
+    if not same_shape(p.shape, wanted):
+        op.fail(f"{name} is {p}, expected {shape_text(wanted)} along axis {axis}")
+    return axis, group
+
+
+def check_layout(op: Quantize | Dequantize, scale: Value, name: str, codes: TensorType) -> None:
+    """Fail at `op` unless scale and zero point fit the codes, and the meaning that these state."""
+    x = op.x.type
+    layout = check_axis(op, scale, x, op.axis, op.group, name)
+    known = codes.encoding
+    if known is not None:
+        if problem := codes.problem():
+            op.fail(f"{codes}: {problem}")
+        if known.binary:
+            op.fail(f"binary codes are not supported ({codes})", hint="use i2 codes of -1 and 1")
+        if (known.axis, known.group) != layout:
+            op.fail(f"{name} is {scale.type} with axis {op.axis} and group {op.group}, the codes are {codes}")
+    if op.zp is not None:
+        if op.zp.type.scalar != I32:
+            op.fail(f"zp is {op.zp.type}, expected i32")
+        check_axis(op, op.zp, x, op.axis, op.group, "zp")
+    values = constant_of(op.zp) if op.zp is not None else np.zeros((), np.int32)
+    if known is not None and values is not None and np.any(values != known.zps):
+        op.fail(f"zp is not the one of the codes ({codes})")
 
 
 class Quantize(Op, name="quantize"):
@@ -92,18 +116,16 @@ class Quantize(Op, name="quantize"):
             self.fail(
                 f"operands are {self.x.type} and {self.r.type}, the result {self.to}; expected float, f32 and integers"
             )
-        check_axis(self, self.r, self.x.type, self.axis, self.group, "r")
-        _check_zp_operand(self, self.zp, self.x.type, self.axis, self.group, self.to)
-        return self.x.type.with_element(self.to)
+        codes = self.x.type.with_element(self.to)
+        check_layout(self, self.r, "r", codes)
+        return codes
 
     def check(self) -> None:
         known, r = self.to.encoding, constant_of(self.r)
-        if (
-            known is not None
-            and r is not None
-            and not np.array_equal(r, (np.float32(1) / known.scales).astype(np.float32))
-        ):
-            self.fail("r is not f32(1/scale) of the result's encoding")
+        with np.errstate(over="ignore"):
+            wrong = known is not None and r is not None and np.any(r != np.float32(1) / known.scales)
+        if wrong:
+            self.fail(f"r is not f32(1/scale) of the result ({self.to})")
 
     def reference(self, x: Array, r: Array, zp: Array | None) -> Array:
         scale = group_scales(r, self.axis, self.group, x.ndim)
@@ -129,17 +151,14 @@ class Dequantize(Op, name="dequantize"):
 
     def infer(self) -> TensorType:
         if not self.x.type.scalar.is_integer or self.scale.type.scalar != F32 or self.to != Element(F32):
-            self.fail(
-                f"operands are {self.x.type} and {self.scale.type}, the result {self.to}; expected integers, f32 and f32"
-            )
-        check_axis(self, self.scale, self.x.type, self.axis, self.group, "scale")
-        if self.x.type.encoding is not None:
-            _check_zp_operand(self, self.zp, self.x.type, self.axis, self.group, self.x.type.element)
+            given = f"operands are {self.x.type} and {self.scale.type}, the result {self.to}"
+            self.fail(f"{given}; expected integers, f32 and f32")
+        check_layout(self, self.scale, "scale", self.x.type)
         return self.x.type.with_element(self.to)
 
     def check(self) -> None:
         known, scale = self.x.type.encoding, constant_of(self.scale)
-        if known is not None and scale is not None and not np.array_equal(scale, known.scales):
+        if known is not None and scale is not None and np.any(scale != known.scales):
             self.fail(f"scale is not the one of the operand ({self.x.type})")
 
     def reference(self, x: Array, scale: Array, zp: Array | None) -> Array:
@@ -149,19 +168,6 @@ class Dequantize(Op, name="dequantize"):
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
-
-
-def _check_zp_operand(
-    op: Op, zp: Value | None, x: TensorType, axis: int | None, group: int | None, element: Element
-) -> None:
-    if zp is not None:
-        if zp.type.scalar != I32:
-            op.fail(f"zp is {zp.type}, expected i32")
-        check_axis(op, zp, x, axis, group, "zp")
-    values = constant_of(zp) if zp is not None else np.zeros((), np.int32)
-    known = element.encoding
-    if known is not None and values is not None and not np.array_equal(values + 0 * known.zps, known.zps + 0 * values):
-        op.fail(f"zp is not the one of the encoding ({element})")
 
 
 class Requantize(Op, name="requantize"):
@@ -190,8 +196,18 @@ class Requantize(Op, name="requantize"):
             )
         if self.mode == "fixed" and not 1 <= self.shift <= 62:
             self.fail(f"shift {self.shift} is outside 1 .. 62")
-        check_axis(self, self.m, self.x.type, self.axis, None, "m")
+        axis, _ = check_axis(self, self.m, self.x.type, self.axis, None, "m")
         check_zp(self, self.x, self.x_zp, "x_zp")
+        scalar = self.x.type.scalar
+        if scalar.min - self.x_zp < I32.min or scalar.max - self.x_zp > I32.max:
+            self.fail(f"x - x_zp does not fit 32 bits (x is {self.x.type}, x_zp {self.x_zp})")
+        encodings = [e for e in (self.x.type.encoding, self.to.encoding) if e is not None]
+        if any(e.group is not None or e.binary for e in encodings):
+            self.fail(f"neither {self.x.type.element} nor {self.to} may have groups or be binary")
+        if len({axis, *(e.axis for e in encodings)} - {None}) > 1:
+            self.fail(
+                f"the scales of {self.x.type.element}, m (axis {self.axis}) and {self.to} are along different axes"
+            )
         if self.to.encoding is not None and np.any(self.to.encoding.zps != self.zp):
             self.fail(f"zp is {self.zp}, the result is {self.to}")
         return self.x.type.with_element(self.to)
@@ -205,9 +221,10 @@ class Requantize(Op, name="requantize"):
         if source is None or target is None:
             return
         ratio = scale_ratio(source, target)
-        exact = np.rint(ratio * 2.0**self.shift) if self.mode == "fixed" else ratio.astype(np.float32)
-        if not np.array_equal(np.broadcast_to(exact, np.broadcast_shapes(exact.shape, m.shape)), m + 0 * exact):
-            self.fail("m is not the ratio of the scales of operand and result")
+        exact = np.rint(ratio * 2.0**self.shift) if self.mode == "fixed" else rounded(ratio)
+        if np.any(m != exact):
+            wanted = ", ".join(map(str, np.ravel(exact)[:4])) + (", ..." if exact.size > 4 else "")
+            self.fail(f"m is not the ratio of the scales of operand and result ({wanted})")
 
     def reference(self, x: Array, m: Array) -> Array:
         centred = x.astype(np.int64) - self.x_zp
@@ -223,7 +240,7 @@ class Requantize(Op, name="requantize"):
 
 
 class Rescale(Op, name="rescale"):
-    """x * by, by changing only what the codes mean: the scale is multiplied by `by` > 0 (f64 product, rounded to f32)."""
+    """x * by, by changing only what the codes mean: the scale times `by` > 0 (f64 product, rounded to f32)."""
 
     elementwise = ("x",)
     view = True
@@ -236,7 +253,7 @@ class Rescale(Op, name="rescale"):
             self.fail(f"operand is {self.x.type}, by {self.by}; expected integers and a positive factor")
         if encoding is None:
             return self.x.type
-        scales = (encoding.scales.astype(np.float64) * self.by).astype(np.float32)
+        scales = rounded(encoding.scales.astype(np.float64) * self.by)
         scaled = replace(encoding, scale=float(scales) if encoding.per_tensor else Data.of(scales))
         return self.x.type.with_element(Element(self.x.type.scalar, scaled))
 
@@ -258,6 +275,7 @@ class Lut(Op, name="lut"):
             self.fail(f"operand is {self.x.type}, expected integers of at most 8 bits")
         if self.table.type.plain() != TensorType(Element(self.to.scalar), (1 << scalar.bits,)):
             self.fail(f"the table is {self.table.type}, expected {self.to.scalar}[{1 << scalar.bits}]")
+        _require_one_scale(self, self.x.type.element, self.to)
         return self.x.type.with_element(self.to)
 
     def reference(self, x: Array, table: Array) -> Array:
@@ -267,12 +285,18 @@ class Lut(Op, name="lut"):
         return Work(steps=elements(self, self.x.type.shape))
 
 
+def _require_one_scale(op: Op, *elements: Element) -> None:
+    for element in elements:
+        if element.encoding is not None and not element.encoding.per_tensor:
+            op.fail(f"one table or formula serves all channels, but there is {element}")
+
+
 EXP_ONE = 2**15  # what exp(0) is in the table of int_softmax
 
 
 def bit_length(n: Array) -> Array:
-    """The number of bits of non-negative i64 values below 2^62."""
-    _, exponent = np.frexp(n.astype(np.float64))
+    """The number of bits of non-negative i64 values up to 2^62 + 2^61."""
+    exponent: Array = np.frexp(n.astype(np.float64))[1]
     # f64 may round up to the next power of two: correct by comparing.
     return exponent - ((n < (np.int64(1) << np.maximum(exponent - 1, 0))) & (n > 0))
 
@@ -280,8 +304,8 @@ def bit_length(n: Array) -> Array:
 class IntSoftmax(Op, name="int_softmax"):
     """Softmax of codes by a table of exponentials and one reciprocal a row; gives probabilities times 2^frac.
 
-    `table[d]` is rint(exp(-d * scale) * 2^15) for a distance d to the row's largest code; `mask` (bool, broadcast) keeps where true.
-    See docs/numerics.md for the formula.
+    `table[d]` is rint(exp(-d * scale) * 2^15) for a distance d to the row's largest code; `mask` (bool, broadcast)
+    keeps where true. See docs/numerics.md for the formula.
     """
 
     anchor = True
@@ -297,18 +321,17 @@ class IntSoftmax(Op, name="int_softmax"):
         scalar = self.x.type.scalar
         if not scalar.is_integer or scalar.bits > 16 or not self.to.scalar.is_integer:
             self.fail(f"operand is {self.x.type}, the result {self.to}; expected integers of at most 16 bits")
-        if self.table.type.scalar != I32 or self.table.type.rank != 1:
+        entries = self.table.type.static_shape
+        if self.table.type.scalar != I32 or entries is None or len(entries) != 1 or entries[0] < 1:
             self.fail(f"the table is {self.table.type}, expected i32[T]")
-        axis = axis_of(self, self.axis, self.x.type.rank)
-        length = self.x.type.shape[axis]
-        if isinstance(length, int) and length > 65535:
-            self.fail(f"rows of {length} are longer than 65535")
+        axis_of(self, self.axis, self.x.type.rank)
+        _require_one_scale(self, self.x.type.element, self.to)
         if not 1 <= self.frac <= 16:
             self.fail(f"frac {self.frac} is outside 1 .. 16")
         if self.mask is not None:
             if self.mask.type.scalar != BOOL:
                 self.fail(f"the mask is {self.mask.type}, expected bool")
-            if len(broadcast(self, self.mask.type.shape, self.x.type.shape)) != self.x.type.rank:
+            if not same_shape(broadcast(self, self.mask.type.shape, self.x.type.shape), self.x.type.shape):
                 self.fail(f"the mask {self.mask.type} does not broadcast to {self.x.type}")
         return self.x.type.with_element(self.to)
 
@@ -316,6 +339,14 @@ class IntSoftmax(Op, name="int_softmax"):
         table = constant_of(self.table)
         if table is not None and (table[0] != EXP_ONE or table.min() < 0 or table.max() > EXP_ONE):
             self.fail(f"table[0] is {EXP_ONE} and no entry is larger or negative")
+        source = self.x.type.encoding
+        if table is not None and source is not None:
+            # exp may differ in the last place between machines, which can turn a rounding
+            if np.any(np.abs(table - exp_table(float(source.scales), len(table)).array) > 1):
+                self.fail(f"the table is not exp of the scale of the operand ({self.x.type})")
+        length = elements(self, (self.x.type.shape[self.axis],))
+        if length > MAX_ROW:
+            self.fail(f"rows of up to {length} are longer than {MAX_ROW}")
         known = self.to.encoding
         if known is not None and (known.scale != 2.0**-self.frac or np.any(known.zps)):
             self.fail(f"the result has scale 2^-{self.frac} and zero point 0, not {self.to}")
@@ -338,7 +369,8 @@ class IntSoftmax(Op, name="int_softmax"):
 class IntNorm(Op, name="int_norm"):
     """Layer norm (`center`) or RMS norm of codes over the last axis: integer square root, one reciprocal a row.
 
-    g: i32[C] and b: i32[C] hold gamma and beta in fixed point with `shift` fraction bits. See docs/numerics.md for the formula.
+    g: i32[C] and b: i32[C] hold gamma and beta in fixed point with `shift` fraction bits. See docs/numerics.md for the
+    formula.
     """
 
     anchor = True
@@ -358,14 +390,20 @@ class IntNorm(Op, name="int_norm"):
         if not x.scalar.is_integer or x.scalar.bits > 16 or not self.to.scalar.is_integer:
             self.fail(f"operand is {x}, the result {self.to}; expected integers of at most 16 bits")
         channels = x.shape[-1] if x.rank else 0
-        if not isinstance(channels, int) or not 1 <= channels <= 65535:
-            self.fail(f"the last axis of {x} must be static and at most 65535 long")
+        if not isinstance(channels, int) or not 1 <= channels <= MAX_ROW:
+            self.fail(f"the last axis of {x} must be static and at most {MAX_ROW} long")
+        farthest = max(abs(x.scalar.min - self.x_zp), abs(x.scalar.max - self.x_zp))
+        if channels * farthest > 2**31:
+            self.fail(
+                f"{channels} codes up to {farthest} from x_zp {self.x_zp} exceed 2^31", hint="choose x_zp in the middle"
+            )
+        _require_one_scale(self, x.element, self.to)
         for name, v in (("g", self.g), ("b", self.b)):
-            if v.type != TensorType(Element(I32), (channels,)):
+            if v.type.plain() != TensorType(Element(I32), (channels,)):
                 self.fail(f"{name} is {v.type}, expected i32[{channels}]")
         if not 1 <= self.shift <= 24 or not 1 <= self.eps < 2**61:
             self.fail(f"shift {self.shift} must be in 1 .. 24, eps {self.eps} in 1 .. 2^61")
-        if not self.center:
+        if not self.center:  # the mean takes any zero point away
             check_zp(self, self.x, self.x_zp, "x_zp")
         if self.to.encoding is not None and np.any(self.to.encoding.zps != self.zp):
             self.fail(f"zp is {self.zp}, the result is {self.to}")
@@ -420,7 +458,7 @@ def exp_table(scale: float, entries: int) -> Data:
 
 
 class Observe(Op, name="observe"):
-    """x, unchanged; records the range `lo .. hi` that calibration saw, and optionally a histogram of equal bins over it."""
+    """x, unchanged; records the range `lo .. hi` that calibration saw, and may hold a histogram of equal bins over it."""
 
     x: Value
     histogram: Value | None = None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY
 
 import numpy as np
 
-from irc.ir.dims import Dim, Shape, add, bounds, equal, evaluate, floordiv, mul, product, sub
+from irc.ir.dims import Dim, Shape, add, equal, evaluate, floordiv, mul, product, sub
 from irc.ir.graph import Value
 from irc.ir.op import Op, of_result
 from irc.ir.ops.common import axis_of
@@ -20,10 +19,11 @@ def numbers(shape: Shape, dims: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(evaluate(d, dims) for d in shape)
 
 
-def _without_axis_encoding(op: Op, element: Element) -> Element:
-    if element.encoding is not None and not element.encoding.per_tensor:
-        op.fail("the operand has a scale per channel, which this movement would lose")
-    return element
+def _one_scale(op: Op, t: TensorType) -> Element:
+    """The element of an operand. Fails at `op` if scales belong to an axis that the movement does not keep."""
+    if t.encoding is not None and not t.encoding.per_tensor:
+        op.fail(f"operand is {t}, expected one scale")
+    return t.element
 
 
 class Reshape(Op, name="reshape"):
@@ -36,7 +36,7 @@ class Reshape(Op, name="reshape"):
     def infer(self) -> TensorType:
         if equal(product(self.x.type.shape), product(self.shape)) is not True:
             self.fail(f"{shape_text(self.x.type.shape)} cannot be reshaped to {shape_text(self.shape)}")
-        return TensorType(_without_axis_encoding(self, self.x.type.element), self.shape)
+        return TensorType(_one_scale(self, self.x.type), self.shape)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
         return np.reshape(x, numbers(self.shape, dims))
@@ -53,10 +53,12 @@ class Permute(Op, name="permute"):
         t = self.x.type
         if sorted(self.order) != list(range(t.rank)):
             self.fail(f"order {list(self.order)} is no permutation of {t.rank} dimensions")
-        element = t.element
-        if element.encoding is not None and element.encoding.axis is not None:
-            element = Element(element.scalar, element.encoding.moved(self.order.index(element.encoding.axis)))
-        return TensorType(element, tuple(t.shape[i] for i in self.order))
+        known = t.encoding
+        if known is not None and known.axis is not None:
+            if known.group is not None:
+                self.fail(f"operand is {t}; a tensor with a scale per group is not permuted")
+            known = known.moved(self.order.index(known.axis))
+        return TensorType(Element(t.scalar, known), tuple(t.shape[i] for i in self.order))
 
     def reference(self, x: Array) -> Array:
         return np.ascontiguousarray(np.transpose(x, self.order))
@@ -77,7 +79,7 @@ class Expand(Op, name="expand"):
         )
         if not fits:
             self.fail(f"{shape_text(given)} cannot be expanded to {shape_text(self.shape)}")
-        return TensorType(_without_axis_encoding(self, self.x.type.element), self.shape)
+        return TensorType(_one_scale(self, self.x.type), self.shape)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
         return np.ascontiguousarray(np.broadcast_to(x, numbers(self.shape, dims)))
@@ -108,8 +110,7 @@ class Concat(Op, name="concat"):
             if not others:
                 self.fail(f"{first} and {t} differ outside axis {axis}")
             total = add(total, t.shape[axis])
-        _without_axis_encoding(self, first.element)
-        return TensorType(first.element, (*first.shape[:axis], total, *first.shape[axis + 1 :]))
+        return TensorType(_one_scale(self, first), (*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
     def reference(self, xs: list[Array]) -> Array:
         return np.concatenate(xs, axis=self.axis)
@@ -128,30 +129,27 @@ class Slice(Op, name="slice"):
     def infer(self) -> TensorType:
         t = self.x.type
         axis = axis_of(self, self.axis, t.rank)
-        symbols = self.graph.function.symbols if self.graph is not None else {}
         if self.step < 1:
             self.fail(f"step {self.step} is not positive")
-        for bound, what in ((self.start, "start"), (self.stop, "stop")):
-            if isinstance(bound, int) and bound < 0:
-                self.fail(f"{what} {bound} is negative")
-        if (
-            isinstance(t.shape[axis], int)
-            and isinstance(self.stop, int)
-            and self.stop > bounds(t.shape[axis], symbols)[1]
-        ):
-            self.fail(f"stop {self.stop} is beyond the size {t.shape[axis]}")
-        length = sub(self.stop, self.start)
-        if isinstance(length, int) and length < 0:
-            self.fail(f"{self.start} .. {self.stop} is empty")
-        size = floordiv(add(length, self.step - 1), self.step)
-        element = t.element
-        if element.encoding is not None and element.encoding.axis == axis:
-            self.fail("cannot slice along the axis of its scales")
-        return TensorType(element, (*t.shape[:axis], size, *t.shape[axis + 1 :]))
+        for left in self._room(t.shape[axis]):
+            if isinstance(left, int) and left < 0:
+                self.fail(f"{self.start} .. {self.stop} is no range of a dimension of size {t.shape[axis]}")
+        size = floordiv(add(sub(self.stop, self.start), self.step - 1), self.step)
+        known = t.encoding
+        if known is not None and (known.axis == axis or known.group is not None):
+            self.fail(f"operand is {t}, which cannot be sliced along axis {axis} with its scales")
+        return TensorType(t.element, (*t.shape[:axis], size, *t.shape[axis + 1 :]))
+
+    def _room(self, size: Dim) -> tuple[Dim, Dim, Dim]:
+        """What must not be negative: the room in front of, inside and behind the range."""
+        return self.start, sub(self.stop, self.start), sub(size, self.stop)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
+        start, stop = evaluate(self.start, dims), evaluate(self.stop, dims)
+        if not 0 <= start <= stop <= x.shape[self.axis]:
+            self.fail(f"{start} .. {stop} is no range of a dimension of size {x.shape[self.axis]}")
         index = [slice(None)] * x.ndim
-        index[self.axis] = slice(evaluate(self.start, dims), evaluate(self.stop, dims), self.step)
+        index[self.axis] = slice(start, stop, self.step)
         return np.ascontiguousarray(x[tuple(index)])
 
 
@@ -168,10 +166,10 @@ class Pad(Op, name="pad"):
         t = self.x.type
         if len(self.before) != t.rank or len(self.after) != t.rank or min((*self.before, *self.after), default=0) < 0:
             self.fail(f"padding {list(self.before)}, {list(self.after)} does not fit {t}")
-        if t.scalar.is_integer and not (self.value == int(self.value) and t.scalar.min <= self.value <= t.scalar.max):
+        if t.scalar.is_integer and not (self.value.is_integer() and t.scalar.min <= self.value <= t.scalar.max):
             self.fail(f"padding value {self.value} is no {t.scalar} code")
         shape = tuple(add(d, b + a) for d, b, a in zip(t.shape, self.before, self.after, strict=True))
-        return TensorType(_without_axis_encoding(self, t.element), shape)
+        return TensorType(_one_scale(self, t), shape)
 
     def reference(self, x: Array) -> Array:
         widths = list(zip(self.before, self.after, strict=True))
@@ -179,7 +177,7 @@ class Pad(Op, name="pad"):
 
 
 class Gather(Op, name="gather"):
-    """`x[..., indices, ...]` along `axis`: the dimensions of `indices` take the place of the axis (embedding for axis 0)."""
+    """`x[..., indices, ...]` along `axis`: the dimensions of `indices` take its place (an embedding for axis 0)."""
 
     anchor = True
     view = True
@@ -192,14 +190,13 @@ class Gather(Op, name="gather"):
         axis = axis_of(self, self.axis, t.rank)
         if not i.scalar.is_integer or i.encoding:
             self.fail(f"indices are {i}, expected plain integers")
-        return TensorType(_without_axis_encoding(self, t.element), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
+        return TensorType(_one_scale(self, t), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
 
     def reference(self, x: Array, indices: Array) -> Array:
         size = x.shape[self.axis]
         if indices.size and (indices.min() < -size or indices.max() >= size):
-            self.fail(
-                f"index {indices.min() if indices.min() < -size else indices.max()} of a dimension of size {size}"
-            )
+            worst = indices.min() if indices.min() < -size else indices.max()
+            self.fail(f"index {worst} of a dimension of size {size}")
         return np.take(x, indices, axis=self.axis)
 
 
@@ -207,8 +204,7 @@ class Iota(Op, name="iota"):
     """start, start + step, ... as plain i64."""
 
     start: Dim
-    step: int = 1
-    _: KW_ONLY
+    step: int
     shape: Shape = of_result()
 
     def infer(self) -> TensorType:

@@ -93,7 +93,7 @@ class MergeSlices(Rule):
     def build(self, m: Match, b: Builder) -> Value:
         inner, outer = m.node("inner"), m.node("outer")
         start, stop = add(inner.start, outer.start), add(inner.start, outer.stop)
-        return b(Slice(m["x"], axis=outer.axis, start=start, stop=stop, step=outer.step))
+        return b(Slice(m["x"], axis=outer.axis % m["x"].type.rank, start=start, stop=stop, step=outer.step))
 
 
 class MergePads(Rule):

@@ -51,7 +51,7 @@ template <class C> struct Saturate {
 /// Loops: ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it). Buffer: one pack.
 template <int ROWS, int GROUPS, int LENGTH, class Epilogue, class T, int LANES, class Y, class... Operands>
 void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&... operands) {
-    Pack<T, LANES> pack;
+    Pack<T, LANES> pack = splat<T, LANES>(0);
 #pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
     int index = block * (ROWS * GROUPS * LENGTH);
     int lane = 0;

@@ -38,9 +38,9 @@ template <int ROWS, int GROUPS, bool GROUPS_FIRST, int OUT_TILES, int IN_TILES, 
           class Cell, int TILES, int CELLS, class A, int PE>
 void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == GROUPS * OUT_TILES * IN_TILES, "the memory has one row a tile");
-    Pack<X, SIMD> run[IN_TILES];
+    IRC_BUFFER Pack<X, SIMD> run[IN_TILES];
 #pragma HLS AGGREGATE variable=run
-    Pack<A, PE> acc;
+    Pack<A, PE> acc = splat<A, PE>(0);
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     const Reader reader(memory);
 
@@ -145,7 +145,7 @@ template <int PIXELS, int CHANNEL_TILES, int TAPS, class Reader, class X, int PE
           class A>
 void channel_products(stream<Pack<X, PE>>& x, const Word (&rom)[TILES][WORDS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == CHANNEL_TILES * TAPS, "the ROM has one row a tile");
-    Pack<A, PE> acc;
+    Pack<A, PE> acc = splat<A, PE>(0);
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     const Reader reader(rom);
 

@@ -29,7 +29,7 @@ struct TakeSum {
 /// Loops: PIXELS x CHANNEL_TILES x TAPS, II = 1. Buffer: PE results.
 template <int PIXELS, int CHANNEL_TILES, int TAPS, class Fold, class X, class A, int PE>
 void fold_patches(stream<Pack<X, PE>>& x, stream<Pack<A, PE>>& y) {
-    Pack<A, PE> acc;
+    Pack<A, PE> acc = splat<A, PE>(0);
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     for (int pixel = 0; pixel < PIXELS; pixel++) {
         for (int tile = 0; tile < CHANNEL_TILES; tile++) {

@@ -1,0 +1,127 @@
+"""The command `irc`. Verbs live in modules that load when they are called, so that `irc --help` takes no time."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from typing import Any
+
+import click
+
+from irc import __version__
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, did_you_mean
+from irc.tables import resolve
+
+VERBS = {
+    "compile": ("irc.cli.compile:compile_command", "Model to artifact."),
+    "opt": ("irc.cli.opt:opt_command", "Text IR to text IR: run passes, look between them."),
+    "inspect": ("irc.cli.inspect:inspect_command", "A model, IR text or artifact as a table, text or page."),
+    "run": ("irc.cli.run:run_command", "Run an artifact on samples."),
+    "verify": (
+        "irc.cli.verify:verify_command",
+        "Check an artifact against the interpreter, bit by bit.",
+    ),
+    "passes": ("irc.cli.lists:passes_command", "The passes and presets, with their options."),
+    "ops": ("irc.cli.lists:ops_command", "The ops of the IR, and which backend runs them."),
+    "targets": ("irc.cli.lists:targets_command", "The backends and targets, with their options."),
+}
+JSON = "irc.json"  # set in the context by --json
+INTERRUPTED = 130
+
+EXAMPLES = """\b
+Examples:
+  irc compile model.pt2 --passes quant8,fuse --backend hls --calib calib.npz
+  irc verify model.hls --data test.npz
+  irc opt graph.irc --passes 'canonicalize,fold,cse,dce' --print-changed
+  irc inspect model.pt2
+
+\b
+Exit codes:
+  0 done                              4 a budget is not met
+  1 the model cannot be compiled      5 an external tool is missing or failed
+  2 wrong usage                       6 unsafe input refused
+  3 results differ                    70 a fault of irc, 130 interrupted
+"""
+
+
+class Verbs(click.Group):
+    """Loads a verb when it is called, and turns every failure into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return resolve(VERBS[cmd_name][0]) if cmd_name in VERBS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            ctx.fail(f"there is no verb '{args[0]}'; {did_you_mean(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        arguments = sys.argv[1:]
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except IrcError as error:
+            fail(ctx, error)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever read our output has enough
+                raise
+            fail(ctx, crashed(error, arguments))
+        except Exception as error:
+            fail(ctx, crashed(error, arguments))
+
+
+def fail(ctx: click.Context, error: IrcError) -> None:
+    """Print every diagnostic and leave with the exit code of their kind."""
+    for diagnostic in error.diagnostics:
+        click.echo(click.style("error: ", fg="red", bold=True) + str(diagnostic), err=True)
+    if ctx.meta.get(JSON):
+        found = [as_json(diagnostic) for diagnostic in error.diagnostics]
+        click.echo(json.dumps({"schema": 1, "exit": error.exit_code, "errors": found}, indent=1))
+    ctx.exit(error.exit_code)
+
+
+def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
+    """A diagnostic as JSON values."""
+    source = diagnostic.loc.sources[0] if diagnostic.loc.sources else None
+    return {
+        "message": diagnostic.message,
+        "place": str(diagnostic.span) if diagnostic.span else diagnostic.place,
+        "layer": diagnostic.loc.path,
+        "source": f"{source.file}:{source.line}" if source and source.file else "",
+        "notes": list(diagnostic.notes),
+        "hint": diagnostic.hint,
+    }
+
+
+def crashed(error: Exception, arguments: list[str]) -> InternalError:
+    """An unexpected exception as a diagnostic, its traceback in a file."""
+    folder = resolve("irc.reproducer:write_crash")(arguments, error)
+    kept = f"the traceback is in {folder}/error.txt" if folder else "there was no place to keep the traceback"
+    message = f"irc failed: {resolve('irc.reproducer:described')(error)}"
+    return InternalError(
+        Diagnostic(message, notes=(kept,), hint="this is a fault of irc or a plug-in, please report it")
+    )
+
+
+@click.group(
+    cls=Verbs,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="irc", message="%(prog)s %(version)s")
+def main() -> None:
+    """A compiler for compressed neural networks: PyTorch in; FPGA accelerators and CPU kernels out."""

@@ -1,0 +1,45 @@
+"""How verbs write: aligned columns, and IR to a file or stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irc.backends.report import columns_of, number_text
+from irc.ir.diagnostics import Diagnostic, UsageError
+from irc.ir.files import write_module
+from irc.ir.graph import Module
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raise UsageError if a file is there and may not be replaced."""
+    if path.exists() and not force:
+        raise UsageError(Diagnostic("exists already", place=str(path), hint="--force replaces it"))
+    if path.is_dir():
+        raise UsageError(Diagnostic("is a folder", place=str(path)))
+
+
+def write_ir(module: Module, output: Path | None, force: bool) -> None:
+    """The text of a module, to stdout, or to a file with its weights beside it."""
+    if output is None:
+        click.echo(str(module), nl=False)
+        return
+    refuse_existing(output, force)
+    write_module(module, output)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as aligned columns with a header; numbers to the right."""
+    columns = columns_of(rows)
+    cells = [columns, *([number_text(row.get(c, "")) for c in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    numeric = [all(isinstance(row.get(c, 0), int | float) for row in rows) for c in columns]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = (t.rjust(w) if n else t.ljust(w) for t, w, n in zip(texts, widths, numeric, strict=True))
+        return "  ".join(padded).rstrip()
+
+    return "\n".join(line(texts) for texts in cells)

@@ -1,0 +1,74 @@
+"""`irc verify`: an artifact against the interpreter, bit by bit, and its accuracy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from irc.backends.artifact import Artifact
+from irc.backends.execute import Verification
+from irc.cli.options import data_option, feedback, json_option, load_option, voice_options
+
+
+@click.command(
+    "verify",
+    short_help="Check an artifact against the interpreter, bit by bit.",
+    epilog="""\b
+Examples:
+  irc verify digits_vit.hls
+  irc verify digits_vit.hls --data test.npz
+
+With `labels` in the data, top-1 of the artifact and of the float graph are printed too. Exit code 3 if a bit differs.
+""",
+)
+@click.argument("artifact", type=click.Path(path_type=Path))
+@data_option
+@load_option
+@json_option
+@voice_options
+def verify_command(artifact: Path, data: str | None, as_json: bool, verbose: bool, quiet: bool) -> None:
+    """Run ARTIFACT and the interpreter on samples (default: its golden inputs) and compare every bit of every output.
+
+    Running an artifact runs its code: only do so if you trust it.
+    """
+    opened = Artifact.load(artifact)
+    found = opened.verify(data, progress=feedback(verbose, quiet).progress)
+    if as_json:
+        click.echo(json.dumps(to_json(found), indent=1))
+    elif not quiet:
+        click.echo(f"{opened.manifest['model']} on {opened.manifest['backend']}, {found.samples} samples")
+        click.echo("\n".join(lines_of(found)))
+    found.require_exact()
+
+
+def lines_of(found: Verification) -> list[str]:
+    """What was found, one line an output, and the accuracy."""
+    lines = [
+        f"{o.name}: {'bit-equal to the interpreter' if o.exact else 'differs'} "
+        f"({o.elements - o.differing} of {o.elements} elements equal)"
+        for o in found.outputs
+    ]
+    if found.accuracy is not None:
+        a = found.accuracy
+        lines += [
+            f"top-1: float {100 * a.a_right / a.samples:.2f} %, compiled {100 * a.b_right / a.samples:.2f} %, "
+            f"paired difference {100 * a.difference:+.2f} % (standard error {100 * a.error:.2f})",
+            f"flips: {a.lost} lost, {a.won} won, {a.changed} predictions changed",
+        ]
+    return lines
+
+
+def to_json(found: Verification) -> dict[str, Any]:
+    """The same as JSON values."""
+    return {
+        "schema": 1,
+        "samples": found.samples,
+        "exact": found.exact,
+        "outputs": [asdict(output) for output in found.outputs],
+        "accuracy": None if found.accuracy is None else asdict(found.accuracy),
+        "first divergence": None if found.divergence is None else str(found.divergence),
+    }

@@ -1,0 +1,385 @@
+"""The one place that sees every layer: load, capture, run passes, check, emit, write the artifact."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from irc import __version__
+from irc.backends.artifact import (
+    CAPTURED,
+    LOWERED,
+    PAGE,
+    PROVENANCE,
+    REPORT,
+    Artifact,
+    claim,
+    seal,
+    signature,
+    under_construction,
+    write_golden,
+    write_json,
+)
+from irc.backends.base import Backend, Golden, Job
+from irc.backends.data import Dataset, Source, made_up, read_data
+from irc.backends.execute import calls_of
+from irc.backends.page import page
+from irc.backends.report import build as build_report
+from irc.feedback import Feedback
+from irc.ir.constants import save_weights
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError
+from irc.ir.files import WEIGHTS, clone, data_of, read_module
+from irc.ir.graph import Module, Node
+from irc.ir.interpret import interpret
+from irc.ir.scalars import Array
+from irc.passes.base import PassContext, build, configured_text
+from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
+from irc.passes.sampling import batch_size, batches
+from irc.reproducer import described, write_reproducer
+from irc.tables import BACKENDS, FRONTENDS
+from irc.watch import Record, Show, Watcher, find_stage
+
+MADE_UP = 16  # random samples where there are no others
+GOLDEN_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to lower and compile; the same on the command line and in Python.
+
+    `backend` and `passes` are texts as on the command line: `hls{clock=250}`, `quant4,fuse`. `verify="run"` also runs
+    the interpreter behind every pass. `strict` makes warnings errors.
+    """
+
+    passes: str = "clean"
+    backend: str = "reference"
+    target: str = ""
+    calib: Source | None = None
+    seed: int = 0
+    verify: Literal["ir", "run"] = "ir"
+    strict: bool = False
+    stop_after: str = ""
+    show: Show = field(default_factory=Show)
+    # how to read the model
+    inputs: Any = None
+    dynamic: Any = None
+    arch: str | None = None
+    trust_pickle: bool = False
+    weights: Path | None = None
+
+
+@dataclass
+class Lowered:
+    """A model behind its passes."""
+
+    name: str
+    captured: Module
+    module: Module
+    stages: list[Stage]
+    records: list[Record]
+    data: Dataset
+    data_kind: Literal["given", "of the model", "random"]
+    notes: list[str]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Read:
+    """A model as it was read: its graph and the sample inputs it came with, if any."""
+
+    name: str
+    module: Module
+    samples: Mapping[str, Array]
+    random: bool = False  # the samples were made up from shapes
+
+
+# -- reading models
+
+
+def read_model(model: Any, settings: Settings) -> Read:
+    """A model as IR: a module of ours, a `.irc` file, an artifact, or whatever the PyTorch frontend reads."""
+    if isinstance(model, Module):
+        return Read("model", model, {})
+    if isinstance(model, str | Path):
+        path = Path(model)
+        if path.suffix == ".irc":
+            return Read(path.stem, read_module(path, settings.weights), {})
+    captured = FRONTENDS.get("torch")(
+        model,
+        settings.inputs,
+        dynamic=settings.dynamic,
+        trust_pickle=settings.trust_pickle,
+        arch=settings.arch,
+    )
+    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+
+
+def capture(
+    model: Any, inputs: Any = None, *, dynamic: Any = None, arch: str | None = None, trust_pickle: bool = False
+) -> Module:
+    """The float graph of a PyTorch module, exported program or file; arguments as of `irc.frontend.capture.capture`."""
+    settings = Settings(inputs=inputs, dynamic=dynamic, arch=arch, trust_pickle=trust_pickle)
+    return read_model(model, settings).module
+
+
+# -- lowering
+
+
+class _MadeUp(Mapping[str, Array]):
+    """Random samples that say so when a pass looks at them."""
+
+    def __init__(self, samples: Mapping[str, Array], warn: Callable[[str], None]) -> None:
+        self._samples = samples
+        self._warn = warn
+        self._said = False
+
+    def __getitem__(self, name: str) -> Array:
+        if not self._said:
+            self._said = True
+            self._warn(
+                "no samples are given, so ranges are those of random data: the result is right for size and speed, "
+                "not for accuracy (use --calib)"
+            )
+        return self._samples[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def stages_of(settings: Settings, backend: Backend[Any, Any] | None) -> list[Stage]:
+    """The user's passes and the private ones of the backend, up to `stop_after`. Raises UsageError for a mistake."""
+    stages = parse_pipeline(settings.passes) if settings.passes.strip() else []
+    if backend is not None and backend.pipeline:
+        stages += parse_pipeline(backend.pipeline)
+    settings.show.check(stages)
+    return stages[: find_stage(stages, settings.stop_after) + 1] if settings.stop_after else stages
+
+
+def lower(
+    read: Read, stages: list[Stage], backend: Backend[Any, Any] | None, settings: Settings, feedback: Feedback
+) -> Lowered:
+    """Run the stages on a copy of the model.
+
+    Raises what the passes raise; a pass that fails for no reason of the user's leaves a reproducer behind.
+    """
+    warnings: list[str] = []
+
+    def warn(text: str) -> None:
+        if text not in warnings:
+            warnings.append(text)
+            feedback.warn(text)
+
+    module = clone(read.module)
+    kind, data = _data(read, settings)
+    samples = _MadeUp(data.samples, warn) if kind == "random" else data.samples
+    cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
+    if backend is not None:
+        cx.requant, cx.islands = backend.requant, backend.islands
+    watcher = run_watched(module, stages, cx, settings, data.samples, feedback)
+    if settings.strict and warnings:
+        raise IrcError([Diagnostic(text, notes=("a warning, which --strict makes an error",)) for text in warnings])
+    return Lowered(read.name, read.module, module, stages, watcher.records, data, kind, cx.notes, warnings)
+
+
+def _data(read: Read, settings: Settings) -> tuple[Literal["given", "of the model", "random"], Dataset]:
+    graph = read.module.main
+    if settings.calib is not None:
+        return "given", read_data(settings.calib, graph, "--calib")
+    if read.samples and set(read.samples) == {v.name for v in graph.inputs}:
+        return ("random" if read.random else "of the model"), Dataset(dict(read.samples))
+    return "random", made_up(graph, MADE_UP, settings.seed)
+
+
+def run_watched(
+    module: Module,
+    stages: list[Stage],
+    cx: PassContext,
+    settings: Settings,
+    samples: Mapping[str, Array] | None,
+    feedback: Feedback,
+) -> Watcher:
+    """Run the stages on the module in place, showing what was asked for; a failure of irc leaves a reproducer."""
+    watcher = Watcher(module, settings.show, feedback.show)
+    compare = None
+    if settings.verify == "run" and samples:
+        first = next(batches(module.main, samples, most=1))
+        compare = [first[value.name] for value in module.main.inputs]
+    try:
+        run_pipeline(stages, module, cx, after=watcher, compare=compare)
+    except (InternalError, MismatchError) as error:
+        raise _reproducible(error, error, watcher, stages, samples, settings.seed) from error
+    except IrcError:
+        raise
+    except Exception as error:
+        failed = InternalError(f"the pass {stages[len(watcher.records)].run} failed: {described(error)}")
+        raise _reproducible(failed, error, watcher, stages, samples, settings.seed) from error
+    finally:
+        if settings.show.times:
+            feedback.show(watcher.times())
+    return watcher
+
+
+def _reproducible(
+    raised: IrcError,
+    cause: Exception,
+    watcher: Watcher,
+    stages: list[Stage],
+    samples: Mapping[str, Array] | None,
+    seed: int,
+) -> IrcError:
+    folder = write_reproducer(watcher.before, stages[len(watcher.records) :], samples, seed, cause)
+    return noted(raised, f"{folder}/command.txt shows it again" if folder else "there was no place for a reproducer")
+
+
+# -- compiling
+
+
+def read_backend(settings: Settings) -> tuple[Backend[Any, Any], Job[Any, Any]]:
+    """The backend of the settings, and a job for it with an empty module. Raises UsageError for a mistake."""
+    name, given = parse_named(settings.backend, "--backend")
+    backend: Backend[Any, Any] = BACKENDS.get(name)
+    target = backend.find_target(settings.target)
+    return backend, Job(Module(), target, build(backend.options, given))
+
+
+def compile_to(
+    model: Any, out: Path | None, settings: Settings, feedback: Feedback, *, force: bool = False
+) -> Artifact:
+    """Compile a model into an artifact at `out` (default: `<model>.<backend>`). Raises what `compile` raises."""
+    backend, empty = read_backend(settings)
+    stages = stages_of(settings, backend)
+    if out is not None:
+        claim(out, force)
+    feedback.step(f"reading {model if isinstance(model, str | Path) else type(model).__name__}")
+    read = read_model(model, settings)
+    path = out or Path(f"{re.sub(r'[^A-Za-z0-9_.-]', '_', read.name) or 'model'}.{backend.name}")
+    with under_construction(path, force) as folder:
+        feedback.step(f"passes: {pipeline_text(stages) or 'none'}")
+        lowered = lower(read, stages, backend, settings, feedback)
+        job = replace(empty, module=lowered.module, progress=feedback.progress)
+        if found := list(backend.check(job)):
+            raise IrcError(found)
+        job = replace(job, golden=_golden(lowered))
+        feedback.step(f"writing {path}")
+        _write(folder, lowered, backend, job, backend.emit(job, folder))
+    return Artifact.load(path)
+
+
+def _golden(lowered: Lowered) -> list[Golden]:
+    graph = lowered.module.main
+    data = lowered.data.head(max(GOLDEN_SAMPLES, batch_size(graph, GOLDEN_SAMPLES)))
+    return [Golden(call, interpret(lowered.module, call)) for call in calls_of(graph, data)]
+
+
+def _write(
+    folder: Path, lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], told: Mapping[str, Any]
+) -> None:
+    """Everything that artifacts of all backends have."""
+    (folder / CAPTURED).write_text(str(lowered.captured), encoding="utf-8", newline="\n")
+    (folder / LOWERED).write_text(str(lowered.module), encoding="utf-8", newline="\n")
+    constants = {**data_of(lowered.captured), **data_of(lowered.module)}
+    if constants:
+        save_weights(constants.values(), folder / WEIGHTS)
+    write_golden(folder, lowered.module.main, job.golden)
+    facts: dict[str, Any] = {
+        "irc": __version__,
+        "model": lowered.name,
+        "backend": backend.name,
+        "target": job.target.name,
+        "options": configured_text(job.options),
+        "pipeline": pipeline_text(lowered.stages),
+    }
+    header = {**facts, "warnings": lowered.warnings, "notes": lowered.notes}
+    report = build_report(lowered.module, lowered.captured, header, told)
+    write_json(folder / REPORT, report)
+    (folder / PAGE).write_text(page(report), encoding="utf-8", newline="\n")
+    write_json(folder / PROVENANCE, _provenance(lowered))
+    calibration = {"samples": lowered.data_kind, "count": len(lowered.data), "sha256": _data_hash(lowered.data)}
+    seal(folder, {**facts, "calibration": calibration, **signature(lowered.module.main)})
+
+
+def _data_hash(data: Dataset) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(data.samples.items()):
+        digest.update(f"{name} {array.dtype.str}{list(array.shape)}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _provenance(lowered: Lowered) -> dict[str, Any]:
+    """What every pass did, and where every node comes from."""
+    return {
+        "schema": 1,
+        "passes": [{"pass": r.text, "of": r.source, "changed": r.changed} for r in lowered.records],
+        "notes": lowered.notes,
+        "functions": {
+            name: [_node_provenance(node) for node in graph.nodes] for name, graph in lowered.module.functions.items()
+        },
+    }
+
+
+def _node_provenance(node: Node) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "op": node.opname,
+        "at": [{"path": s.path, "class": s.cls, "file": s.file, "line": s.line} for s in node.loc.sources],
+        "via": list(node.loc.passes),
+    }
+    if node.regions:
+        entry["body"] = [_node_provenance(inner) for region in node.regions for inner in region.nodes]
+    return entry
+
+
+# -- Python
+
+
+def compile(
+    model: Any,
+    inputs: Any = None,
+    *,
+    passes: str = "clean",
+    backend: str = "reference",
+    target: str = "",
+    calib: Source | None = None,
+    out: str | Path | None = None,
+    force: bool = False,
+    feedback: Feedback | None = None,
+    **settings: Any,
+) -> Artifact:
+    """Compile a model: `irc.compile("model.pt2", passes="quant4,fuse", backend="hls", calib={"x": images})`.
+
+    `model` is a PyTorch module (then `inputs` are example inputs), an exported program, a path, or a module of the IR.
+    `calib` are samples to take ranges from: arrays by input name with a leading sample axis, or what `--calib` takes.
+    Without `out` the artifact lives in a temporary folder, until it is collected; `Artifact.save` keeps it. Further
+    settings are those of `Settings`.
+
+    Raises UsageError (2) for bad settings or an existing `out`, IrcError (1) with every reason why the model cannot be
+    compiled, ToolError (5), UnsafeInputError (6), InternalError (70) where irc is at fault.
+    """
+    wanted = Settings(passes=passes, backend=backend, target=target, calib=calib, inputs=inputs, **settings)
+    if out is not None:
+        return compile_to(model, Path(out), wanted, feedback or Feedback(), force=force)
+    holder = tempfile.TemporaryDirectory(prefix="irc-")
+    artifact = compile_to(model, Path(holder.name) / "artifact", wanted, feedback or Feedback())
+    weakref.finalize(artifact, holder.cleanup)
+    return artifact
+
+
+def apply(module: Module, passes: str, *, feedback: Feedback | None = None, **settings: Any) -> Module:
+    """A copy of a module behind a pipeline: `irc.apply(module, "quant8", calib=arrays)`; settings as of `compile`."""
+    wanted = Settings(passes=passes, **settings)
+    stages = stages_of(wanted, None)
+    return lower(Read("module", module, {}), stages, None, wanted, feedback or Feedback()).module
+
+
+def load(path: str | Path) -> Artifact:
+    """Open an artifact. Raises UsageError if there is none, IrcError if it is damaged."""
+    return Artifact.load(path)

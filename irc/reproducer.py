@@ -1,0 +1,67 @@
+"""A folder that shows a failure again: IR in front of the pass, rest of the pipeline, data, traceback."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from irc.backends.artifact import write_npz
+from irc.ir.constants import save_arrays
+from irc.ir.files import WEIGHTS
+from irc.ir.scalars import Array
+from irc.passes.pipeline import Stage, pipeline_text
+from irc.watch import Snapshot
+
+NAME = "irc-reproducer"
+
+
+def write_reproducer(
+    before: Snapshot, rest: Sequence[Stage], samples: Mapping[str, Array] | None, seed: int, error: BaseException
+) -> Path | None:
+    """Write a new folder in the current one, or where temporary files go. None if there is no place for it."""
+    folder = _new_folder()
+    if folder is None:
+        return None
+    (folder / "before.irc").write_text(before.text, encoding="utf-8")
+    if before.arrays:
+        save_arrays(before.arrays, folder / WEIGHTS)
+    words = ["irc opt before.irc", f"--passes '{pipeline_text(rest)}'", f"--seed {seed}", "--verify=run"]
+    if samples:
+        write_npz(folder / "inputs.npz", samples)
+        words.append("--calib inputs.npz")
+    (folder / "command.txt").write_text(" ".join(words) + "\n", encoding="utf-8")
+    (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return folder
+
+
+def write_crash(arguments: Sequence[str], error: BaseException) -> Path | None:
+    """Write a new folder with the command line and the traceback, for a failure outside all passes."""
+    folder = _new_folder()
+    if folder is not None:
+        (folder / "command.txt").write_text(f"irc {shlex.join(arguments)}\n", encoding="utf-8")
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return folder
+
+
+def described(error: BaseException) -> str:
+    """An unexpected exception in one line: its type, its message, where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _new_folder() -> Path | None:
+    for parent in (Path(), Path(tempfile.gettempdir())):
+        for number in range(1, 1000):
+            folder = parent / (NAME if number == 1 else f"{NAME}-{number}")
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            except OSError:
+                break
+            return folder
+    return None

@@ -1,0 +1,267 @@
+"""calibrate, quantize, integerize: what they write, how close they stay, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from irc.ir.constants import Data
+from irc.ir.diagnostics import IrcError, UsageError
+from irc.ir.graph import Module, Node
+from irc.ir.interpret import interpret
+from irc.ir.op import Op
+from irc.ir.ops.linear import Linear
+from irc.ir.ops.quant import Dequantize, IntNorm, IntSoftmax, Observe, Quantize, Requantize
+from irc.ir.ops.structure import Const
+from irc.ir.parser import parse
+from irc.ir.scalars import Array
+from irc.passes.base import PassContext
+from irc.passes.encodings import Range, choose_element, weight_scales
+from irc.passes.pipeline import run_pipeline
+from irc.passes.rounding import compensated, nearest
+
+RNG = np.random.default_rng(7)
+
+
+def weights(*shapes: tuple[int, ...]) -> list[Data]:
+    return [Data.of((RNG.normal(size=s) / np.sqrt(s[-1])).astype(np.float32)) for s in shapes]
+
+
+BLOCK = """
+func @main(%x: f32[b, 6, 16]) -> f32[b, 6, 5] where b in [1, 64] {{
+  %g = const #{g} : f32[16]
+  %w1 = const #{w1} : f32[32, 16]
+  %w2 = const #{w2} : f32[16, 32]
+  %w3 = const #{w3} : f32[5, 16]
+  %b1 = const #{b1} : f32[32]
+  %n = layer_norm %x, %g : f32[b, 6, 16]  at "norm"
+  %h = linear %n, %w1, %b1 : f32[b, 6, 32]  at "mlp.fc1"
+  %a = gelu %h : f32[b, 6, 32]  at "mlp.act"
+  %m = linear %a, %w2 : f32[b, 6, 16]  at "mlp.fc2"
+  %r = add %x, %m : f32[b, 6, 16]  at "block"
+  %t = permute %r {{order = [0, 2, 1]}} : f32[b, 16, 6]
+  %s = matmul %r, %t : f32[b, 6, 6]  at "scores"
+  %k = const 0.25 : f32[]
+  %q = mul %s, %k : f32[b, 6, 6]  at "scores"
+  %p = softmax %q : f32[b, 6, 6]  at "softmax"
+  %o = matmul %p, %r : f32[b, 6, 16]  at "mix"
+  %y = linear %o, %w3 : f32[b, 6, 5]  at "head"
+  return %y
+}}
+"""
+
+
+def block() -> tuple[Module, Array]:
+    g, w1, w2, w3, b1 = weights((16,), (32, 16), (16, 32), (5, 16), (32,))
+    text = BLOCK.format(g=g.hash, w1=w1.hash, w2=w2.hash, w3=w3.hash, b1=b1.hash)
+    samples = RNG.normal(size=(48, 6, 16)).astype(np.float32)
+    return parse(text, weights={d.hash: d.array for d in (g, w1, w2, w3, b1)}), samples
+
+
+def apply(module: Module, pipeline: str, samples: Array | None) -> Module:
+    return run_pipeline(pipeline, module, PassContext(samples=None if samples is None else {"x": samples}))
+
+
+def nodes(module: Module, cls: type[Node]) -> list[Node]:
+    return [n for n in module.walk() if isinstance(n, cls)]
+
+
+def floats_inside(module: Module) -> list[Op]:
+    """Ops with float results between the boundary quantize and dequantize."""
+    boundary = (Quantize, Dequantize, Const)
+    return [
+        n
+        for n in module.walk()
+        if isinstance(n, Op) and not isinstance(n, boundary) and any(r.type.scalar.is_float for r in n.results)
+    ]
+
+
+# -- calibrate
+
+
+def test_calibrate_records_the_range_of_every_activation() -> None:
+    module, samples = block()
+    before = interpret(module, [samples])[0]
+    seen = {"lo": float(samples.min()), "hi": float(samples.max())}
+    apply(module, "calibrate{observer=minmax}", samples)
+    first = nodes(module, Observe)[0]
+    assert isinstance(first, Observe)
+    assert {"lo": first.lo, "hi": first.hi} == seen
+    assert len(nodes(module, Observe)) == 12
+    np.testing.assert_array_equal(interpret(module, [samples])[0], before)
+
+
+def test_percentile_leaves_out_outliers() -> None:
+    module, samples = block()
+    samples[0, 0, 0] = 1000.0
+    apply(module, "calibrate{observer=percentile percentile=99}", samples)
+    first = nodes(module, Observe)[0]
+    assert isinstance(first, Observe)
+    assert first.hi < 100
+
+
+def test_calibrate_without_samples() -> None:
+    module, _ = block()
+    with pytest.raises(IrcError, match=r"calibrate needs samples"):
+        apply(module, "calibrate", None)
+
+
+# -- encodings
+
+
+def test_ranges_without_negative_values_are_unsigned_with_zero_point_0() -> None:
+    element = choose_element(Range(0.5, 2.55), 8, "auto")
+    assert str(element) == "u8<0.01>"
+
+
+def test_auto_takes_a_zero_point_only_for_lopsided_ranges() -> None:
+    assert (
+        choose_element(Range(-1.0, 1.27), 8, "auto").encoding
+        == choose_element(Range(-1.0, 1.27), 8, "symmetric").encoding
+    )
+    lopsided = choose_element(Range(-0.1, 2.45), 8, "auto").encoding
+    assert lopsided is not None
+    assert lopsided.zp == -118
+
+
+def test_mse_clips_a_long_tail() -> None:
+    counts = np.zeros(1000)
+    counts[:100] = 1000  # nearly everything is small,
+    counts[-1] = 1  # and one value is ten times larger
+    element = choose_element(Range(0.0, 10.0, counts), 4, "auto")
+    assert element.encoding is not None
+    assert float(element.encoding.scales) * 15 < 9
+
+
+def test_weight_scale_search_beats_the_range() -> None:
+    w = RNG.normal(size=(8, 64))
+
+    def error(scales: Array) -> float:
+        return float(np.sum((nearest(w, scales, 4) * scales.reshape(-1, 1) - w) ** 2))
+
+    covering = weight_scales(w, 4, per_channel=True, search=False)
+    searched = weight_scales(w, 4, per_channel=True, search=True)
+    assert error(searched) < 0.9 * error(covering)
+
+
+def test_compensated_rounding_beats_nearest_on_correlated_inputs() -> None:
+    w = RNG.normal(size=(16, 48))
+    x = RNG.normal(size=(400, 6)) @ RNG.normal(size=(6, 48)) + 0.1 * RNG.normal(size=(400, 48))
+    scales = weight_scales(w, 4, per_channel=True, search=True)
+
+    def error(codes: Array) -> float:
+        return float(np.sum((x @ (codes * scales.reshape(-1, 1) - w).T) ** 2))
+
+    assert error(compensated(w, x.T @ x, scales, 4)) < 0.5 * error(nearest(w, scales, 4))
+
+
+def test_compensated_rounding_keeps_masked_weights_0() -> None:
+    w = RNG.normal(size=(4, 32))
+    kept = RNG.random((4, 32)) > 0.5
+    x = RNG.normal(size=(100, 32))
+    codes = compensated(w * kept, x.T @ x, weight_scales(w, 4, per_channel=True, search=True), 4, kept)
+    assert not np.any(codes[~kept])
+
+
+# -- quantize and integerize
+
+
+@pytest.mark.parametrize(
+    ("options", "within"),
+    [
+        ("weights=8", 0.05),
+        ("weights=8 residual=8", 0.08),
+        ("weights=8 per=tensor", 0.06),
+        ("weights=8 scheme=affine", 0.05),
+        ("weights=8 scheme=symmetric rounding=nearest", 0.06),
+        ("weights=4 rounding=mse", 0.25),
+        ("weights=4", 0.25),
+        ("weights=4 inputs=4", 0.4),
+        ("weights=2 activations=8 ends=2", 1.0),
+    ],
+)
+@pytest.mark.parametrize("requant", ["fixed", "float"])
+def test_integer_graph_stays_close_and_holds_no_float(options: str, within: float, requant: str) -> None:
+    module, samples = block()
+    exact = interpret(module, [samples])[0]
+    apply(module, f"calibrate,quantize{{{options}}}", samples)
+    qdq = interpret(module, [samples])[0]
+    apply(module, f"integerize{{requant={requant}}},dce", samples)
+    integer = interpret(module, [samples])[0]
+    size = float(np.abs(exact).max())
+    assert np.abs(qdq - exact).max() <= within * size
+    assert np.abs(integer - qdq).max() <= within * size
+    assert not floats_inside(module)
+    assert {n.mode for n in nodes(module, Requantize) if isinstance(n, Requantize)} == {requant}
+    assert nodes(module, IntNorm)
+    assert nodes(module, IntSoftmax)
+
+
+def test_first_and_last_layer_keep_their_bits() -> None:
+    module, samples = block()
+    apply(module, "calibrate,quantize{weights=4}", samples)
+    bits = [n.w.node.operands[0].type.scalar.bits for n in nodes(module, Linear) if isinstance(n, Linear) and n.w.node]
+    assert bits == [8, 4, 8]
+
+
+def test_layers_are_overridden_by_path() -> None:
+    module, samples = block()
+    apply(module, "calibrate,quantize{weights=4 layers=mlp.*:w3a6,head:w5}", samples)
+    found = {n.loc.path: n for n in nodes(module, Linear) if isinstance(n, Linear)}
+    widths = {p: n.w.node.operands[0].type.scalar.bits for p, n in found.items() if n.w.node}
+    inputs = {p: n.x.node.operands[0].type.scalar.bits for p, n in found.items() if n.x.node}
+    assert widths == {"mlp.fc1": 3, "mlp.fc2": 3, "head": 5}
+    assert inputs == {"mlp.fc1": 6, "mlp.fc2": 6, "head": 8}
+
+
+def test_islands_stay_float() -> None:
+    module, samples = block()
+    exact = interpret(module, [samples])[0]
+    apply(module, "calibrate,quantize,integerize{islands=softmax,layer_norm},dce", samples)
+    assert {n.opname for n in floats_inside(module)} == {"softmax", "layer_norm"}
+    assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.05 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "message"),
+    [
+        ("quantize", "quantize needs the ranges of activations"),
+        ("calibrate,quantize{layers=nothing.*:w4}", r"no layer matches 'nothing\.\*'"),
+        ("calibrate,quantize{layers=head:x4}", r"layers=head:x4 is not PATH:wNaM"),
+        ("calibrate,quantize{weights=9}", "weights=9 is outside 2 .. 8 bits"),
+        ("calibrate,quantize{residual=1}", "residual=1 is outside 2 .. 16 bits"),
+    ],
+)
+def test_refusals(pipeline: str, message: str) -> None:
+    module, samples = block()
+    with pytest.raises(IrcError, match=message):
+        apply(
+            module,
+            pipeline.replace("quantize", "quantize{rounding=mse}", 1) if pipeline == "quantize" else pipeline,
+            samples,
+        )
+
+
+def test_layer_override_hint_names_the_nearest_layer() -> None:
+    module, samples = block()
+    with pytest.raises(UsageError, match=r"did you mean 'mlp\.fc1'"):
+        apply(module, "calibrate,quantize{layers=mpl.fc1:w4}", samples)
+
+
+def test_ops_without_integer_form_are_listed_together() -> None:
+    text = """
+    func @main(%x: f32[4, 8]) -> f32[4, 8] {
+      %w = const #W : f32[8, 8]
+      %h = linear %x, %w : f32[4, 8]  at "fc"
+      %a = cumsum %h {axis = 1} : f32[4, 8]  at "first"
+      %c = cumsum %a {axis = 0} : f32[4, 8]  at "second"
+      %y = linear %c, %w : f32[4, 8]  at "out"
+      return %y
+    }
+    """
+    (w,) = weights((8, 8))
+    module = parse(text.replace("#W", f"#{w.hash}"), weights={w.hash: w.array})
+    with pytest.raises(IrcError) as error:
+        apply(module, "calibrate,quantize{rounding=mse},integerize", RNG.normal(size=(8, 8)).astype(np.float32))
+    assert '"first": cumsum has no integer form' in str(error.value)
+    assert '"second": cumsum has no integer form' in str(error.value)
