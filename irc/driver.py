@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 import weakref
@@ -12,30 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from irc import __version__
-from irc.backends.artifact import (
-    CAPTURED,
-    LOWERED,
-    PAGE,
-    PROVENANCE,
-    REPORT,
-    Artifact,
-    claim,
-    seal,
-    signature,
-    under_construction,
-    write_golden,
-    write_json,
-)
-from irc.backends.base import Backend, Golden, Job
+from irc.backends.artifact import Artifact
+from irc.backends.base import Backend, Golden, Job, ReportData
+from irc.backends.compare import Distance
+from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
-from irc.backends.page import page
-from irc.backends.report import build as build_report
+from irc.backends.folder import claim, under_construction
 from irc.feedback import Feedback
-from irc.ir.constants import save_weights
 from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError
-from irc.ir.files import WEIGHTS, clone, data_of, read_module
-from irc.ir.graph import Module, Node
+from irc.ir.files import clone, read_module
+from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import PassContext, build, configured_text
@@ -47,6 +33,7 @@ from irc.watch import Record, Show, Watcher, find_stage
 
 MADE_UP = 16  # random samples where there are no others
 GOLDEN_SAMPLES = 8
+TORCH_TOLERANCE = 1e-3  # of the largest output
 
 
 @dataclass(frozen=True)
@@ -110,14 +97,18 @@ def read_model(model: Any, settings: Settings) -> Read:
         path = Path(model)
         if path.suffix == ".irc":
             return Read(path.stem, read_module(path, settings.weights), {})
-    captured = FRONTENDS.get("torch")(
+    captured = _from_torch(model, settings)
+    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+
+
+def _from_torch(model: Any, settings: Settings) -> Any:
+    return FRONTENDS.get("torch")(
         model,
         settings.inputs,
         dynamic=settings.dynamic,
         trust_pickle=settings.trust_pickle,
         arch=settings.arch,
     )
-    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
 
 
 def capture(
@@ -270,8 +261,29 @@ def compile_to(
             raise IrcError(found)
         job = replace(job, golden=_golden(lowered))
         feedback.step(f"writing {path}")
-        _write(folder, lowered, backend, job, backend.emit(job, folder))
+        write_contents(folder, _contents(lowered, backend, job, backend.emit(job, folder)))
     return Artifact.load(path)
+
+
+def _contents(lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:
+    return Contents(
+        facts={
+            "irc": __version__,
+            "model": lowered.name,
+            "backend": backend.name,
+            "target": job.target.name,
+            "options": configured_text(job.options),
+            "pipeline": pipeline_text(lowered.stages),
+        },
+        captured=lowered.captured,
+        lowered=lowered.module,
+        passes=[{"pass": r.text, "of": r.source, "changed": r.changed} for r in lowered.records],
+        notes=lowered.notes,
+        warnings=lowered.warnings,
+        calibration={"samples": lowered.data_kind, "count": len(lowered.data), "sha256": data_hash(lowered.data)},
+        golden=job.golden,
+        told=told,
+    )
 
 
 def _golden(lowered: Lowered) -> list[Golden]:
@@ -280,62 +292,27 @@ def _golden(lowered: Lowered) -> list[Golden]:
     return [Golden(call, interpret(lowered.module, call)) for call in calls_of(graph, data)]
 
 
-def _write(
-    folder: Path, lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], told: Mapping[str, Any]
-) -> None:
-    """Everything that artifacts of all backends have."""
-    (folder / CAPTURED).write_text(str(lowered.captured), encoding="utf-8", newline="\n")
-    (folder / LOWERED).write_text(str(lowered.module), encoding="utf-8", newline="\n")
-    constants = {**data_of(lowered.captured), **data_of(lowered.module)}
-    if constants:
-        save_weights(constants.values(), folder / WEIGHTS)
-    write_golden(folder, lowered.module.main, job.golden)
-    facts: dict[str, Any] = {
-        "irc": __version__,
-        "model": lowered.name,
-        "backend": backend.name,
-        "target": job.target.name,
-        "options": configured_text(job.options),
-        "pipeline": pipeline_text(lowered.stages),
-    }
-    header = {**facts, "warnings": lowered.warnings, "notes": lowered.notes}
-    report = build_report(lowered.module, lowered.captured, header, told)
-    write_json(folder / REPORT, report)
-    (folder / PAGE).write_text(page(report), encoding="utf-8", newline="\n")
-    write_json(folder / PROVENANCE, _provenance(lowered))
-    calibration = {"samples": lowered.data_kind, "count": len(lowered.data), "sha256": _data_hash(lowered.data)}
-    seal(folder, {**facts, "calibration": calibration, **signature(lowered.module.main)})
+def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Settings, feedback: Feedback) -> Distance:
+    """How far the captured graph of an artifact is, on the interpreter, from the PyTorch model it was captured from.
 
-
-def _data_hash(data: Dataset) -> str:
-    digest = hashlib.sha256()
-    for name, array in sorted(data.samples.items()):
-        digest.update(f"{name} {array.dtype.str}{list(array.shape)}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
-def _provenance(lowered: Lowered) -> dict[str, Any]:
-    """What every pass did, and where every node comes from."""
-    return {
-        "schema": 1,
-        "passes": [{"pass": r.text, "of": r.source, "changed": r.changed} for r in lowered.records],
-        "notes": lowered.notes,
-        "functions": {
-            name: [_node_provenance(node) for node in graph.nodes] for name, graph in lowered.module.functions.items()
-        },
-    }
-
-
-def _node_provenance(node: Node) -> dict[str, Any]:
-    entry: dict[str, Any] = {
-        "op": node.opname,
-        "at": [{"path": s.path, "class": s.cls, "file": s.file, "line": s.line} for s in node.loc.sources],
-        "via": list(node.loc.passes),
-    }
-    if node.regions:
-        entry["body"] = [_node_provenance(inner) for region in node.regions for inner in region.nodes]
-    return entry
+    Raises MismatchError if it is further than rounding explains.
+    """
+    torch_model = _from_torch(model, settings)
+    graph = artifact.captured.main
+    distance = Distance()
+    calls = calls_of(graph, data)
+    with feedback.progress("comparing with PyTorch", len(calls)) as tick:
+        for call in calls:
+            expected = torch_model.run_torch({v.name: array for v, array in zip(graph.inputs, call, strict=True)})
+            for a, b in zip(interpret(artifact.captured, call), expected, strict=True):
+                distance.add(a, b)
+            tick()
+    if not distance.relative <= TORCH_TOLERANCE:
+        message = (
+            f"the captured graph is up to {distance.largest:g} off PyTorch, whose outputs reach {distance.scale:g}"
+        )
+        raise MismatchError(message, hint="is this the model that the artifact was compiled from?")
+    return distance
 
 
 # -- Python

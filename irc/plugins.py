@@ -96,7 +96,7 @@ def load_file(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise UsageError(Diagnostic(_failure(error, path), place=f"--load {path}")) from error
+        raise UsageError(Diagnostic(_failure(error, spec.origin or ""), place=f"--load {path}")) from error
     for thing in list(vars(module).values()):
         if isinstance(thing, Plugin):
             register(thing, path.name)
@@ -115,9 +115,9 @@ def _register_class(cls: type[Any], owner: str) -> None:
         OPS.add(cls.opname, cls, owner)
 
 
-def _failure(error: Exception, path: Path) -> str:
+def _failure(error: Exception, file: str) -> str:
     """What failed, and the last line of the file that was running."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if isinstance(error, SyntaxError):
         lines = [error.lineno]
     where = f"line {lines[-1]}: " if lines and lines[-1] else ""

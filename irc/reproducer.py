@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from irc.backends.artifact import write_npz
+from irc.backends.folder import write_npz
 from irc.ir.constants import save_arrays
 from irc.ir.files import WEIGHTS
 from irc.ir.scalars import Array

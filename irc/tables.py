@@ -95,7 +95,8 @@ OPS = Table(
             "iota:Iota",
             "math": "relu:Relu leaky_relu:LeakyRelu gelu:Gelu sigmoid:Sigmoid silu:Silu hardsigmoid:Hardsigmoid "
             "hardswish:Hardswish softplus:Softplus elu:Elu tanh:Tanh exp:Exp log:Log sqrt:Sqrt rsqrt:Rsqrt erf:Erf "
-            "sin:Sin cos:Cos floor:Floor neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub mul:Mul div:Div "
+            "sin:Sin cos:Cos floor:Floor round:Round neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub "
+            "mul:Mul div:Div "
             "maximum:Maximum minimum:Minimum compare:Compare logical_and:LogicalAnd logical_or:LogicalOr "
             "logical_not:LogicalNot where:Where sum:Sum mean:Mean amax:Amax argmax:Argmax cumsum:Cumsum",
             "linear": "linear:Linear matmul:Matmul conv:Conv",

@@ -14,134 +14,25 @@ It holds no date, host, absolute path or duration: equal inputs give equal bytes
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import secrets
 import shutil
-import zipfile
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from irc.backends.base import Backend, Golden, Job
-from irc.backends.data import Source, read_data
-from irc.backends.execute import Verification, calls_of, join, outputs_of, run_calls, verify_samples
+from irc.backends.base import Backend, Job
+from irc.backends.contents import CAPTURED, GOLDEN_INPUTS, LOWERED, REPORT, SCHEMA, file_hash
+from irc.backends.data import Dataset, Source, read_data
+from irc.backends.execute import Verification, calls_of, outputs_of, run_calls, verify_samples
+from irc.backends.folder import MANIFEST, under_construction
 from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError, UsageError
-from irc.ir.files import WEIGHTS, read_module, reason_of
-from irc.ir.graph import Graph, Module
+from irc.ir.files import read_module
+from irc.ir.graph import Module
 from irc.ir.scalars import Array
 from irc.passes.base import Progress, build, no_progress
 from irc.passes.pipeline import parse_named
 from irc.tables import BACKENDS
-
-SCHEMA = 1
-MANIFEST, CAPTURED, LOWERED = "manifest.json", "input.irc", "lowered.irc"
-REPORT, PAGE, PROVENANCE, GOLDEN = "report.json", "report.html", "provenance.json", "golden"
-RESERVED = frozenset({MANIFEST, CAPTURED, LOWERED, WEIGHTS, REPORT, PAGE, PROVENANCE, GOLDEN})
-
-
-# -- writing
-
-
-def claim(path: Path, force: bool) -> None:
-    """Raise UsageError if an artifact may not be written there. With `force`, only an artifact may be replaced."""
-    if not path.exists() and not path.is_symlink():
-        return
-    if not force:
-        raise UsageError(Diagnostic("exists already", place=str(path), hint="--force replaces it, -o names another"))
-    if not (path / MANIFEST).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise UsageError(Diagnostic("is no irc artifact, so --force does not replace it", place=str(path)))
-
-
-@contextmanager
-def under_construction(path: Path, force: bool) -> Generator[Path]:
-    """A new folder beside `path` that takes its place if the block ends well and vanishes if it does not.
-
-    Raises UsageError if it cannot be made, or if `path` exists and `force` is not given.
-    """
-    claim(path, force)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
-    except OSError as error:
-        raise UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(path))) from error
-    try:
-        yield partial
-        _put_in_place(partial, path, force)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _put_in_place(partial: Path, path: Path, force: bool) -> None:
-    claim(path, force)  # nobody came first
-    old = partial.with_suffix(".old")
-    replaced = path.exists()
-    try:
-        if replaced:
-            path.rename(old)
-        try:
-            partial.rename(path)
-        except OSError:
-            if replaced:
-                old.rename(path)
-            raise
-    except OSError as error:
-        raise UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(path))) from error
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON, keys in the order given."""
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=True) + "\n", encoding="ascii", newline="\n")
-
-
-def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
-    """An `.npz` without dates: equal arrays give equal bytes."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), content.getvalue())
-
-
-def write_golden(folder: Path, graph: Graph, golden: Sequence[Golden]) -> None:
-    """The sample calls joined along their first axis: inputs by name, outputs as `output0`, `output1`, ..."""
-    (folder / GOLDEN).mkdir()
-    if not golden:
-        return
-    inputs = {v.name: join([g.inputs[i] for g in golden]) for i, v in enumerate(graph.inputs)}
-    outputs = {f"output{i}": join([g.outputs[i] for g in golden]) for i in range(len(golden[0].outputs))}
-    write_npz(folder / GOLDEN / "inputs.npz", inputs)
-    write_npz(folder / GOLDEN / "outputs.npz", outputs)
-
-
-def signature(graph: Graph) -> dict[str, Any]:
-    """Inputs and outputs of a function as JSON values."""
-    return {
-        "inputs": [{"name": v.name, "type": str(v.type)} for v in graph.inputs],
-        "outputs": [{"name": f"output{i}", "type": str(v.type)} for i, v in enumerate(graph.outputs)],
-        "symbols": [str(symbol) for symbol in graph.symbols.values()],
-    }
-
-
-def seal(folder: Path, facts: Mapping[str, Any]) -> None:
-    """Write the manifest: `facts`, and the hash of every file that is there."""
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    write_json(folder / MANIFEST, {"schema": SCHEMA, **facts, "files": {n: _digest(folder / n) for n in names}})
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# -- reading
 
 
 class Artifact:
@@ -191,22 +82,27 @@ class Artifact:
         """
         return self.run_on(named or arrays, progress=progress)
 
-    def run_on(self, data: Source, *, progress: Progress = no_progress) -> list[Array]:
-        """The outputs for data as `--data` takes it."""
-        graph = self.module.main
-        samples = read_data(data, graph, "--data")
-        results = list(run_calls(self.job(progress), self.backend, self.path, calls_of(graph, samples)))
+    def run_on(self, data: Source | None, *, limit: int | None = None, progress: Progress = no_progress) -> list[Array]:
+        """The outputs for data as `--data` takes it, or for its first `limit` samples."""
+        samples = self.samples(data, limit)
+        results = list(run_calls(self.job(progress), self.backend, self.path, calls_of(self.module.main, samples)))
         return outputs_of(results, len(samples))
 
-    def verify(self, data: Source | None = None, *, progress: Progress = no_progress) -> Verification:
+    def verify(
+        self, data: Source | None = None, *, limit: int | None = None, progress: Progress = no_progress
+    ) -> Verification:
         """Compare the artifact with the interpreter, bit by bit, on these samples or on its golden inputs.
 
         With labels, also top-1 of the artifact and of the float graph. Does not raise where results differ: see
         `Verification.exact` and `Verification.require_exact`.
         """
-        source = self.path / GOLDEN / "inputs.npz" if data is None else data
-        samples = read_data(source, self.module.main, "--data")
+        samples = self.samples(data, limit)
         return verify_samples(self.job(progress), self.backend, self.path, self.captured, samples)
+
+    def samples(self, data: Source | None, limit: int | None = None) -> Dataset:
+        """Data checked against the inputs, or the golden inputs; the first `limit` of them."""
+        source = self.path / GOLDEN_INPUTS if data is None else data
+        return read_data(source, self.captured.main, "--data").head(limit)
 
     def save(self, path: str | Path, *, force: bool = False) -> Artifact:
         """A copy of the artifact at another place."""
@@ -258,7 +154,7 @@ def _check_files(folder: Path, files: Mapping[Any, Any]) -> None:
             raise UnsafeInputError(Diagnostic(f"{name} is a link out of the artifact", place=str(folder)))
         if not path.is_file():
             raise _damaged(folder, f"{name} is missing")
-        if _digest(path) != digest:
+        if file_hash(path) != digest:
             raise _damaged(folder, f"{name} is not the file that was written")
 
 

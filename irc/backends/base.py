@@ -37,7 +37,7 @@ What the driver does with it, in this order:
  3. `check(job)`: if it returns diagnostics, all are printed and nothing is written;
  4. runs the interpreter on a few samples: `job.golden`;
  5. `emit(job, folder)` with `folder` the artifact under construction, in which `src/` (or `lib/`) and anything else
-    not named in `irc.backends.artifact.RESERVED` is the backend's; names of files it writes must not come from the
+    not named in `irc.backends.contents.RESERVED` is the backend's; names of files it writes must not come from the
     model;
  6. writes the common files (texts, weights, golden vectors, report, manifest with hashes) and renames the folder into
     place.

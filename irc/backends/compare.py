@@ -53,6 +53,26 @@ class Agreement:
             self.largest = max(self.largest, float(np.nanmax(distance, initial=0.0)))
 
 
+@dataclass
+class Distance:
+    """How far float results are from a reference that computes in another order."""
+
+    largest: float = 0.0  # absolute difference
+    scale: float = 0.0  # the largest reference value
+
+    @property
+    def relative(self) -> float:
+        return self.largest / self.scale if self.scale else self.largest
+
+    def add(self, given: Array, expected: Array) -> None:
+        """Take in one output. Raises ValueError if the shapes differ."""
+        if given.shape != expected.shape:
+            raise ValueError(f"an output has shape {list(given.shape)}, expected {list(expected.shape)}")
+        a, b = given.astype(np.float64), expected.astype(np.float64)
+        self.largest = max(self.largest, float(np.max(np.abs(a - b), initial=0.0)))
+        self.scale = max(self.scale, float(np.max(np.abs(b), initial=0.0)))
+
+
 @dataclass(frozen=True)
 class Accuracy:
     """Top-1 of two classifiers on the same labelled samples: `a` (float) and `b` (integer), and where they part.

@@ -41,8 +41,8 @@ class Dataset:
     def __len__(self) -> int:
         return len(next(iter(self.samples.values()), ()))
 
-    def head(self, count: int) -> Dataset:
-        """The first `count` samples."""
+    def head(self, count: int | None) -> Dataset:
+        """The first `count` samples, or all."""
         kept = {name: array[:count] for name, array in self.samples.items()}
         return Dataset(kept, None if self.labels is None else self.labels[:count])
 

@@ -12,19 +12,11 @@ from irc import __version__
 from irc.backends.artifact import Artifact
 from irc.backends.page import page
 from irc.backends.report import build, number_text
-from irc.cli.options import force_option, json_option, load_option, model_options, settings
+from irc.cli.options import force_option, json_option, load_option, model_options, reading
 from irc.cli.output import refuse_existing, table
 from irc.driver import read_model
 from irc.ir.files import replace_file
 from irc.ir.graph import Module
-
-_NO_PIPELINE: dict[str, Any] = {
-    "print_after": (),
-    "print_after_all": False,
-    "print_changed": False,
-    "dump_ir": None,
-    "time_passes": False,
-}
 
 
 @click.command(
@@ -73,7 +65,7 @@ def _inspected(file: str, stage: str, given: dict[str, Any]) -> tuple[Module, di
         if stage == "lowered":
             return artifact.module, artifact.report
         return artifact.captured, _report(artifact.manifest["model"], artifact.captured)
-    read = read_model(file, settings(**_NO_PIPELINE, **given))
+    read = read_model(file, reading(**given))
     return read.module, _report(read.name, read.module)
 
 

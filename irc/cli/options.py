@@ -60,6 +60,7 @@ voice_options = chain(
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 data_option = click.option("--data", metavar="DATA", help="Samples: .npz, .npy, a folder of .npz, or module:function.")
+limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
 pipeline_options = chain(
     click.option(
@@ -130,9 +131,14 @@ def settings(**given: Any) -> Settings:
         folder=given.pop("dump_ir"),
         times=given.pop("time_passes"),
     )
+    return reading(show=show, **given)
+
+
+def reading(**given: Any) -> Settings:
+    """The settings that the options of `model_options` stand for, with others that are settings already."""
     inputs = dict(_input(text) for text in given.pop("inputs", ())) or None
     dynamic = _dynamic(given.pop("dynamic", ()))
-    return Settings(show=show, inputs=inputs, dynamic=dynamic, **given)
+    return Settings(inputs=inputs, dynamic=dynamic, **given)
 
 
 def _input(text: str) -> tuple[str, str]:

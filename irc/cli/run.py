@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from irc.backends.artifact import GOLDEN, Artifact, write_npz
-from irc.cli.options import data_option, feedback, force_option, json_option, load_option, voice_options
+from irc.backends.artifact import Artifact
+from irc.backends.folder import write_npz
+from irc.cli.options import data_option, feedback, force_option, json_option, limit_option, load_option, voice_options
 from irc.cli.output import refuse_existing
-from irc.ir.diagnostics import Diagnostic, UsageError
-from irc.ir.files import reason_of, replace_file
+from irc.ir.files import replace_file, unwritable
 
 
 @click.command(
@@ -25,25 +25,33 @@ Examples:
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
 @data_option
+@limit_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="An .npz for the outputs.")
 @force_option
 @load_option
 @json_option
 @voice_options
 def run_command(
-    artifact: Path, data: str | None, output: Path | None, force: bool, as_json: bool, verbose: bool, quiet: bool
+    artifact: Path,
+    data: str | None,
+    limit: int | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
 ) -> None:
     """Run ARTIFACT on samples (default: its golden inputs). Running one runs its code: only do so if you trust it."""
     opened = Artifact.load(artifact)
     if output is not None:
         refuse_existing(output, force)
-    outputs = opened.run_on(data or artifact / GOLDEN / "inputs.npz", progress=feedback(verbose, quiet).progress)
+    outputs = opened.run_on(data, limit=limit, progress=feedback(verbose, quiet).progress)
     named = {f"output{i}": array for i, array in enumerate(outputs)}
     if output is not None:
         try:
             replace_file(output, lambda partial: write_npz(partial, named))
         except OSError as error:
-            raise UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(output))) from error
+            raise unwritable(output, error) from error
     if as_json:
         click.echo(json.dumps({name: array.tolist() for name, array in named.items()}))
     elif not quiet:

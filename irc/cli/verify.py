@@ -11,7 +11,17 @@ import click
 
 from irc.backends.artifact import Artifact
 from irc.backends.execute import Verification
-from irc.cli.options import data_option, feedback, json_option, load_option, voice_options
+from irc.cli.options import (
+    data_option,
+    feedback,
+    json_option,
+    limit_option,
+    load_option,
+    model_options,
+    reading,
+    voice_options,
+)
+from irc.driver import against_torch
 
 
 @click.command(
@@ -21,27 +31,48 @@ from irc.cli.options import data_option, feedback, json_option, load_option, voi
 Examples:
   irc verify digits_vit.hls
   irc verify digits_vit.hls --data test.npz
+  irc verify digits_vit.hls --data test.npz --limit 100 --model digits_vit.pt2
 
 With `labels` in the data, top-1 of the artifact and of the float graph are printed too. Exit code 3 if a bit differs.
 """,
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
 @data_option
+@limit_option
+@click.option("--model", metavar="FILE", help="The PyTorch model: also compare the float graph with PyTorch.")
+@model_options
 @load_option
 @json_option
 @voice_options
-def verify_command(artifact: Path, data: str | None, as_json: bool, verbose: bool, quiet: bool) -> None:
+def verify_command(
+    artifact: Path,
+    data: str | None,
+    limit: int | None,
+    model: str | None,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
     """Run ARTIFACT and the interpreter on samples (default: its golden inputs) and compare every bit of every output.
 
     Running an artifact runs its code: only do so if you trust it.
     """
     opened = Artifact.load(artifact)
-    found = opened.verify(data, progress=feedback(verbose, quiet).progress)
+    voice = feedback(verbose, quiet)
+    found = opened.verify(data, limit=limit, progress=voice.progress)
+    distance = None
+    if model is not None:
+        distance = against_torch(opened, model, opened.samples(data, limit), reading(**given), voice)
     if as_json:
-        click.echo(json.dumps(to_json(found), indent=1))
+        click.echo(json.dumps({**to_json(found), "torch": None if distance is None else asdict(distance)}, indent=1))
     elif not quiet:
         click.echo(f"{opened.manifest['model']} on {opened.manifest['backend']}, {found.samples} samples")
         click.echo("\n".join(lines_of(found)))
+        if distance is not None:
+            click.echo(
+                f"float graph and PyTorch: at most {distance.largest:.3g} apart, outputs reach {distance.scale:.3g}"
+            )
     found.require_exact()
 
 

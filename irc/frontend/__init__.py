@@ -1,4 +1,4 @@
-"""PyTorch to IR: `capture` imports a module, an exported program or a file, without running code of files it is not told to trust."""
+"""PyTorch to IR. `capture` imports a module, an exported program or a file; code in files runs only where it is trusted."""
 
 from irc.frontend.capture import Captured, capture
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, GuardOnDataDependentSymNode
 
+from irc.frontend.aten import CONVERTERS
 from irc.frontend.dims import symbols_of
 from irc.frontend.dynamic import Dynamic, dynamic_axes, torch_shapes, widened
 from irc.frontend.importer import import_program
@@ -21,6 +22,7 @@ from irc.frontend.load import Loaded, load
 from irc.frontend.provenance import in_library
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
+from irc.frontend.untyped import decomposed
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.graph import Module
 from irc.ir.location import at
@@ -33,8 +35,8 @@ Model: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
 class Captured:
     """A model as IR, with what is needed to check it against PyTorch.
 
-    `sample_inputs` are the example inputs by name (empty if there are none); `random_samples` says that they were made up
-    from shapes, so results on them say nothing about accuracy.
+    `sample_inputs` are the example inputs by name (empty if there are none); `random_samples` says that they were made
+    up from shapes, so results on them say nothing about accuracy.
     """
 
     name: str
@@ -77,19 +79,19 @@ def capture(
 ) -> Captured:
     """Import a model.
 
-    `model` is a module (or `torch.fx.GraphModule`), an exported program, a file (`.pt2`, `.pt`, `.pth`, `.safetensors`) or
-    `"package.module:factory"`. Modules are captured in eval mode.
+    `model` is a module (or `torch.fx.GraphModule`), an exported program, a file (`.pt2`, `.pt`, `.pth`, `.safetensors`)
+    or `"package.module:factory"`. Modules are captured in eval mode.
 
-    `inputs` are example inputs of a module: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a
-    shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers).
+    `inputs` are example inputs: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a shape
+    `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). A saved program may bring its own.
 
-    `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range `{"x": {0: ("b", 1, 64)}}`, or just
-    `"b"` for the first axis of every input. Saved programs have theirs already.
+    `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range
+    `{"x": {0: ("b", 1, 64)}}`, or just `"b"` for the first axis of every input. Saved programs have theirs already.
 
     `trust_pickle` lets a pickle run its code; `arch` is the factory of the module that a file of weights is for.
 
-    Raises UsageError (missing file, inputs or `arch`), UnsafeInputError (a file that could run code), and IrcError that lists
-    everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.
+    Raises UsageError (missing file, inputs or `arch`), UnsafeInputError (a file that could run code), and IrcError that
+    lists everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.
     """
     loaded = _found(model, trust_pickle, arch)
     given = None
@@ -161,16 +163,16 @@ def _exported(loaded: Loaded, given: Arguments, shapes: Any) -> torch.export.Exp
 
 
 def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:
-    """The program without writes to tensors; with an empty table torch keeps attention, norms and activations whole."""
+    """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others where it can."""
     try:
         with quiet():
-            return program.run_decompositions({})
+            return decomposed(program, keep=CONVERTERS.__contains__)
     except Exception as error:
         raise _explained(error, name) from error
 
 
 @contextmanager
-def _at_inference(module: torch.nn.Module) -> Iterator[None]:
+def _at_inference(module: torch.nn.Module) -> Generator[None]:
     """In eval mode, and without the fused transformer layers that torch only has for eager execution."""
     training = {m: m.training for m in module.modules()}
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -185,7 +187,7 @@ def _at_inference(module: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet() -> Generator[None]:
     """Without the warnings torch gives about its own internals."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -205,8 +207,8 @@ def _explained(error: Exception, name: str) -> IrcError:
                 f"{name}: the control flow of forward depends on the data",
                 loc,
                 notes=(_first_line(error),),
-                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask instead of "
-                "boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
+                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask instead "
+                "of boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
             )
         )
     if any(isinstance(e, ConstraintViolationError) for e in causes) or "Constraints violated" in str(error):
@@ -222,7 +224,7 @@ def _explained(error: Exception, name: str) -> IrcError:
         Diagnostic(
             f"{name} cannot be captured: {type(error).__name__}: {_first_line(error)}",
             loc,
-            hint="check that the model runs on the example inputs; torch.export.export(model, inputs) shows torch's own report",
+            hint="check that the model runs on the example inputs; torch.export.export shows torch's own report",
         )
     )
 

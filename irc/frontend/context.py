@@ -76,7 +76,7 @@ class Context:
 
 
 def promote(*operands: Value | Number) -> ScalarType:
-    """torch's type promotion: of operands with dimensions first, then rank 0, then numbers; a higher kind always wins."""
+    """torch's type promotion: operands with dimensions count first, then rank 0, then numbers; a higher kind wins."""
     result: list[ScalarType] = []
     for group in (
         [x.type.scalar for x in operands if isinstance(x, Value) and x.type.rank],

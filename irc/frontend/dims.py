@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
-import sympy
 import torch
 
+from irc.frontend.untyped import expression_of, ranges_of
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Dim, Symbol, add, dim_max, dim_min, floordiv, mod, mul, symbol
 
@@ -23,11 +23,10 @@ class Symbols:
         self.declared = [Symbol(ours, *ranges[theirs]) for theirs, ours in names.items()]
 
     def dim(self, size: Any) -> Dim:
-        """A size (int, SymInt or sympy expression) as a dimension. Raises IrcError for what dimensions cannot express."""
+        """A size (int, SymInt or sympy expression) as a dimension. Raises IrcError for what has no equivalent."""
         if isinstance(size, int):
             return size
-        expression = size.node.expr if isinstance(size, torch.SymInt) else size
-        return self._convert(expression)
+        return self._convert(expression_of(size) if isinstance(size, torch.SymInt) else size)
 
     def _convert(self, e: Any) -> Dim:
         if e.is_Integer:
@@ -36,8 +35,8 @@ class Symbols:
             if e.name not in self.names:
                 raise IrcError(
                     f"size {e.name} depends on the data of the input",
-                    hint="irc compiles shapes that follow from the shapes of the inputs: replace nonzero, unique, boolean "
-                    "indexing and .item() by masks of a fixed shape",
+                    hint="shapes must follow from the shapes of the inputs: replace nonzero, unique, boolean indexing "
+                    "and .item() by masks of a fixed shape",
                 )
             return symbol(self.names[e.name])
         if e.is_Pow and e.exp.is_Integer and e.exp > 0:
@@ -71,29 +70,30 @@ _FOLDS: dict[str, Callable[[Dim, Dim], Dim]] = {
 def symbols_of(
     program: torch.export.ExportedProgram, wanted: Mapping[str, Mapping[int, str]], inputs: Mapping[str, Any]
 ) -> Symbols:
-    """The symbols of a program, named as `wanted` (input -> axis -> name) says, else `b` for a batch axis, then `n, m, ...`.
+    """The symbols of a program, named as `wanted` (input -> axis -> name) says, else `b` for axis 0, then `n`, `m`, ...
 
     `inputs` are the fake tensors of the user inputs by name. Raises IrcError if an axis that should vary does not.
     """
-    ranges = {str(s): _bounds(r) for s, r in program.range_constraints.items()}
     names: dict[str, str] = {}
     for name, fake in inputs.items():
-        for axis, size in enumerate(getattr(fake, "shape", ())):
+        for axis, size in enumerate(fake.shape if isinstance(fake, torch.Tensor) else ()):
             chosen = wanted.get(name, {}).get(axis)
-            if isinstance(size, torch.SymInt) and isinstance(size.node.expr, sympy.Symbol):
-                names.setdefault(str(size.node.expr), chosen or _fresh(axis, names))
-            elif chosen and isinstance(size, int):
+            expression = expression_of(size) if not isinstance(size, int) else None
+            if expression is not None and expression.is_Symbol:
+                names.setdefault(str(expression), chosen or _fresh(axis, names))
+            elif chosen and expression is None:
                 raise IrcError(
                     f"input '{name}': axis {axis} should vary as '{chosen}', but the model only works for size {size}",
                     hint="look for shapes written as numbers, or capture with a fixed size",
                 )
-    return Symbols(names, {s: ranges.get(s, (1, UNBOUNDED)) for s in names})
+    ranges = ranges_of(program)
+    return Symbols(names, {s: _bounds(*ranges[s]) if s in ranges else (1, UNBOUNDED) for s in names})
 
 
-def _bounds(given: Any) -> tuple[int, int]:
+def _bounds(lower: Any, upper: Any) -> tuple[int, int]:
     """A torch value range as integers; a size is at least 1."""
-    low = int(given.lower) if given.lower.is_Integer else 1
-    high = int(given.upper) if given.upper.is_Integer else UNBOUNDED
+    low = int(lower) if lower.is_Integer else 1
+    high = int(upper) if upper.is_Integer else UNBOUNDED
     return max(low, 1), high
 
 

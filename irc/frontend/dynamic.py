@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 
 from irc.frontend.dims import UNBOUNDED
 from irc.frontend.samples import Arguments
+from irc.frontend.untyped import is_list, is_mapping
 from irc.ir.diagnostics import UsageError
 
 Dynamic: TypeAlias = "str | Mapping[str, Mapping[int, str | tuple[str, int, int]]]"
@@ -28,7 +29,7 @@ Axes: TypeAlias = dict[str, dict[int, Axis]]
 
 
 def dynamic_axes(dynamic: Dynamic | None, given: Arguments) -> Axes:
-    """The varying axes by input name. Raises UsageError for an unknown input, a missing axis, or a name with two ranges."""
+    """The varying axes by input name. Raises UsageError for an unknown input or axis, or a name with two ranges."""
     tensors = {name: v for name, v in given.by_name.items() if isinstance(v, torch.Tensor)}
     if dynamic is None:
         return {}
@@ -59,9 +60,9 @@ def torch_shapes(given: Arguments, axes: Axes) -> dict[str, Any] | None:
     dims = {a.name: torch.export.Dim(a.name, min=a.lo, max=a.hi) for places in axes.values() for a in places.values()}
 
     def shape(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {k: shape(v) for k, v in cast("Mapping[Any, Any]", value).items()}
-        return type(value)(shape(v) for v in cast("list[Any]", value)) if isinstance(value, tuple | list) else None
+        if is_mapping(value):
+            return {k: shape(v) for k, v in value.items()}
+        return type(value)(shape(v) for v in value) if is_list(value) else None
 
     return {
         name: {place: dims[a.name] for place, a in axes[name].items()} if name in axes else shape(value)

@@ -18,7 +18,24 @@ LARGEST_POWER = 8
 _SYMBOL = re.compile(r"[a-z]{1,4}[0-9]{1,6}")
 _ASSUMPTIONS = frozenset({"positive", "nonnegative", "nonzero", "integer", "real"})
 FUNCTIONS = frozenset(
-    ["Add", "Mul", "FloorDiv", "CleanDiv", "CeilDiv", "Mod", "PythonMod", "ModularIndexing", "Max", "Min", "Identity", "Equality", "Unequality", "StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan", "Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not", "ToFloat", "IntTrueDiv", "FloatTrueDiv", "TruncToInt", "FloorToInt", "CeilToInt", "RoundToInt"]
+    {
+        *(
+            "Add",
+            "Mul",
+            "FloorDiv",
+            "CleanDiv",
+            "CeilDiv",
+            "Mod",
+            "PythonMod",
+            "ModularIndexing",
+            "Max",
+            "Min",
+            "Identity",
+        ),
+        *("Equality", "Unequality", "StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan"),
+        *("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "And", "Or", "Not"),
+        *("ToFloat", "IntTrueDiv", "FloatTrueDiv", "TruncToInt", "FloorToInt", "CeilToInt", "RoundToInt"),
+    }
 )
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv, ast.Mod)
 _COMPARISONS = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)

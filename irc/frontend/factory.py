@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
+from irc.frontend.untyped import is_mapping, load_safetensors
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError, did_you_mean
 
 SHOWN_KEYS = 8
@@ -22,8 +22,8 @@ SHOWN_KEYS = 8
 def build(name: str) -> tuple[torch.nn.Module, Any]:
     """The module that `package.module:factory` names or makes, and example inputs if the factory returns such a pair.
 
-    The factory is a module class, a function without arguments, or a module. Raises UsageError if there is no such thing,
-    IrcError if it fails.
+    The factory is a module class, a function without arguments, or a module. Raises UsageError if there is no such
+    thing, IrcError if it fails.
     """
     module_name, _, attribute = name.partition(":")
     found = _attribute(_imported(module_name), attribute, name)
@@ -40,7 +40,7 @@ def build(name: str) -> tuple[torch.nn.Module, Any]:
 
 
 @contextmanager
-def _current_folder_first() -> Iterator[None]:
+def _current_folder_first() -> Generator[None]:
     """`model:build` finds model.py in the current folder, whichever way irc was started."""
     folder = os.getcwd()
     sys.path.insert(0, folder)
@@ -93,21 +93,20 @@ def _called(factory: Any, name: str) -> Any:
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a `.safetensors` file. Raises IrcError if it is damaged."""
     try:
-        return load_file(path)
+        return load_safetensors(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise IrcError(Diagnostic(f"not a readable safetensors file ({error})", place=str(path))) from error
 
 
 def as_state_dict(found: Any) -> dict[str, torch.Tensor] | None:
     """The state dict in what a file holds, plain or under `state_dict` or `model`; None if there is none."""
-    if not isinstance(found, Mapping):
+    if not is_mapping(found):
         return None
-    entries = cast("Mapping[Any, Any]", found)
     for wrapper in ("state_dict", "model"):
-        if isinstance(entries.get(wrapper), Mapping):
-            return as_state_dict(entries[wrapper])
-    if entries and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in entries.items()):
-        return dict(cast("Mapping[str, torch.Tensor]", entries))
+        if is_mapping(found.get(wrapper)):
+            return as_state_dict(found[wrapper])
+    if found and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()):
+        return dict(found)
     return None
 
 

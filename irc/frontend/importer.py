@@ -15,6 +15,7 @@ from irc.frontend.context import Context, Result
 from irc.frontend.dims import Symbols
 from irc.frontend.provenance import location, owner
 from irc.frontend.scalars import to_array
+from irc.frontend.untyped import is_list
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
 from irc.ir.diagnostics import Diagnostic, IrcError
@@ -33,8 +34,8 @@ def import_program(
 ) -> Module:
     """The IR of a functional program (no op writes to its operands).
 
-    `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module path. Raises IrcError with one diagnostic for each
-    distinct problem: unsupported ops, NaN weights, state that is updated.
+    `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module path.
+    Raises IrcError with one diagnostic for each distinct problem: unsupported ops, NaN weights, state that is updated.
     """
     module = _Importer(program, symbols, names, locations).run()
     verify(module)
@@ -90,6 +91,9 @@ class _Importer:
             elif node.op == "output":
                 self._outputs(node)
         self.problems.raise_if_any()
+        for node in self.graph.nodes:  # parameters that only served to compute others
+            if isinstance(node, Const) and not node.result.uses:
+                node.erase()
         return Module([self.graph])
 
     # -- inputs and parameters
@@ -182,8 +186,8 @@ class _Importer:
     def _argument(self, a: Any) -> Any:
         if isinstance(a, torch.fx.Node):
             return self.values[a]
-        if isinstance(a, list | tuple):
-            return [self._argument(x) for x in cast("list[Any]", a)]
+        if is_list(a):
+            return [self._argument(x) for x in a]
         if isinstance(a, torch.SymInt):
             return self.symbols.dim(a)
         return a
@@ -191,7 +195,7 @@ class _Importer:
     def _checked(self, context: Context, result: Result, fake: Any) -> Result:
         """The result, whose types must be the ones torch has."""
         given = result if isinstance(result, tuple) else (result,)
-        for value, expected in zip(given, fake if isinstance(fake, list | tuple) else (fake,), strict=False):
+        for value, expected in zip(given, fake if is_list(fake) else (fake,), strict=False):
             wanted = context.type_of(expected)
             if not value.type.matches(wanted):
                 raise IrcError(Diagnostic(f"{context.target} was imported as {value.type}, torch has {wanted}"))
@@ -199,14 +203,14 @@ class _Importer:
 
     def _stand_in(self, context: Context, fake: Any) -> Any:
         """A value of the right type in place of one that could not be built, so that later problems are found too."""
-        if isinstance(fake, list | tuple):
-            return tuple(self._stand_in(context, f) for f in cast("list[Any]", fake) if f is not None)
+        if is_list(fake):
+            return tuple(self._stand_in(context, f) for f in fake if f is not None)
         try:
             return Value(context.type_of(fake), self.graph, -1)
         except IrcError as error:
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, context.b.loc, context.target))
-            raise IrcError(list(d for g in self.problems.found.values() for d in g)) from error
+            raise IrcError([d for group in self.problems.found.values() for d in group]) from error
 
     # -- outputs
 

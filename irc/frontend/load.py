@@ -1,4 +1,4 @@
-"""What a path or a name stands for: a saved program, a module, or weights for one. Files are known by content, not by suffix."""
+"""What a path or a name stands for: a saved program, a module, or weights for one. Content tells, not the suffix."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _PICKLE = b"\x80"
 class Loaded:
     """A model before capture.
 
-    `inputs` are what the file or factory has as example inputs. `names` and `locations` are those of a saved program by the
-    stand-ins that torch saw (see `serialized.py`).
+    `inputs` are what the file or factory has as example inputs. `names` and `locations` are those of a saved program by
+    the stand-ins that torch saw (see `serialized.py`).
     """
 
     model: torch.nn.Module | torch.export.ExportedProgram
@@ -39,8 +39,8 @@ class Loaded:
 def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = None) -> Loaded:
     """The model that `source` names: a file, or `package.module:factory`.
 
-    Without `trust_pickle` no code of a file is run. `arch` names the factory of the module that a file of weights is for.
-    Raises UsageError (no such file, weights without `arch`), UnsafeInputError (pickles and the like), IrcError (damage).
+    Without `trust_pickle` no code of a file is run. `arch` names the factory of the module that a file of weights is
+    for. Raises UsageError (no such file, weights without `arch`), UnsafeInputError (pickles), IrcError (damage).
     """
     path = Path(source)
     if not path.exists():

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from irc.frontend.scalars import DTYPES, to_array, to_tensor
+from irc.frontend.untyped import from_numpy, is_list, is_mapping
 from irc.ir.diagnostics import UsageError
 from irc.ir.scalars import F32, Array, ScalarType, scalar
 
@@ -38,10 +39,10 @@ def arguments(inputs: Any, module: torch.nn.Module | None = None) -> Arguments:
     maker = _Maker()
     if isinstance(inputs, Arguments):
         args, kwargs = inputs.args, inputs.kwargs
-    elif isinstance(inputs, Mapping):
-        args, kwargs = (), {str(k): maker.value(v) for k, v in cast("Mapping[Any, Any]", inputs).items()}
-    elif isinstance(inputs, tuple | list) and not _is_shape(inputs):
-        args, kwargs = tuple(maker.value(v) for v in cast("tuple[Any, ...]", inputs)), {}
+    elif is_mapping(inputs):
+        args, kwargs = (), {str(k): maker.value(v) for k, v in inputs.items()}
+    elif is_list(inputs) and not _is_shape(inputs):
+        args, kwargs = tuple(maker.value(v) for v in inputs), {}
     else:
         args, kwargs = (maker.value(inputs),), {}
     if module is None:
@@ -55,7 +56,7 @@ def arguments(inputs: Any, module: torch.nn.Module | None = None) -> Arguments:
 
 
 def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple | list) and bool(value) and all(type(d) is int for d in cast("list[Any]", value))
+    return is_list(value) and bool(value) and all(type(d) is int for d in value)
 
 
 class _Maker:
@@ -67,15 +68,15 @@ class _Maker:
 
     def value(self, given: Any) -> Any:
         if isinstance(given, np.ndarray):
-            return torch.from_numpy(np.array(given))
+            return from_numpy(np.array(cast(Array, given)))
         if isinstance(given, str):
             return self._made_up(*_parsed_type(given))
         if _is_shape(given):
             return self._made_up(F32, tuple(given))
-        if isinstance(given, Mapping):
-            return {k: self.value(v) for k, v in cast("Mapping[Any, Any]", given).items()}
-        if isinstance(given, tuple | list):
-            return type(given)(self.value(v) for v in cast("list[Any]", given))
+        if is_mapping(given):
+            return {k: self.value(v) for k, v in given.items()}
+        if is_list(given):
+            return type(given)(self.value(v) for v in given)
         if given is None or isinstance(given, torch.Tensor | bool | int | float):
             return given
         raise UsageError(f"an example input is {type(given).__name__}, expected a tensor, an array, a shape or a type")
@@ -88,7 +89,7 @@ class _Maker:
             values = self.generator.standard_normal(shape)
         else:  # small numbers serve as flags, masks and indices alike
             values = self.generator.integers(0, 2, shape)
-        return torch.from_numpy(np.asarray(values)).to(DTYPES[kind])
+        return from_numpy(np.asarray(values)).to(DTYPES[kind])
 
 
 def _parsed_type(text: str) -> tuple[ScalarType, tuple[int, ...]]:
@@ -107,7 +108,7 @@ def named(given: Arguments, inputs: Mapping[str, Any]) -> dict[str, Array]:
 
     `inputs` has torch's fake values of all user inputs in order. Raises UsageError if the numbers do not match.
     """
-    found = {k: v for k, v in given.kwargs.items() if k in inputs and not isinstance(v, Mapping | tuple | list)}
+    found = {k: v for k, v in given.kwargs.items() if k in inputs and not is_mapping(v) and not is_list(v)}
     rest = [*_leaves(given.args), *_leaves([v for k, v in given.kwargs.items() if k not in found])]
     left = [name for name in inputs if name not in found]
     if len(left) != len(rest):
@@ -122,8 +123,8 @@ def _is_tensor(fake: Any) -> bool:
 
 def _leaves(value: Any) -> list[Any]:
     """What is in nested tuples, lists and dicts, in order, as torch flattens arguments."""
-    if isinstance(value, Mapping):
-        return [leaf for v in cast("Mapping[Any, Any]", value).values() for leaf in _leaves(v)]
-    if isinstance(value, tuple | list):
-        return [leaf for v in cast("list[Any]", value) for leaf in _leaves(v)]
+    if is_mapping(value):
+        return [leaf for v in value.values() for leaf in _leaves(v)]
+    if is_list(value):
+        return [leaf for v in value for leaf in _leaves(v)]
     return [value]

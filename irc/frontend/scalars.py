@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from irc.frontend.untyped import from_numpy
 from irc.ir.diagnostics import IrcError
 from irc.ir.scalars import BF16, BOOL, F16, F32, F64, I8, I16, I32, I64, U8, Array, ScalarType
 
@@ -35,11 +36,11 @@ def to_array(tensor: torch.Tensor) -> Array:
     dense = tensor.detach().cpu()
     if dense.dtype == torch.bfloat16:
         dense = dense.float()
-    return np.ascontiguousarray(dense.resolve_conj().resolve_neg().numpy())
+    return np.asarray(dense.numpy(), order="C")
 
 
 def to_tensor(value: object, dtype: torch.dtype) -> torch.Tensor:
     """An array, tensor or number as a tensor of that type."""
     if isinstance(value, torch.Tensor):
         return value.to(dtype)
-    return torch.from_numpy(np.array(value)).to(dtype)
+    return from_numpy(np.array(value)).to(dtype)

@@ -1,9 +1,10 @@
 """Saved programs (`.pt2`): a checked copy of the file's data is what torch gets to see, never the file.
 
-`torch.export.load` runs code that a file asks for: pickles of weights, constants and sample inputs; Python expressions of sizes;
-imports named in the structure of arguments; attribute chains that start at `torch`; names pasted into generated source. Here
-the graph is read as JSON and written anew, and everything that is text is either of a closed form (identifiers, ATen overloads,
-size expressions), replaced (parameter names, locations, argument structure), or dropped. Tensors are read from raw bytes.
+`torch.export.load` runs code that a file asks for: pickles of weights, constants and sample inputs; Python expressions of
+sizes; imports named in the structure of arguments; attribute chains that start at `torch`; names pasted into generated
+source. Here the graph is read as JSON and written anew, and everything that is text is either of a closed form
+(identifiers, ATen overloads, size expressions), replaced (parameter names, locations, argument structure), or dropped.
+Tensors are read from raw bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
-from torch._export.serde import schema, serialize
+from torch._export.serde import schema
+from torch._export.serde import serialize as _untyped_serialize
 from torch.utils import _pytree as pytree
 
 from irc.frontend.archive import Archive, damaged, open_archive
@@ -27,16 +29,39 @@ from irc.frontend.aten import is_importable
 from irc.frontend.aten import nearest as nearest_op
 from irc.frontend.expressions import checked_expression, is_symbol
 from irc.frontend.provenance import recorded
+from irc.frontend.untyped import is_dict, is_list
 from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError
 from irc.ir.location import Loc
+
+_serialize = cast(Any, _untyped_serialize)
 
 SPARE_BYTES = 2**28  # what tensors may have beyond the bytes of their records (expanded ones)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _OPERATOR = re.compile(r"torch\.ops(\.[A-Za-z0-9_]+){2,3}|torch\.sym_[a-z]+|(_operator|math)\.[a-z_]+")
 _NUMBER = re.compile(r"-?(nan|inf|infinity)", re.IGNORECASE)
+ARITHMETIC = (
+    "add",
+    "sub",
+    "mul",
+    "floordiv",
+    "mod",
+    "truediv",
+    "neg",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "and_",
+    "or_",
+)
 SYMBOLIC_OPS = frozenset(
-    [f"_operator.{name}" for name in ["add", "sub", "mul", "floordiv", "mod", "truediv", "neg", "eq", "ne", "lt", "le", "gt", "ge", "and_", "or_"]]
-    + ["math.trunc", *(f"torch.sym_{name}" for name in ["int", "float", "max", "min", "not", "ite"])]
+    {
+        "math.trunc",
+        *(f"_operator.{name}" for name in ARITHMETIC),
+        *(f"torch.sym_{name}" for name in ("int", "float", "max", "min", "not", "ite")),
+    }
 )
 REGIONS = frozenset(f"torch.ops.higher_order.wrap_with_{name}" for name in ("set_grad_enabled", "autocast"))
 _TEXT_KEYS = frozenset({"as_string", "as_strings"})  # plain string arguments of ops, `approximate = "tanh"`
@@ -81,8 +106,8 @@ def read_program(archive: Archive) -> SavedProgram:
 
 def _rebuild(graph: dict[str, Any], weights: dict[str, Any], constants: dict[str, Any]) -> Any:
     """torch's own reader on checked data. This is the one place that depends on torch's internals."""
-    program = serialize._dict_to_dataclass(schema.ExportedProgram, graph)  # pyright: ignore[reportPrivateUsage]
-    return serialize.ExportedProgramDeserializer().deserialize(program, weights, constants, None)
+    program = _serialize._dict_to_dataclass(schema.ExportedProgram, graph)
+    return _serialize.ExportedProgramDeserializer().deserialize(program, weights, constants, None)
 
 
 def _first_line(error: Exception) -> str:
@@ -140,11 +165,9 @@ def _samples(archive: Archive, name: str) -> tuple[tuple[Any, ...], dict[str, An
     if not raw:
         return None
     found = load_plain(io.BytesIO(raw), f"{archive.place}: sample inputs")
-    match found:
-        case (tuple() as args, dict() as kwargs):
-            return cast("tuple[Any, ...]", args), cast("dict[str, Any]", kwargs)
-        case _:
-            raise damaged(archive.place, "sample inputs are not (args, kwargs)")
+    if not is_list(found) or len(found) != 2 or not is_list(found[0]) or not is_dict(found[1]):
+        raise damaged(archive.place, "sample inputs are not (args, kwargs)")
+    return tuple(found[0]), found[1]
 
 
 def load_plain(source: io.BytesIO | Any, place: str) -> Any:
@@ -208,26 +231,21 @@ class _Tensors:
         reach = offset + sum((s - 1) * t for s, t in zip(sizes, strides, strict=True)) + 1 if count else 0
         self.spare -= max(0, count * item - length)
         if reach * item > length or self.spare < 0:
-            raise damaged(
-                self.archive.place,
-                f"tensor '{name}' claims {count} elements of {item} bytes, its record has {length} bytes",
-            )
+            claim = f"tensor '{name}' claims {count} elements of {item} bytes, its record has {length} bytes"
+            raise damaged(self.archive.place, claim)
 
-    def _storage(self, record: str, name: str, dtype: torch.dtype) -> torch.Tensor:
-        key = (record, dtype)
-        if key not in self.storages:
+    def _storage(self, name: str, dtype: torch.dtype) -> torch.Tensor:
+        """All elements of a record."""
+        if (name, dtype) not in self.storages:
             data = bytearray(self.archive.read(name))
-            usable = len(data) - len(data) % dtype.itemsize
-            empty = torch.empty(0, dtype=dtype)
-            self.storages[key] = (
-                torch.frombuffer(data, dtype=dtype, count=usable // dtype.itemsize) if usable else empty
-            )
-        return self.storages[key]
+            count = len(data) // dtype.itemsize
+            whole = torch.frombuffer(data, dtype=dtype, count=count) if count else torch.empty(0, dtype=dtype)
+            self.storages[name, dtype] = whole
+        return self.storages[name, dtype]
 
 
 def _dtype(code: Any) -> torch.dtype:
-    table: Mapping[Any, torch.dtype] = serialize._SERIALIZE_TO_TORCH_DTYPE  # pyright: ignore[reportPrivateUsage]
-    return table[code]
+    return _serialize._SERIALIZE_TO_TORCH_DTYPE[code]
 
 
 def _integer(size: Mapping[str, Any]) -> int:
@@ -279,13 +297,12 @@ class _Cleaner:
         rule = _RULES.get(key)
         if rule is not None:
             return rule(self, value)
-        if isinstance(value, dict):
-            items = cast("dict[str, Any]", value).items()
+        if is_dict(value):
             if "target" in value and "inputs" in value:
                 return self._node(value)
-            return {self._identifier(k): self._value(k, v) for k, v in items}
-        if isinstance(value, list):
-            return [self._value(key, v) for v in cast("list[Any]", value)]
+            return {self._identifier(k): self._value(k, v) for k, v in value.items()}
+        if is_list(value):
+            return [self._value(key, v) for v in value]
         if isinstance(value, str):
             return self._string(key, value)
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -380,5 +397,5 @@ def _input_name(spec: Mapping[str, Any], index: int) -> str:
     if "constant_input" in spec:
         return spec["constant_input"]["name"]
     (argument,) = spec["user_input"]["arg"].values()
-    name = argument.get("name") or argument.get("as_name") if isinstance(argument, dict) else None
+    name = argument.get("name") or argument.get("as_name") if is_dict(argument) else None
     return name or f"arg_{index}"

@@ -25,8 +25,8 @@ class FuncRef(str):
 class Mask:
     """Which values of a weight constant stay 0: a kind, its parameters and the bits.
 
-    `mask = block<4x16, #hash>`: `kind` is `block`, `params` is (4, 16). `bits` is a bool array, true = kept, whose shape
-    the kind defines; `irc.ir.masks` expands it to the shape of the constant.
+    `mask = block<4x16, #hash>`: `kind` is `block`, `params` is (4, 16). `bits` is a bool array, true = kept, whose
+    shape the kind defines; `irc.ir.masks` expands it to the shape of the constant.
     """
 
     kind: str
@@ -34,4 +34,5 @@ class Mask:
     bits: Data
 
 
-Attr: TypeAlias = "bool | int | float | str | Expr | ScalarType | Element | TensorType | Data | FuncRef | Mask | tuple[Attr, ...] | None"
+Plain: TypeAlias = bool | int | float | str | None
+Attr: TypeAlias = "Plain | Expr | ScalarType | Element | TensorType | Data | FuncRef | Mask | tuple[Attr, ...]"

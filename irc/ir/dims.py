@@ -284,8 +284,8 @@ def evaluate(d: Dim, values: Mapping[str, int]) -> int:
 def solve(equations: Iterable[tuple[Dim, Dim]], unknown: frozenset[str]) -> dict[str, Dim]:
     """What `unknown` symbols must be for `left = right` to hold, `right` being free of them.
 
-    Solves one linear equation in one unknown after the other; a symbol that this does not reach has no entry. Whether all
-    equations hold is the caller's to check.
+    Solves one linear equation in one unknown after the other; a symbol that this does not reach has no entry. Whether
+    all equations hold is the caller's to check.
     """
     pending = [(left, right) for left, right in equations if symbols_of(left) & unknown]
     known: dict[str, Dim] = {}

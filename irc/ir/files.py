@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -101,12 +102,26 @@ def write_module(module: Module, path: Path) -> None:
     beside = path.parent / WEIGHTS
     arrays = {digest: data.array for digest, data in data_of(module).items() if data.loaded}
     try:
+        make_parent(path)
         if arrays:
             known = weights_for(path, None)
             replace_file(beside, lambda partial: save_arrays({**known, **arrays}, partial))
         replace_file(path, lambda partial: partial.write_text(str(module), encoding="utf-8", newline="\n"))
     except OSError as error:
-        raise UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(path))) from error
+        raise unwritable(path, error) from error
+
+
+def make_parent(path: Path) -> None:
+    """Make the folder a file goes to. Raises NotADirectoryError if there is a file of its name, OSError otherwise."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, f"{path.parent.name} is not a folder") from error
+
+
+def unwritable(path: Path, error: OSError) -> UsageError:
+    """What to tell a user who wants a file where none can be written."""
+    return UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(path)))
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

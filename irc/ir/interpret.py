@@ -140,7 +140,7 @@ def fitted(value: Value, array: Array) -> Array:
     if wanted.is_integer and given.size and not wanted.min <= int(given.min()) <= int(given.max()) <= wanted.max:
         raise IrcError(f"input '{value.name}' has values outside {wanted} ({wanted.min} .. {wanted.max})")
     with np.errstate(over="ignore"):
-        return round_to_bf16(given) if wanted.kind == "bf" else np.ascontiguousarray(given, wanted.dtype)
+        return round_to_bf16(given) if wanted.kind == "bf" else np.asarray(given, wanted.dtype, order="C")
 
 
 def _misfit(value: Value, given: Array) -> IrcError:

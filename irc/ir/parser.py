@@ -123,7 +123,8 @@ class _Parser(Terms):
         self, found: tuple[TensorType, ...], stated: tuple[TensorType, ...], what: str, span: Span | None
     ) -> None:
         if len(found) != len(stated) or not all(a.matches(b) for a, b in zip(found, stated, strict=True)):
-            self.fail(f"{what} {', '.join(map(str, found)) or 'nothing'}", span)
+            texts = [", ".join(map(str, types)) or "nothing" for types in (found, stated)]
+            self.fail(f"{what} {texts[0]}, the text says {texts[1]}", span)
 
     def define(self, scope: Scope, token: Token, value: Value) -> None:
         name = token.text[1:]
@@ -136,7 +137,7 @@ class _Parser(Terms):
     def body(self, graph: Graph, scope: Scope, terminator: str) -> None:
         self.expect("{")
         with self.deeper():
-            while not self.at("}"):
+            while not self.at("}") and self.token.kind != "end":
                 if graph.terminator is not None:
                     self.fail(f"nothing may follow '{terminator}'")
                 self.statement(graph, scope, terminator)
@@ -160,7 +161,7 @@ class _Parser(Terms):
         self.spans[node] = s.span
         self.check_types(tuple(v.type for v in node.results), s.types, f"{s.op.opname} gives", s.types_span)
         if len(names) != len(node.results):
-            self.fail(f"{s.op.opname} has {len(node.results)} results, {len(names)} names are given", s.span)
+            self.fail(f"{len(names)} names for {len(node.results)} results of {s.op.opname}", s.span)
         for token, value in zip(names, node.results, strict=True):
             self.define(scope, token, value)
 
@@ -182,7 +183,8 @@ class _Parser(Terms):
             s.operands = self.many(lambda: self.operand(scope))
         self.attributes(s)
         if not s.op.terminator:
-            self.expect(":")
+            if not self.accept(":"):
+                self.fail(f"expected ':' and the type of the result, found {self.token}")
             self.types(s)
         return s
 

@@ -50,7 +50,8 @@ class Match:
 class Pattern:
     """Matches a value: anything (`op` None), or the result of an op whose operands match in turn.
 
-    `op` may be a tuple of classes. `once` demands that nothing else reads the value. `commutes` also tries the first two operands swapped.
+    `op` may be a tuple of classes. `once` demands that nothing else reads the value. `commutes` also tries the first
+    two operands swapped.
     """
 
     op: type[Op] | tuple[type[Op], ...] | None = None

@@ -97,7 +97,7 @@ class Encoding:
         vectors = list(self.data)
         if self.axis is None:
             if vectors or self.group is not None:
-                return "scales that are not one number need an axis"
+                return "several scales or zero points, and groups, need an axis"
         elif not 0 <= self.axis < len(shape):
             return f"axis {self.axis} of a tensor with {len(shape)} dimensions"
         elif not isinstance(self.scale, Data):

@@ -606,19 +606,32 @@ def norm_case(seed: int) -> Case:
     return Case(f"int_norm_{seed}", "norm.h", declarations, call, [(x_code.type, x)], [(I8.type, y)])
 
 
-def widest_norm_case() -> Case:
-    """Rows of 16-bit extremes, the largest sums the contract allows for this length."""
-    rng = np.random.default_rng(9)
-    length = 3000
-    x = [np.where(rng.random((2, length)) < 0.5, -32768, 32767).astype(np.int64) for _ in range(SAMPLES)]
-    x[1][1] = 32767
-    g, b = np.full(length, 32767), np.full(length, -(2**29))
-    declarations = config(rows=2, length=length, center=True, eps=1, shift=20, zp=0, x_zp=-32768, x_code=I16.cpp)
-    declarations += rom("int16_t", "gain", g) + rom("int32_t", "offset", b)
+def special_norm_case(name: str, x: list[Ints], x_code: Code, x_zp: int, g: int, b: int, shift: int) -> Case:
+    """A layer norm with one gain and offset, and 16-bit results."""
+    rows, length = x[0].shape
+    gain, offset = np.full(length, g), np.full(length, b)
+    declarations = config(
+        rows=rows, length=length, center=True, eps=1, shift=shift, zp=0, x_zp=x_zp, x_code=x_code.cpp
+    )
+    declarations += rom("int16_t", "gain", gain) + rom("int32_t", "offset", offset)
     declarations += "using Epilogue = irc::Saturate<irc::Signed<16>>;"
-    y = [I16.saturate(int_norm(v, g, b, 1, 20, 0, True, -32768)) for v in x]
+    y = [I16.saturate(int_norm(v, gain, offset, 1, shift, 0, True, x_zp)) for v in x]
     call = "irc::int_norm<Config, Epilogue>(x0, gain, offset, y0);"
-    return Case("int_norm_widest", "norm.h", declarations, call, [(I16.type, x)], [(I16.type, y)])
+    return Case(name, "norm.h", declarations, call, [(x_code.type, x)], [(I16.type, y)])
+
+
+def special_norm_cases() -> list[Case]:
+    rng = np.random.default_rng(9)
+    nibble = Code(4, signed=True)
+    small = [nibble.random(rng, (60, 16)) for _ in range(SAMPLES)]  # n of every length below 31 bits
+    wide = [np.where(rng.random((3, 3000)) < 0.5, -32768, 32767) for _ in range(SAMPLES)]  # n of 64 bits
+    wide[0][0] = -32768
+    wide[0][0, 7] = 32767  # one deviation beyond 32 standard deviations
+    wide[1][1] = 32767  # and no deviation at all
+    return [
+        special_norm_case("int_norm_small", small, nibble, 0, 1024, 0, 10),
+        special_norm_case("int_norm_widest", wide, I16, -32768, 32767, -(2**29), 20),
+    ]
 
 
 # -- elementwise and scalar arithmetic
@@ -639,8 +652,8 @@ def map_case(name: str, x_type: str, y_type: str, body: str, x: Ints, y: Ints, d
 def requantize_case(seed: int, mode: str) -> Case:
     rng = np.random.default_rng([10, seed])
     channels = 50
-    code = random_code(rng, 16)
-    zp = int(rng.integers(code.lowest, code.highest + 1))
+    code = random_code(rng, 16) if seed else I32
+    zp = int(rng.integers(code.lowest, code.highest + 1)) if seed else 0
     x_zp = int(rng.integers(-100, 100)) if seed % 2 else 0
     acc = rng.integers(-(2**31), 2**31, (6, channels)) >> rng.integers(0, 28, (6, channels))
     acc[0, :4] = [-(2**31), 2**31 - 1, 0, 1]
@@ -658,7 +671,7 @@ def requantize_case(seed: int, mode: str) -> Case:
         header = ""
     else:
         m32 = np.exp(rng.uniform(-20, 1, channels)).astype(np.float32)
-        m32[0] = 0.5  # ties
+        m32[:4] = [0.5, 1, 1, 1]  # ties, and 2^31
         values = ", ".join(f"{float(v)!r}f" for v in m32)
         declarations = f"const float multiplier[{channels}] = {{{values}}};"
         body = f"return irc::requantize_float<{code.cpp}>(x, multiplier[channel], {zp}, {x_zp});"
@@ -862,6 +875,7 @@ def all_cases() -> list[Case]:
     blocks = {
         "blocks": Geometry(6, 6, (2, 2), (2, 2)),
         "ragged_blocks": Geometry(7, 8, (2, 3), (2, 3)),
+        "tall_blocks": Geometry(7, 6, (3, 2), (1, 2)),
         "overlapping": Geometry(7, 7, (3, 3), (2, 2), padding=(1, 1, 0, 1)),
     }
     cases = [linear_case(seed) for seed in range(10)]
@@ -878,7 +892,7 @@ def all_cases() -> list[Case]:
     cases += [reduce_case(seed) for seed in range(4)]
     cases += [softmax_case(seed, masked) for seed in range(4) for masked in (False, True)]
     cases += [norm_case(seed) for seed in range(8)]
-    cases.append(widest_norm_case())
+    cases += special_norm_cases()
     cases += [requantize_case(seed, "fixed") for seed in range(6)]
     cases += [requantize_case(seed, "float") for seed in range(3)]
     return [*cases, *scalar_cases(), *elementwise_cases(), *tensor_cases()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -23,7 +24,7 @@ BUILD_FLAGS = {
     "ap_types": ["-O0", "-DIRC_AP_TYPES"],
 }
 CASES = {case.name: case for case in all_cases()}
-CASES_PER_FILE = 8
+CASES_PER_FILE = 16
 """Small enough to keep every core busy, large enough to read the headers seldom."""
 AP_CASES = [name for name in CASES if not name.endswith(tuple("3456789"))]
 """Vendor types compile slowly; some cases of every kind show whether the widths suffice."""
@@ -142,3 +143,58 @@ def test_header_compiles_alone(header: str, tmp_path: Path):
     source = tmp_path / "alone.cpp"
     source.write_text(f'#include "{header}"\n#include "{header}"\n')
     run(["g++", *build_flags("plain"), "-fsyntax-only", source])
+
+
+STREAM_PROGRAM = """
+#include <cstring>
+#include "irc_stream.h"
+int main(int count, char** words) {
+    irc::stream<irc::Int<8>> x("pipe");
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 37; i++) { x.write(irc::Int<8>(i)); }
+        for (int i = 0; i < 37; i++) { if (x.read() != i) { return 2; } }
+        if (!x.empty() || x.size() != 0) { return 3; }
+    }
+    if (x.max_occupancy() != 37 || std::strcmp(x.name(), "pipe") != 0) { return 4; }
+    if (count > 1 && std::strcmp(words[1], "read") == 0) { x.read(); }
+    if (count > 1 && std::strcmp(words[1], "leave") == 0) { x.write(1); }
+    return 0;
+}
+"""
+
+
+def test_stream_counts_and_refuses(tmp_path: Path):
+    source, program = tmp_path / "stream.cpp", tmp_path / "stream"
+    source.write_text(STREAM_PROGRAM)
+    run(["g++", *build_flags("plain"), source, "-o", program])
+    run([program])
+    empty = subprocess.run([program, "read"], capture_output=True, text=True)
+    assert (empty.returncode != 0, empty.stderr) == (True, "irc::stream pipe: read while empty\n")
+    full = subprocess.run([program, "leave"], capture_output=True, text=True)
+    assert (full.returncode != 0, full.stderr) == (True, "irc::stream pipe: left with elements in it\n")
+
+
+PRAGMA_OPTIONS = {
+    "AGGREGATE": {"variable"},
+    "ARRAY_PARTITION": {"variable", "type", "dim"},
+    "BIND_STORAGE": {"variable", "type"},
+    "DATAFLOW": set[str](),
+    "DEPENDENCE": {"variable", "type", "dependent"},
+    "INLINE": set[str](),
+    "PIPELINE": {"II"},
+    "STREAM": {"variable", "type", "depth"},
+    "UNROLL": set[str](),
+}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_pragmas_are_known_and_name_a_variable(header: str):
+    """g++ ignores HLS pragmas altogether, so a misspelt one would stay unnoticed."""
+    text = (TEMPLATES / header).read_text()
+    for match in re.finditer(r"^#pragma HLS (\w+)(.*)$", text, re.MULTILINE):
+        options = dict(word.split("=", 1) for word in match[2].split())
+        assert options.keys() <= PRAGMA_OPTIONS[match[1]], match[0]
+        if "variable" in options:
+            variable = options["variable"].split(".")[0]
+            function = text[text.rindex("\n}\n", 0, match.start()) : match.start()]
+            assert re.search(rf"[>\w] {variable}\b[\[(;= ]", function), match[0]

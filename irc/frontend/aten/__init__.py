@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import difflib
-
-import torch
+from functools import cache
 
 from irc.frontend.aten import attention, linear, math, norm, pool, structure, tensor
 from irc.frontend.aten.table import CONVERTERS
 from irc.frontend.context import Converter
+from irc.frontend.untyped import decomposable, has_kernel
 
 __all__ = ["CONVERTERS", "converter", "is_importable", "nearest"]
 # Checks of sizes and types; they have no result, and shapes are checked by the IR's own types.
 EFFECTLESS = frozenset(
-    f"aten.{name}"
-    for name in ["sym_size.int", "sym_numel.default", "sym_stride.int", "_assert_scalar.default", "_assert_tensor_metadata.default", "_assert_async.msg", "sym_constrain_range.default", "sym_constrain_range_for_size.default"]
+    {
+        "aten.sym_size.int",
+        "aten.sym_numel.default",
+        "aten.sym_stride.int",
+        "aten._assert_scalar.default",
+        "aten._assert_tensor_metadata.default",
+        "aten._assert_async.msg",
+        "aten.sym_constrain_range.default",
+        "aten.sym_constrain_range_for_size.default",
+    }
 )
 FAMILIES = (attention, linear, math, norm, pool, structure, tensor)  # importing them fills the table
 
@@ -25,24 +33,30 @@ def converter(target: str) -> Converter | None:
 
 
 def is_importable(target: str) -> bool:
-    """Whether an overload has a converter once torch has made the program functional.
+    """Whether an overload may stand in a program before torch has made it functional.
 
-    True for those in the table, for their in-place forms (`aten.relu_.default`), and for what torch composes of other ops
-    (`aten.reshape.default`). Whether an op that is composed can be imported in the end is not known here.
+    True for those in the table and their in-place forms (`aten.relu_.default`), for checks without effect, and for what
+    torch itself decomposes into others. Whether the parts can be imported is seen afterwards.
     """
-    if target in CONVERTERS or target in EFFECTLESS:
+    if target in CONVERTERS or target in EFFECTLESS or target in _decomposed():
         return True
     namespace, _, rest = target.partition(".")
     name, _, overload = rest.partition(".")
-    if f"{namespace}.{name.removesuffix('_')}.{overload}" in CONVERTERS:
+    if name.endswith("_") and f"{namespace}.{name[:-1]}.{overload}" in CONVERTERS:
         return True
     return namespace == "aten" and _is_composite(f"aten::{name}" + (f".{overload}" if overload != "default" else ""))
+
+
+@cache
+def _decomposed() -> frozenset[str]:
+    """The overloads for which torch has a decomposition."""
+    return decomposable()
 
 
 def _is_composite(name: str) -> bool:
     """Whether torch defines an op by other ops alone. A name that is no op is not."""
     try:
-        return torch._C._dispatch_has_kernel_for_dispatch_key(name, "CompositeImplicitAutograd")
+        return has_kernel(name, "CompositeImplicitAutograd")
     except RuntimeError:
         return False
 

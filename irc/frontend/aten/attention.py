@@ -40,6 +40,13 @@ def sdpa(
     return c.b(Sdpa(q, k, v, mask, scale=float(scale)))
 
 
+@converts("_scaled_dot_product_flash_attention_for_cpu.default")
+def sdpa_fused(
+    c: Context, q: Value, k: Value, v: Value, dropout: float, causal: bool, mask: Value | None, scale: float | None
+) -> tuple[Value, ...]:
+    return (sdpa(c, q, k, v, mask, dropout, causal, scale, False),)
+
+
 def _times(c: Context, q: Value, x: Value) -> int:
     heads, own = q.type.shape[-3], x.type.shape[-3]
     if not isinstance(heads, int) or not isinstance(own, int) or heads % own:

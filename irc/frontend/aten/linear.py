@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim, mul, product
+from irc.ir.dims import Dim, add, mul, product
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import Add, Mul, Sum
-from irc.ir.ops.tensor import Expand, Permute, Reshape
+from irc.ir.ops.structure import Const
+from irc.ir.ops.tensor import Expand, Pad, Permute, Reshape, Slice
+from irc.ir.scalars import Array
 
 
 @converts("linear.default")
@@ -129,10 +133,13 @@ def _batched(
     groups: int,
 ) -> Value:
     """The convolution; an input without batch dimension gets one for the time being."""
-    alone = x.type.rank < w.type.rank
-    batch = c.b(Reshape(x, (1, *x.type.shape))) if alone else x
-    out = c.b(Conv(batch, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups))
-    return c.b(Reshape(out, out.type.shape[1:])) if alone else out
+    batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank < w.type.rank else x
+    return _unbatched(c, Conv(batch, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), x)
+
+
+def _unbatched(c: Context, op: Conv, x: Value) -> Value:
+    out = c.b(op)
+    return out if out.type.rank == x.type.rank else c.b(Reshape(out, out.type.shape[1:]))
 
 
 converts("conv1d.default", "conv2d.default", "conv3d.default")(conv)
@@ -172,8 +179,60 @@ def convolution(
     groups: int,
 ) -> Value:
     if transposed:
-        c.unsupported("transposed convolution", "upsample (nearest) and convolve instead")
+        return conv_transpose(c, x, w, b, stride, padding, output_padding, groups, dilation)
     return conv(c, x, w, b, stride, padding, dilation, groups)
+
+
+@converts("conv_transpose1d.default", "conv_transpose2d.input", "conv_transpose3d.input")
+def conv_transpose(
+    c: Context,
+    x: Value,
+    w: Value,
+    b: Value | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    output_padding: Sequence[int],
+    groups: int,
+    dilation: Sequence[int],
+) -> Value:
+    """A convolution with mirrored weights of x with `stride - 1` zeros between its elements."""
+    n = w.type.rank - 2
+    if not isinstance(w.node, Const):
+        c.unsupported("transposed convolution with computed weights", "upsample (nearest) and convolve instead")
+    mirrored = _mirrored(w.node.value.array, groups)
+    steps = _spread(dilation, n)
+    before = tuple(d * (k - 1) - p for d, k, p in zip(steps, mirrored.shape[2:], _spread(padding, n), strict=True))
+    after = tuple(v + extra for v, extra in zip(before, _spread(output_padding, n), strict=True))
+    if min((*before, *after)) < 0:
+        c.unsupported(f"padding {list(padding)} is larger than the kernel", "slice the result instead")
+    weights = c.b.const(mirrored, w.type.scalar, name=w.name)
+    batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank == n + 1 else x
+    spread = _with_gaps(c, batch, _spread(stride, n))
+    return _unbatched(
+        c, Conv(spread, weights, b, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups), x
+    )
+
+
+def _mirrored(w: Array, groups: int) -> Array:
+    """w[C, O/groups, *kernel] of a transposed convolution as w[O, C/groups, *kernel] of the convolution it equals."""
+    inputs, outputs, *kernel = w.shape
+    grouped = w.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
+    return np.flip(grouped.reshape(groups * outputs, inputs // groups, *kernel), tuple(range(2, w.ndim)))
+
+
+def _with_gaps(c: Context, x: Value, stride: tuple[int, ...]) -> Value:
+    """x[N, C, *spatial] with `stride - 1` zeros between neighbours."""
+    for axis, step in enumerate(stride, start=2):
+        if step > 1:
+            *front, size = x.type.shape[: axis + 1]
+            back = x.type.shape[axis + 1 :]
+            column = c.b(Reshape(x, (*front, size, 1, *back)))
+            after = [0] * column.type.rank
+            after[axis + 1] = step - 1
+            padded = c.b(Pad(column, (0,) * len(after), tuple(after)))
+            whole = c.b(Reshape(padded, (*front, mul(size, step), *back)))
+            x = c.b(Slice(whole, axis, 0, add(mul(size, step), 1 - step)))
+    return x
 
 
 @converts("outer.default")
@@ -183,7 +242,7 @@ def outer(c: Context, x: Value, y: Value) -> Value:
 
 
 def repeat_heads(c: Context, x: Value, times: int) -> Value:
-    """Every index of axis -3 `times` times in a row: x[..., H, N, D] -> [..., H * times, N, D] (grouped-query attention)."""
+    """Grouped-query attention: every head `times` times in a row, x[..., H, N, D] -> [..., H * times, N, D]."""
     *batch, heads, rows, columns = x.type.shape
     spread = c.b(Reshape(x, (*batch, heads, 1, rows, columns)))
     spread = c.b(Expand(spread, (*batch, heads, times, rows, columns)))

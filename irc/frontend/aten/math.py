@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number, promote
@@ -40,6 +40,7 @@ from irc.ir.ops.math import (
     Neg,
     Pow,
     Relu,
+    Round,
     Rsqrt,
     Sigmoid,
     Silu,
@@ -104,7 +105,7 @@ def leaky_relu(c: Context, x: Value, slope: Number) -> Value:
 
 
 @converts("gelu.default")
-def gelu(c: Context, x: Value, approximate: str) -> Value:
+def gelu(c: Context, x: Value, approximate: Literal["none", "tanh"]) -> Value:
     return c.b(Gelu(x, approximate))
 
 
@@ -145,17 +146,6 @@ def mish(c: Context, x: Value) -> Value:
 @converts("log_sigmoid_forward.default")
 def log_sigmoid(c: Context, x: Value) -> tuple[Value, ...]:
     return (c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, math.inf)))),)
-
-
-@converts("hardshrink.default")
-def hardshrink(c: Context, x: Value, bound: Number) -> Value:
-    outside = c.b(Compare(c.b(Abs(x)), c.const(bound, x.type.scalar), "gt"))
-    return c.b(Where(outside, x, c.const(0, x.type.scalar)))
-
-
-@converts("softshrink.default")
-def softshrink(c: Context, x: Value, bound: Number) -> Value:
-    return c.b(Sub(x, c.b(Clamp(x, -float(bound), float(bound)))))
 
 
 @converts("threshold.default")
@@ -222,6 +212,11 @@ def tan(c: Context, x: Value) -> Value:
 @converts("floor.default")
 def floor(c: Context, x: Value) -> Value:
     return c.b(Floor(x)) if x.type.scalar.is_float else x
+
+
+@converts("round.default")
+def round_(c: Context, x: Value) -> Value:
+    return c.b(Round(x)) if x.type.scalar.is_float else x
 
 
 @converts("ceil.default")
@@ -441,7 +436,11 @@ def lerp_tensor(c: Context, x: Value, y: Value, weight: Value) -> Value:
 # -- comparisons, logic, selection
 
 
-def _comparison(how: str) -> None:
+Relation: TypeAlias = Literal["eq", "ne", "lt", "le", "gt", "ge"]
+RELATIONS: tuple[Relation, ...] = ("eq", "ne", "lt", "le", "gt", "ge")
+
+
+def _comparison(how: Relation) -> None:
     @converts(f"{how}.Tensor", f"{how}.Scalar")
     def convert(c: Context, x: Value, y: Value | Number) -> Value:
         scalar = promote(x, y)
@@ -451,7 +450,7 @@ def _comparison(how: str) -> None:
         return c.b(Compare(a, b, how))
 
 
-for _how in ("eq", "ne", "lt", "le", "gt", "ge"):
+for _how in RELATIONS:
     _comparison(_how)
 
 

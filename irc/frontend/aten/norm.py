@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Amax, Exp, Log, Mul, Sqrt, Sub, Sum
+from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mul, Sqrt, Sub, Sum, Where
 from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.tensor import Reshape
 
@@ -21,6 +22,14 @@ def softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
 @converts("_softmax.default")
 def softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Value:
     return softmax(c, x, axis, None)
+
+
+@converts("_safe_softmax.default")
+def safe_softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
+    """Zeros for a row that is -inf throughout."""
+    x = c.cast(x, c.type.scalar)
+    empty = c.b(Compare(c.b(Amax(x, (axis,), True)), c.const(-math.inf, x.type.scalar), "eq"))
+    return c.b(Where(empty, c.const(0, x.type.scalar), c.b(Softmax(x, axis))))
 
 
 @converts("log_softmax.int")
@@ -137,6 +146,6 @@ def vector_norm(c: Context, x: Value, order: float, axes: Sequence[int] | None, 
         return c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), every, keepdims))))
     if order == 1:
         return c.b(Sum(c.b(Abs(x)), every, keepdims))
-    if order == float("inf"):
-        return c.b(Amax(c.b(Abs(x)), every, keepdims))
-    c.unsupported(f"norm of order {order}")
+    if order != math.inf:
+        c.unsupported(f"norm of order {order}")
+    return c.b(Amax(c.b(Abs(x)), every, keepdims))

@@ -154,7 +154,7 @@ def along_axis(c: Context, x: Value, axis: int, matrix: np.ndarray) -> Value:
     """Every line of x along `axis` times `matrix[new size, size]`."""
     rank = x.type.rank
     weights = c.b.const(matrix.T.astype(x.type.scalar.dtype), x.type.scalar)
-    order = tuple(i for i in range(rank) if i != axis) + (axis,)
+    order = (*(i for i in range(rank) if i != axis), axis)
     moved = c.b(Matmul(c.b(Permute(x, order)), weights)) if axis != rank - 1 else c.b(Matmul(x, weights))
     if axis == rank - 1:
         return moved

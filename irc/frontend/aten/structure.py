@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from irc.frontend.aten.math import to_scalar
 from irc.frontend.aten.table import converts
@@ -17,7 +17,7 @@ from irc.ir.scalars import F64, I64
 # -- the same values
 
 
-@converts("clone.default", "detach.default", "alias.default", "lift_fresh_copy.default")
+@converts("clone.default", "detach.default", "alias.default")
 def same(c: Context, x: Value, *rest: Any) -> Value:
     return x
 
@@ -127,7 +127,7 @@ def triu(c: Context, x: Value, diagonal: int) -> Value:
     return _triangle(c, x, diagonal, "ge")
 
 
-def _triangle(c: Context, x: Value, diagonal: int, how: str) -> Value:
+def _triangle(c: Context, x: Value, diagonal: int, how: Literal["le", "ge"]) -> Value:
     row, column = grid(c, x.type.shape)
     if diagonal:
         row = c.b(Add(row, c.const(diagonal, I64)))

@@ -308,10 +308,14 @@ def _pad_axis(c: Context, x: Value, axis: int, before: int, after: int, mode: st
     size = x.type.shape[axis]
     if not isinstance(size, int):
         c.unsupported(f"{mode} padding of a symbolic axis", "capture with a fixed size there")
-    index = np.pad(
-        np.arange(size), (before, after), mode={"replicate": "edge", "circular": "wrap"}.get(mode, "reflect")
-    )
-    return c.b(Gather(x, c.b.const(index.astype(np.int64), I64), axis))
+    positions = np.arange(-before, size + after)
+    if mode == "replicate":
+        index = positions.clip(0, size - 1)
+    elif mode == "circular":
+        index = positions % size
+    else:  # reflected at both ends, which are not repeated
+        index = size - 1 - abs(size - 1 - abs(positions))
+    return c.b(Gather(x, c.b.const(index, I64), axis))
 
 
 # -- lookups
@@ -450,7 +454,7 @@ def upsample_linear_vec(c: Context, x: Value, size: Any, corners: bool, factors:
     return _linear(c, x, corners, list(factors) if factors else [None] * (x.type.rank - 2))
 
 
-@converts("upsample_bilinear2d.default", "upsample_linear1d.default", "upsample_trilinear3d.default")
+@converts("upsample_linear1d.default", "upsample_trilinear3d.default")
 def upsample_linear(c: Context, x: Value, size: Any, corners: bool, *factors: float | None) -> Value:
     return _linear(c, x, corners, list(factors))
 

@@ -23,7 +23,7 @@ from irc.ir.types import TensorType, shape_text
 class Sdpa(Op, name="sdpa"):
     """softmax(q @ k^T * scale + mask) @ v: q[..., M, D], k[..., N, D], v[..., N, E]; Vaswani et al., 2017.
 
-    A bool mask keeps where true, a float mask is added. A row with nothing kept gives zeros. Batch dimensions broadcast.
+    A bool mask keeps where true, a float mask is added. Rows with nothing kept give zeros. Batch dimensions broadcast.
     """
 
     anchor = True

@@ -69,8 +69,8 @@ def wide(scalar: ScalarType) -> ScalarType:
 def product_encoding(op: Op, x: TensorType, w: TensorType, axis: int | None) -> Encoding | None:
     """The encoding of sums of products of x and w, zero point 0; None if either is unknown.
 
-    x has one scale. w has one, or one an index of its axis 0 if those are `axis` of the result (None: no such axis). The
-    f64 product of the f32 scales is rounded to f32. Fails at `op` for other encodings: they would give no common scale.
+    x has one scale. w has one, or one an index of its axis 0 if those are `axis` of the result (None: no such axis).
+    The f64 product of the f32 scales is rounded to f32. Fails at `op` for other encodings: they give no common scale.
     """
     for operand, channels in ((x, False), (w, axis is not None)):
         encoding = operand.encoding
@@ -78,7 +78,8 @@ def product_encoding(op: Op, x: TensorType, w: TensorType, axis: int | None) -> 
             continue
         if encoding.binary:
             op.fail(
-                f"operand is {operand}; sums of products are not defined on binary codes", hint="cast it to i2 codes"
+                f"operand is {operand}; sums of products are not defined on binary codes",
+                hint="use i2 codes of -1 and 1",
             )
         if not encoding.per_tensor and not (channels and encoding.axis == 0 and encoding.group is None):
             wanted = "one scale, or one an output channel (axis 0)" if channels else "one scale"

@@ -170,8 +170,8 @@ def pad_spatial(x: Array, padding: tuple[int, ...], value: float) -> Array:
 class Conv(Op, name="conv"):
     """Convolution (cross-correlation) of x[N, C, *spatial] with w[O, C/groups, *kernel], bias b[O].
 
-    Any number of spatial axes. `padding` is (begins..., ends...), one pair a spatial axis. Integers: padded with `x_zp`,
-    y = b + sum((x - x_zp) * (w - w_zp)), exact, i32; `w_zp` may be one an output channel.
+    Any number of spatial axes. `padding` is (begins..., ends...), one pair a spatial axis. Integers: padded with
+    `x_zp`, y = b + sum((x - x_zp) * (w - w_zp)), exact, i32; `w_zp` may be one an output channel.
     """
 
     anchor = True
@@ -230,7 +230,7 @@ class Conv(Op, name="conv"):
         return fit_i32(self, acc if b is None else acc + b.reshape(column))
 
     def _correlate(self, x: Array, w: Array) -> Array:
-        """The sums of products in the arithmetic of the arrays: patches [G, N*out, C/G*k] times weights [G, C/G*k, O/G]."""
+        """The sums of products in the type of the arrays: patches [G, N*out, C/G*k] @ weights [G, C/G*k, O/G]."""
         n, groups = x.ndim - 2, self.groups
         view = windows(pad_spatial(x, self.padding, 0), w.shape[2:], self.stride, self.dilation)
         output, taps = view.shape[2 : 2 + n], w[0].size

@@ -219,6 +219,13 @@ def plain_numbers(op: Op, x: Value) -> TensorType:
     return x.type
 
 
+class Round(Unary, name="round"):
+    """The nearest integer, halves to the even one."""
+
+    def apply(self, x: Array) -> Array:
+        return np.rint(x)
+
+
 class Neg(Op, name="neg"):
     """-x; on floats and unencoded integers."""
 
@@ -317,8 +324,6 @@ class Cast(Op, name="cast"):
             self.fail(
                 f"a cast keeps the encoding, {self.x.type} becomes {self.to}", hint="use requantize or dequantize"
             )
-        if known and not self.to.scalar.is_integer:
-            self.fail(f"encoded integers cannot become {self.to.scalar}", hint="use dequantize")
         return self.x.type.with_element(self.to)
 
     def reference(self, x: Array) -> Array:

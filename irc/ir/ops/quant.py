@@ -86,7 +86,8 @@ def check_layout(op: Quantize | Dequantize, scale: Value, name: str, codes: Tens
         if known.binary:
             op.fail(f"binary codes are not supported ({codes})", hint="use i2 codes of -1 and 1")
         if (known.axis, known.group) != layout:
-            op.fail(f"{name} is {scale.type} with axis {op.axis} and group {op.group}, the codes are {codes}")
+            along_axis = "" if layout[0] is None else f" along axis {layout[0]}"
+            op.fail(f"{name} is {scale.type}{along_axis}, the codes are {codes}")
     if op.zp is not None:
         if op.zp.type.scalar != I32:
             op.fail(f"zp is {op.zp.type}, expected i32")
@@ -205,9 +206,8 @@ class Requantize(Op, name="requantize"):
         if any(e.group is not None or e.binary for e in encodings):
             self.fail(f"neither {self.x.type.element} nor {self.to} may have groups or be binary")
         if len({axis, *(e.axis for e in encodings)} - {None}) > 1:
-            self.fail(
-                f"the scales of {self.x.type.element}, m (axis {self.axis}) and {self.to} are along different axes"
-            )
+            stated = "" if axis is None else f", m (axis {axis})"
+            self.fail(f"the scales of {self.x.type.element}{stated} and {self.to} are along different axes")
         if self.to.encoding is not None and np.any(self.to.encoding.zps != self.zp):
             self.fail(f"zp is {self.zp}, the result is {self.to}")
         return self.x.type.with_element(self.to)
@@ -342,7 +342,8 @@ class IntSoftmax(Op, name="int_softmax"):
         source = self.x.type.encoding
         if table is not None and source is not None:
             # exp may differ in the last place between machines, which can turn a rounding
-            if np.any(np.abs(table - exp_table(float(source.scales), len(table)).array) > 1):
+            off = np.abs(table - exp_table(float(source.scales), len(table)).array) > 1
+            if np.any(off):
                 self.fail(f"the table is not exp of the scale of the operand ({self.x.type})")
         length = elements(self, (self.x.type.shape[self.axis],))
         if length > MAX_ROW:
@@ -420,7 +421,7 @@ class IntNorm(Op, name="int_norm"):
         c = x.shape[-1]
         s1 = codes.sum(axis=-1, keepdims=True)
         s2 = (codes * codes).sum(axis=-1, keepdims=True)
-        n = c * s2 + self.eps - (s1 * s1 if self.center else 0)
+        n: Array = c * s2 + self.eps - (s1 * s1 if self.center else 0)
         d = c * codes - (s1 if self.center else 0)
         e = (bit_length(n) - 31) // 2
         q = isqrt(np.where(e >= 0, n >> np.maximum(2 * e, 0), n << np.maximum(-2 * e, 0)))
@@ -458,7 +459,7 @@ def exp_table(scale: float, entries: int) -> Data:
 
 
 class Observe(Op, name="observe"):
-    """x, unchanged; records the range `lo .. hi` that calibration saw, and may hold a histogram of equal bins over it."""
+    """x, unchanged; records the range `lo .. hi` that calibration saw, and maybe a histogram of equal bins over it."""
 
     x: Value
     histogram: Value | None = None

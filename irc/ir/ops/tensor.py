@@ -61,7 +61,7 @@ class Permute(Op, name="permute"):
         return TensorType(Element(t.scalar, known), tuple(t.shape[i] for i in self.order))
 
     def reference(self, x: Array) -> Array:
-        return np.ascontiguousarray(np.transpose(x, self.order))
+        return np.asarray(np.transpose(x, self.order), order="C")
 
 
 class Expand(Op, name="expand"):
@@ -82,7 +82,7 @@ class Expand(Op, name="expand"):
         return TensorType(_one_scale(self, self.x.type), self.shape)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
-        return np.ascontiguousarray(np.broadcast_to(x, numbers(self.shape, dims)))
+        return np.asarray(np.broadcast_to(x, numbers(self.shape, dims)), order="C")
 
 
 class Concat(Op, name="concat"):
@@ -150,7 +150,7 @@ class Slice(Op, name="slice"):
             self.fail(f"{start} .. {stop} is no range of a dimension of size {x.shape[self.axis]}")
         index = [slice(None)] * x.ndim
         index[self.axis] = slice(start, stop, self.step)
-        return np.ascontiguousarray(x[tuple(index)])
+        return np.asarray(x[tuple(index)], order="C")
 
 
 class Pad(Op, name="pad"):

@@ -75,7 +75,7 @@ class SubtractionOfConstant(Rule):
 
     def guard(self, m: Match) -> Miss | None:
         if not m["c"].type.scalar.is_float:
-            return Miss("codes of unsigned types have no negative")
+            return Miss("the operands are integers")
         return None if constant_of(m["c"]) is not None else Miss("the values of the constant are not loaded")
 
     def build(self, m: Match, b: Builder) -> Value:

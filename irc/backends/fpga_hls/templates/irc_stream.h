@@ -1,7 +1,7 @@
 // Streams between stages: hls::stream with vendor types, otherwise a FIFO of the same interface.
 //
-// A stream has one producer and one consumer. For one sample every stage reads all elements of its inputs and writes all
-// elements of its outputs, so every stream is empty between two samples.
+// A stream has one producer and one consumer. For one sample every stage reads all elements of its inputs and writes
+// all elements of its outputs, so every stream is empty between two samples.
 
 #ifndef IRC_STREAM_H
 #define IRC_STREAM_H
@@ -22,7 +22,7 @@ namespace irc {
 
 #ifdef IRC_PLAIN
 
-/// Simulation model of hls::stream: never full, stops the program when read while empty.
+/// Simulation model of hls::stream: never full; stops the program when read while empty or left with elements in it.
 template <class T> class stream {
   public:
     explicit stream(const char* name = "stream") : name_(name) {
@@ -31,7 +31,12 @@ template <class T> class stream {
             spare_slots().pop_back();
         }
     }
-    ~stream() { spare_slots().push_back(std::move(slots_)); }
+    ~stream() {
+        if (!empty()) {
+            fail("left with elements in it");
+        }
+        spare_slots().push_back(std::move(slots_));
+    }
     stream(const stream&) = delete;
     stream& operator=(const stream&) = delete;
 
@@ -47,8 +52,7 @@ template <class T> class stream {
 
     T read() {
         if (empty()) {
-            std::fprintf(stderr, "irc::stream %s: read while empty\n", name_);
-            std::abort();
+            fail("read while empty");
         }
         return slots_[head_++];
     }
@@ -67,6 +71,11 @@ template <class T> class stream {
     static std::vector<std::vector<T>>& spare_slots() {
         static std::vector<std::vector<T>> spare;
         return spare;
+    }
+
+    void fail(const char* what) const {
+        std::fprintf(stderr, "irc::stream %s: %s\n", name_, what);
+        std::abort();
     }
 
     void make_room() {

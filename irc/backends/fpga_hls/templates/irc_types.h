@@ -1,7 +1,8 @@
 // Integer types of the accelerator, and the one switch between plain simulation and vendor types.
 //
 //   IRC_PLAIN      builtin integers: compiles with any C++14 compiler and runs fast. The default without vendor tool.
-//   IRC_AP_TYPES   ap_int and hls::stream. The default under Vitis HLS; define it to simulate with the ap_types headers.
+//   IRC_AP_TYPES   ap_int and hls::stream. The default under Vitis HLS; define it to simulate with the ap_types
+//   headers.
 //
 // Both give the same codes. Plain types are wider than their name says, so only the vendor types show a width that is
 // too small.

@@ -1,8 +1,8 @@
 // Sums of products: linear, conv, depthwise_conv, matmul.
 //
-// All four are the same pipeline: scalars are packed into SIMD lanes, PE x SIMD multipliers run over tiles, and the sums
-// are unpacked into the epilogue, which adds the bias. The processes run concurrently (DATAFLOW), so a stage takes as
-// many cycles as its slowest process. 1 <= pe, 1 <= simd; neither has to divide anything.
+// All four are the same pipeline: scalars are packed into SIMD lanes, PE x SIMD multipliers run over tiles, and the
+// sums are unpacked into the epilogue, which adds the bias. The processes run concurrently (DATAFLOW), so a stage takes
+// as many cycles as its slowest process. 1 <= pe, 1 <= simd; neither has to divide anything.
 
 #ifndef IRC_LINEAR_H
 #define IRC_LINEAR_H
@@ -79,9 +79,8 @@ template <class Config> struct LinearShape {
 /// linear: y[row][co] = epilogue(sum over ci of (x[row][ci] - x_zp) * (w[co][ci] - w_zp)).
 ///
 /// Config: rows, channels_in, channels_out, pe, simd, acc_bits, x_code, w_code, x_zp, w_zp.
-/// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (rom.h); lanes outside
-/// the matrix hold w_zp.
-/// Cycles: rows x max(channels_in, out_tiles x in_tiles, channels_out).
+/// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (rom.h); lanes
+/// outside the matrix hold w_zp. Cycles: rows x max(channels_in, out_tiles x in_tiles, channels_out).
 template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
 void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
@@ -91,7 +90,8 @@ void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Ope
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear.sums");
 
     pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
-    dot_products<Config::rows, 1, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(runs, weights, sums);
+    dot_products<Config::rows, 1, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(runs, weights,
+                                                                                                    sums);
     unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
 }
 
@@ -231,8 +231,8 @@ struct TiledIndex {
     }
 };
 
-/// Sizes of a matmul operand in tiles of FREE_LANES x DEPTH_LANES. Row (batch * free_tiles + free) * depth_tiles + depth
-/// of its buffer holds one tile, in lane free_lane * DEPTH_LANES + depth_lane.
+/// Sizes of a matmul operand in tiles of FREE_LANES x DEPTH_LANES. Row (batch * free_tiles + free) * depth_tiles +
+/// depth of its buffer holds one tile, in lane free_lane * DEPTH_LANES + depth_lane.
 template <class ORDER, int BATCHES, int FREES, int DEPTHS, int FREE_LANES, int DEPTH_LANES> struct OperandShape {
     using order = ORDER;
     static constexpr int free_tiles = tiles_of(FREES, FREE_LANES);
@@ -305,14 +305,13 @@ struct BufferReader {
 /// Sizes that follow from the Config of a matmul stage.
 template <class Config> struct MatmulShape {
     using XShape = OperandShape<typename Config::x_order, Config::batch, Config::rows, Config::depth, 1, Config::simd>;
-    using WShape = OperandShape<typename Config::w_order, Config::batch, Config::columns, Config::depth, Config::pe,
-                                Config::simd>;
+    using WShape =
+        OperandShape<typename Config::w_order, Config::batch, Config::columns, Config::depth, Config::pe, Config::simd>;
     using XLane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using WLane = typename Centered<typename Config::w_code, Config::w_zp>::type;
     using Sum = Acc<Config::acc_bits>;
 
-    using RowOrder =
-        std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>, Order<BATCH, FREE, DEPTH>>;
+    using RowOrder = std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>, Order<BATCH, FREE, DEPTH>>;
 
     /// x travels in the order in which it is needed, so it is not buffered.
     static constexpr bool x_in_order = std::is_same<typename Config::x_order, RowOrder>::value;
@@ -357,8 +356,7 @@ void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operand
 
 /// All blocks of a matmul; with a single one the processes also overlap with those of the next sample.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-std::enable_if_t<Config::blocks == 1> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y,
-                                                      Operands&... operands) {
+std::enable_if_t<Config::blocks == 1> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     multiply_block<Config, Epilogue>(x, w, y, 0, operands...);
 }
@@ -374,14 +372,13 @@ std::enable_if_t<(Config::blocks > 1)> multiply_blocks(stream<X>& x, stream<W>& 
 
 /// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)) of two streams.
 ///
-/// Config: blocks (how often all of it is repeated, as for windows of an image), batch, rows (m), depth (k), columns (n),
-/// pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH, DEPTH,
-/// FREE> is a row-major w, Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n; true: m, b,
-/// n). The channel of a result is n.
-/// Buffers: all of w of one block; all of x too, unless it travels in the order of y. `buffers` = 2 doubles them, so that
-/// the next operands arrive during a product. An x without buffer waits until w is complete, so the FIFO in front of it
-/// may have to hold what comes until then.
-/// Cycles: blocks x (load + rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where
+/// Config: blocks (how often all of it is repeated, as for windows of an image), batch, rows (m), depth (k), columns
+/// (n), pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH,
+/// DEPTH, FREE> is a row-major w, Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n;
+/// true: m, b, n). The channel of a result is n. Buffers: all of w of one block; all of x too, unless it travels in the
+/// order of y. `buffers` = 2 doubles them, so that the next operands arrive during a product. An x without buffer waits
+/// until w is complete, so the FIFO in front of it may have to hold what comes until then. Cycles: blocks x (load +
+/// rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where
 ///   load = batch x depth x columns, or batch x depth x rows if x is buffered and rows > columns,
 ///   rest = batch x rows x max(free_tiles x depth_tiles of w, columns, depth unless x is buffered).
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>

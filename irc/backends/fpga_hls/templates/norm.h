@@ -115,8 +115,8 @@ void scale_parts(stream<E>& parts, stream<RowFactor>& factors, stream<Y>& y, Ope
 /// Sizes that follow from the Config of an int_softmax stage.
 template <class Config> struct SoftmaxShape {
     static_assert(Config::x_code::bits <= 16 && Config::length <= 65535, "int_softmax takes 16-bit codes, 65535 a row");
-    static constexpr int held_depth = Config::length + 4;            // until the top of the row is known
-    static constexpr int part_depth = Config::length + ROW_LATENCY;  // until the scale of the row is known
+    static constexpr int held_depth = Config::length + 4;           // until the top of the row is known
+    static constexpr int part_depth = Config::length + ROW_LATENCY; // until the scale of the row is known
     using Element = Kept<typename Config::x_code::type>;
     using Part = UInt<16>;
     using Sum = UInt<16 + width_of(Config::length)>;
@@ -183,7 +183,7 @@ template <class Config> struct NormShape {
     using Difference = Int<difference_bits>;
     using Sum = Int<sum_bits>;
     using Squares = UInt<square_bits>;
-    using Spread = UInt<spread_bits>;  // n of the contract
+    using Spread = UInt<spread_bits>;    // n of the contract
     using Deviation = Int<sum_bits + 1>; // D
 };
 
@@ -288,8 +288,7 @@ void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G 
 /// Config: rows, length, center, eps (int64), shift, zp, x_zp, x_code. `gain` and `offset` are g and b of the contract.
 /// Cycles: rows x max(length, ROW_LATENCY). Buffer: held_depth codes.
 template <class Config, class Epilogue, class X, class G, class B, int LENGTH, class Y, class... Operands>
-void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y,
-              Operands&... operands) {
+void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = NormShape<Config>;
     static_assert(LENGTH == Config::length, "gain and offset have one entry a column");

@@ -75,8 +75,8 @@ std::enable_if_t<!windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y,
 /// Pooling with windows that tile the image: every element belongs to at most one result, so one row of results is all
 /// that is kept.
 ///
-/// Loops: height x width x channels, II = 1 from about three channels on (a result is read again `channels` cycles after
-/// it was written).
+/// Loops: height x width x channels, II = 1 from about three channels on (a result is read again `channels` cycles
+/// after it was written).
 template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
 std::enable_if_t<windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Shape = WindowShape<Config>;
@@ -90,7 +90,7 @@ std::enable_if_t<windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, 
             for (int c = 0; c < Config::channels; c++) {
 #pragma HLS PIPELINE II=1
                 const X value = x.read();
-                if (iy < Shape::out_h * Config::kernel_h && ix < Shape::out_w * Config::kernel_w) {
+                if (ix < Shape::out_w * Config::kernel_w) { // lines left over at the bottom complete no result either
                     const bool first = ky == 0 && kx == 0;
                     const A result = first ? A(value) : Fold::next(results[ox][c], value);
                     results[ox][c] = result;

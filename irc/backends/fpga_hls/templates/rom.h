@@ -1,8 +1,8 @@
 // Weight ROMs of packed codes.
 //
 // A ROM is `const Word rom[TILES][WORDS]`, Word an unsigned builtin type: a row holds the LANES codes that enter the
-// multipliers in one cycle, lane 0 in the lowest bits of word 0, without gaps; a code may straddle two words. In hardware
-// the words of a row stand side by side, and unpacking is wiring.
+// multipliers in one cycle, lane 0 in the lowest bits of word 0, without gaps; a code may straddle two words. In
+// hardware the words of a row stand side by side, and unpacking is wiring.
 
 #ifndef IRC_ROM_H
 #define IRC_ROM_H

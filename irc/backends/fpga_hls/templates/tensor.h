@@ -171,8 +171,8 @@ template <class Config, class T> void reorder_block(stream<T>& x, stream<T>& y) 
     send<Odometer<typename Config::extents, typename Config::strides>>(buffer, y);
 }
 
-/// reorder: permutes the dimensions of `blocks` blocks of `count` elements. `extents` are those of the result, `strides`
-/// the distances of their elements in a block of x.
+/// reorder: permutes the dimensions of `blocks` blocks of `count` elements. `extents` are those of the result,
+/// `strides` the distances of their elements in a block of x.
 ///
 /// Config: blocks, count, buffers, extents and strides (Dims).
 /// Cycles: blocks x count x 2 for buffers = 1, blocks x count for buffers = 2. Buffer: buffers x count elements.

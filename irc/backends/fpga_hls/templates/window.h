@@ -59,9 +59,8 @@ template <class T, int LINES, int LENGTH> class LineWriter {
 /// Loops, all II = 1: the lines of the first patch; then for each output row EMIT patch packs while the next lines
 /// arrive, evenly spread. With LINE = width x GROUPS x TILES and EMIT = out_w x GROUPS x taps x TILES that is
 ///   lines_before(0) x LINE + out_h x max(EMIT, stride_h x LINE) + trailing lines x LINE cycles,
-/// and a pipeline flush for each output row. The first patch of row oy needs lines_before(oy) lines, its last patch comes
-/// after lines_before(oy + 1).
-/// Buffer: `lines` x LINE packs, one write and one read port.
+/// and a pipeline flush for each output row. The first patch of row oy needs lines_before(oy) lines, its last patch
+/// comes after lines_before(oy + 1). Buffer: `lines` x LINE packs, one write and one read port.
 template <class Config, int GROUPS, int TILES, int PAD, class T, int LANES>
 void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
     using Shape = WindowShape<Config>;

@@ -1,0 +1,138 @@
+"""Epilogues: the elementwise ops behind an anchor, one C++ statement each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from irc.backends.fpga_hls.identifiers import Names, identifier, reserved
+from irc.backends.fpga_hls.layout import Layout, Shape
+from irc.backends.fpga_hls.stage import Epilogue, Rom, Statement, Stream
+from irc.backends.fpga_hls.types import float_literal, literal
+from irc.ir.graph import Value
+from irc.ir.op import Op
+from irc.ir.scalars import Array
+
+if TYPE_CHECKING:
+    from irc.backends.fpga_hls.lowering import Lowering
+
+
+Step = Callable[["EpilogueBuilder", Any], str]
+"""The C++ expression of an elementwise op."""
+STEPS: dict[type[Op], Step] = {}
+F = TypeVar("F", bound=Step)
+
+
+def computes(*ops: type[Op]) -> Callable[[F], F]:
+    """Registers the expression of some ops."""
+
+    def register(step: F) -> F:
+        STEPS.update(dict.fromkeys(ops, step))
+        return step
+
+    return register
+
+
+class EpilogueBuilder:
+    """Builds the functor of one stage.
+
+    `shape` and `layout` are those of its results, `channels` the extent of the templates' `channel` argument; `stage` is the
+    name that its ROMs begin with.
+    """
+
+    def __init__(self, cx: Lowering, stage: str, shape: Shape, layout: Layout, channels: int) -> None:
+        self.cx = cx
+        self.stage = stage
+        self.shape = shape
+        self.layout = layout
+        self.channels = channels
+        self.epilogue = Epilogue("", "")
+        self.streams: list[Stream] = []
+        self._names = Names(reserved() | {"index", "channel"})
+        self._known: dict[Value, str] = {}
+
+    def parameter(self, value: Value, cpp_type: str, name: str) -> None:
+        """What the template hands over, and which value that is."""
+        self.epilogue.type, self.epilogue.parameter = cpp_type, self._names.fresh(name)
+        self._known[value] = self.epilogue.parameter
+
+    def set(self, value: Value, cpp_type: str, hint: str, expression: str, opname: str = "") -> None:
+        """Let a new variable hold a value."""
+        name = self._names.fresh(hint)
+        self.epilogue.statements.append(Statement(cpp_type, name, expression, opname))
+        self._known[value] = name
+
+    def step(self, op: Op) -> None:
+        """Append an elementwise op."""
+        expression = STEPS[type(op)](self, op)
+        if op.view:
+            self._known[op.results[0]] = expression
+            return
+        hint = identifier(op.results[0].name) if op.results[0].name else HINTS.get(op.opname, "value")
+        self.set(op.results[0], self.type_of(op.results[0]), hint, expression, op.opname)
+
+    def type_of(self, value: Value) -> str:
+        """The C++ type of a value inside the functor: sums are as narrow as their bounds allow."""
+        return self.cx.code(value).storage
+
+    def of(self, value: Value) -> str:
+        """The expression of an operand: an earlier result, a constant, or the element of a further stream."""
+        value = self.cx.resolve(value)
+        if value in self._known:
+            return self._known[value]
+        array = self.cx.constant(value)
+        if array is not None:
+            return self.constant(array, "constant")
+        stream = self.cx.read(value, self.layout)
+        name = self._names.fresh(identifier(value.name) if value.name else "skip")
+        self.streams.append(stream)
+        self.epilogue.operands.append((stream.code.storage, name))
+        self._known[value] = name
+        return name
+
+    def constant(self, array: Array, role: str) -> str:
+        """A constant that broadcasts to the results: a literal, or a ROM by channel, by row or by element."""
+        spread = self.layout.arrange(np.broadcast_to(array, self.shape)).reshape(-1, self.channels)
+        if np.all(array == array.reshape(-1)[0]):
+            value = array.reshape(-1)[0]
+            return float_literal(float(value)) if array.dtype.kind == "f" else literal(int(value))
+        if np.all(spread == spread[0]):
+            return f"{self.rom(spread[0], role)}[channel]"
+        if np.all(spread == spread[:, :1]):
+            return f"{self.rom(spread[:, 0], role)}[index / {self.channels}]"
+        return f"{self.rom(spread.reshape(-1), role)}[index]"
+
+    def rom(self, values: Array, role: str) -> str:
+        """The name of a new ROM of the stage, or of an equal one that is there already."""
+        for known in self.epilogue.roms:
+            if known.role == role and np.array_equal(known.values, values):
+                return known.name
+        rom = Rom(role, np.ascontiguousarray(values), self.cx.names.fresh(f"{self.stage}_{role}"))
+        self.epilogue.roms.append(rom)
+        return rom.name
+
+    def finish(self, result: Value) -> Epilogue:
+        """The functor that returns this value."""
+        self.epilogue.result = self._known[self.cx.resolve(result)]
+        self.epilogue.result_type = self.type_of(result)
+        return self.epilogue
+
+
+HINTS = {
+    "requantize": "scaled",
+    "add": "sum",
+    "sub": "difference",
+    "mul": "product",
+    "maximum": "larger",
+    "minimum": "smaller",
+    "clamp": "clamped",
+    "lut": "looked_up",
+    "where": "chosen",
+    "cast": "converted",
+    "compare": "holds",
+    "neg": "negated",
+    "abs": "magnitude",
+}
+"""Variable names for values without a name of their own."""

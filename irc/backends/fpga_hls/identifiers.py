@@ -1,0 +1,62 @@
+"""Names from models as C++ identifiers. Nothing else of a model's text reaches generated code outside escaped comments."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+TEMPLATES = Path(__file__).parent / "templates"
+LONGEST = 64
+
+_KEYWORDS = """
+alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const
+constexpr const_cast continue co_await co_return co_yield decltype default delete do double dynamic_cast else enum
+explicit export extern false float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr
+operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof static
+static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename union unsigned
+using virtual void volatile wchar_t while xor xor_eq linux unix errno assert std irc
+""".split()
+
+
+@cache
+def reserved() -> frozenset[str]:
+    """Keywords of C++, and every macro, type, function and constant of the templates."""
+    words = set(_KEYWORDS)
+    for header in sorted(TEMPLATES.glob("*.h")):
+        text = re.sub(r"//[^\n]*", "", header.read_text(encoding="ascii"))
+        words.update(re.findall(r"(?:struct|class|enum|using|#define|constexpr \w+) +(\w+)", text))
+        words.update(re.findall(r"(\w+) *\(", text))
+    return frozenset(words)
+
+
+def identifier(text: str, fallback: str = "value") -> str:
+    """A lower-case identifier that resembles the text: letters and digits, single underscores, no reserved word."""
+    name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST].strip("_") or fallback
+    if name[0].isdigit():
+        name = f"layer_{name}"
+    return f"{name}_0" if name in reserved() else name
+
+
+def camel(name: str) -> str:
+    """`blocks_0_attn` as `Blocks0Attn`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+class Names:
+    """Hands out names that are not taken yet."""
+
+    def __init__(self, taken: frozenset[str] | None = None) -> None:
+        self._taken: set[str] = set(reserved() if taken is None else taken)
+
+    def fresh(self, wanted: str) -> str:
+        """The wanted name, with a number if it is taken. Names that only differ in case or underscores count as equal."""
+        name, number = wanted, 2
+        while name in self._taken or self._folded(name) in self._taken:
+            name, number = f"{wanted}_{number}", number + 1
+        self._taken.update((name, self._folded(name)))
+        return name
+
+    @staticmethod
+    def _folded(name: str) -> str:
+        return camel(name)

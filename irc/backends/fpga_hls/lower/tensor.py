@@ -1,0 +1,223 @@
+"""Data movement: reshape and permute only rename loops, the rest are stages without arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import numpy as np
+
+from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, extent_of, nest
+from irc.backends.fpga_hls.lower.common import lowers
+from irc.backends.fpga_hls.lowering import Lowering
+from irc.backends.fpga_hls.ranges import Interval
+from irc.backends.fpga_hls.regions import Region
+from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Rom, Stage, Statement, Stream
+from irc.backends.fpga_hls.types import Code, code_of
+from irc.ir.graph import Value
+from irc.ir.location import Loc
+from irc.ir.op import Op
+from irc.ir.ops.tensor import Concat, Expand, Gather, Pad, Permute, Reshape, Slice
+
+
+@lowers(Reshape)
+def lower_reshape(cx: Lowering, region: Region, op: Reshape) -> None:
+    cx.alias(op.results[0], op.x, cx.layout(op.x))
+
+
+@lowers(Permute)
+def lower_permute(cx: Lowering, region: Region, op: Permute) -> None:
+    shape = cx.shape(op.x)
+    layout = cx.layout(op.x).permuted(shape, op.order)
+    if layout is None:
+        plain = c_order(shape)
+        stream = cx.read(op.x, plain, op.loc)
+        cx.define(op.results[0], stream, cast(Layout, plain.permuted(shape, op.order)))
+    else:
+        cx.alias(op.results[0], op.x, layout)
+
+
+@lowers(Expand)
+def lower_expand(cx: Lowering, region: Region, op: Expand) -> None:
+    """New loops go outside those of x, but inside the ones they stand inside of in C order."""
+    shape, own = cx.shape(op.results[0]), cx.shape(op.x)
+    shift = len(shape) - len(own)
+    loops = cx.layout(op.x).split(own) or tuple(Loop(d, n) for d, n in enumerate(own))
+    wanted = [Loop(x.dim + shift, x.extent, x.step) for x in loops]
+    for dim in range(len(shape) - 1, -1, -1):
+        if shape[dim] > 1 and (dim < shift or own[dim - shift] == 1):
+            place = next((i for i, x in enumerate(wanted) if x.dim > dim), len(wanted))
+            wanted.insert(place, Loop(dim, shape[dim]))
+    layout = nest(shape, wanted)
+    cx.define(op.results[0], cx.read(op.x, layout, op.loc, shape), layout)
+
+
+def along_axis(cx: Lowering, value: Value, axis: int) -> tuple[list[Loop], list[Loop]]:
+    """Loops outside and inside the axis: as the value comes if it has one loop for the axis, else in C order."""
+    shape = cx.shape(value)
+    found = cx.layout(value).around(shape, axis)
+    if found is not None:
+        return list(found[0]), list(found[1])
+    plain = [Loop(d, n) for d, n in enumerate(shape)]
+    return plain[:axis], plain[axis + 1 :]
+
+
+def with_axis(outer: Sequence[Loop], axis: int, extent: int, inner: Sequence[Loop]) -> list[Loop]:
+    return [*outer, Loop(axis, extent), *inner]
+
+
+@lowers(Concat)
+def lower_concat(cx: Lowering, region: Region, op: Concat) -> None:
+    """All operands come in the order of the first computed one that has a loop for the axis."""
+    result = op.results[0]
+    axis = op.axis % result.type.rank
+    lead = next((v for v in op.xs if cx.is_stream(v) and cx.shape(v)[axis] > 1), op.xs[0])
+    outer, inner = along_axis(cx, lead, axis)
+    inputs: list[Stream] = []
+    for value in op.xs:
+        shape = cx.shape(value)
+        inputs.append(cx.read(value, nest(shape, with_axis(outer, axis, shape[axis], inner)), op.loc))
+    shape = cx.shape(result)
+    layout = nest(shape, with_axis(outer, axis, shape[axis], inner))
+    out = Stream(cx.code(result), layout.count, result, layout)
+    rounds = extent_of(outer)
+    chunks = ", ".join(str(s.count // rounds) for s in inputs)
+    stage = Stage("concat", "tensor.h", region.loc, [out], [f"Dims<{chunks}>{{}}", out, *inputs], [rounds])
+    stage.name = cx.stage_name(op.loc, "concat")
+    cx.add(stage)
+    cx.define(result, out, layout)
+
+
+@lowers(Slice)
+def lower_slice(cx: Lowering, region: Region, op: Slice) -> None:
+    """Slices that take a value apart without rest are one split stage."""
+    if op.results[0] in cx.sources:
+        return  # a sibling has done it
+    shape, axis = cx.shape(op.x), op.axis % op.x.type.rank
+    start, stop = cast(int, op.start), min(cast(int, op.stop), shape[axis])
+    if (start, stop, op.step) == (0, shape[axis], 1):
+        cx.alias(op.results[0], op.x, cx.layout(op.x))
+        return
+    outer, inner = along_axis(cx, op.x, axis)
+    x = cx.read(op.x, nest(shape, with_axis(outer, axis, shape[axis], inner)), op.loc)
+    parts = _partition(cx, op, axis)
+    outs: list[Stream] = []
+    for part in parts or [op]:
+        result = part.results[0]
+        own = cx.shape(result)
+        layout = nest(own, with_axis(outer, axis, own[axis], inner))
+        outs.append(Stream(cx.code(result), layout.count, result, layout))
+        cx.define(result, outs[-1], layout)
+    if parts:
+        chunks = ", ".join(str(s.count // extent_of(outer)) for s in outs)
+        stage = Stage("split", "tensor.h", op.loc, outs, [f"Dims<{chunks}>{{}}", x, *outs], [extent_of(outer)])
+    else:
+        config: Config = {
+            "outer": extent_of(outer),
+            "extent": shape[axis],
+            "inner": extent_of(inner),
+            "begin": start,
+            "end": stop,
+            "step": op.step,
+        }
+        stage = Stage("slice", "tensor.h", op.loc, outs, [x, *outs], [CONFIG], config)
+    stage.name = cx.stage_name(op.loc, stage.template)
+    cx.add(stage)
+
+
+def _partition(cx: Lowering, op: Slice, axis: int) -> list[Slice]:
+    """The slices of the same value that take all of it apart, in order; empty if they overlap or leave gaps."""
+    found = [
+        n
+        for n in op.x.users
+        if isinstance(n, Slice) and n.axis % n.x.type.rank == axis and n.step == 1 and n.graph is op.graph
+    ]
+    ordered = sorted(found, key=lambda n: cast(int, n.start))
+    place = 0
+    for part in ordered:
+        if part.start != place:
+            return []
+        place = cast(int, part.stop)
+    return ordered if place == cx.shape(op.x)[axis] and len(ordered) > 1 else []
+
+
+@lowers(Pad)
+def lower_pad(cx: Lowering, region: Region, op: Pad) -> None:
+    """One stage a padded dimension."""
+    shape: Shape = cx.shape(op.x)
+    rank = len(shape)
+    padded = [d for d in range(rank) if op.before[d] or op.after[d]]
+    loops = cx.layout(op.x).split(shape)
+    if loops is None or any(sum(x.dim == d for x in loops) > 1 for d in padded):
+        loops = tuple(Loop(d, n) for d, n in enumerate(shape))
+    loops = [*(Loop(d, 1) for d in padded if not any(x.dim == d for x in loops)), *loops]
+    stream = cx.read(op.x, nest(shape, loops), op.loc)
+    code = cx.code(op.results[0])
+    for dim in padded:
+        place = next(i for i, x in enumerate(loops) if x.dim == dim)
+        config: Config = {
+            "outer": extent_of(loops[:place]),
+            "extent": loops[place].extent,
+            "inner": extent_of(loops[place + 1 :]),
+            "before": op.before[dim],
+            "after": op.after[dim],
+            "value": int(op.value),
+        }
+        loops[place] = Loop(dim, op.before[dim] + shape[dim] + op.after[dim])
+        out = Stream(code, extent_of(loops), op.results[0])
+        if stream.code != code:
+            stream = _widened(cx, stream, code, op.loc)
+        stage = Stage("pad", "tensor.h", op.loc, [out], [stream, out], [CONFIG], config)
+        stage.name = cx.stage_name(op.loc, "pad")
+        cx.add(stage)
+        stream = out
+    cx.define(op.results[0], stream, nest(cx.shape(op.results[0]), loops))
+
+
+def _widened(cx: Lowering, stream: Stream, code: Code, loc: Loc) -> Stream:
+    """The same numbers in another stream type."""
+    out = Stream(code, stream.count, stream.value)
+    name = cx.helper_name(loc, "copy")
+    cx.add(Stage("copy", "tensor.h", loc, [out], [stream, out], [stream.count], name=name))
+    return out
+
+
+@lowers(Gather)
+def lower_gather(cx: Lowering, region: Region, op: Gather) -> None:
+    """Rows of a constant table. Negative indices count from its end; others are limited to it."""
+    table = cx.constant(op.x)
+    if table is None or op.axis % op.x.type.rank != 0:
+        op.fail("only rows of a constant table can be gathered", hint="permute the table, or slice instead of gather")
+    rows, columns = len(table), int(np.prod(table.shape[1:]))
+    indices = cx.shape(op.indices)
+    own = cx.layout(op.indices)
+    stream = cx.read(op.indices, None, op.loc)
+    index = _limited_index(cx, stream, rows, op.loc)
+    loops = own.split(indices) or ()
+    order = cx.layout(op.indices) if loops else own
+    out_layout = Layout(tuple((e, s * columns) for e, s in order.loops) + (((columns, 1),) if columns > 1 else ()))
+    result = op.results[0]
+    out = Stream(cx.code(result), out_layout.count, result, out_layout)
+    rom = Rom("table", table.reshape(rows, columns), "")
+    stage = Stage("gather_rows", "tensor.h", op.loc, [out], [index, rom, out], [stream.count])
+    stage.name = cx.stage_name(op.loc, "gather")
+    rom.name = cx.names.fresh(f"{stage.name}_table")
+    cx.add(stage)
+    cx.define(result, out, nest(cx.shape(result), out_layout.split(cx.shape(result)) or ()))
+
+
+def _limited_index(cx: Lowering, stream: Stream, rows: int, loc: Loc) -> Stream:
+    """Indices as row numbers."""
+    code = Code(max(1, Interval(0, rows - 1).bits - 1), signed=False)
+    out = Stream(code, stream.count, stream.value)
+    config: Config = {"count": stream.count, "channels": 1}
+    negative = Statement("int64_t", "row", f"position < 0 ? int64_t(position) + {rows} : int64_t(position)")
+    limited = Statement(code.storage, "limited", f"{code.storage}(clamp<int64_t>(row, 0, {rows - 1}))")
+    epilogue = Epilogue(stream.code.storage, "position", [negative, limited], "limited", code.storage)
+    stage = Stage("elementwise", "elementwise.h", loc, [out], [stream, out], [CONFIG, EPILOGUE], config, epilogue)
+    stage.name = cx.helper_name(loc, "index")
+    cx.add(stage)
+    return out
+
+
+__all__ = ["Op", "code_of", "lower_gather"]

@@ -1,0 +1,185 @@
+"""Stages and streams: the accelerator between lowering and C++ text.
+
+A stage is one call of a template of `templates/`: its configuration, ROMs, epilogue, and the streams it reads and writes.
+What a stage costs follows from its template, configuration and epilogue alone (`resources.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from irc.backends.fpga_hls.layout import Layout
+from irc.backends.fpga_hls.types import Code
+from irc.ir.graph import Value
+from irc.ir.location import UNKNOWN, Loc
+from irc.ir.scalars import Array
+
+Config: TypeAlias = "dict[str, int | bool | str]"
+"""Fields of a configuration struct; a text is a C++ type."""
+
+
+class Weights(Protocol):
+    """Weights in whatever arrangement a template wants for its folding."""
+
+    @property
+    def code(self) -> Code: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def tiles(self, pe: int, simd: int) -> Array:
+        """The codes of each ROM row: [rows, lanes]."""
+        ...
+
+
+@dataclass(eq=False)
+class Rom:
+    """A constant array of the design: plain numbers, or packed weights whose rows depend on the folding of their stage."""
+
+    role: str
+    values: Array | Weights
+    name: str = ""
+
+    @property
+    def bits(self) -> int:
+        """The bits it holds."""
+        if isinstance(self.values, Array):
+            return self.values.size * self.values.dtype.itemsize * 8
+        return self.values.count * self.values.code.bits
+
+
+@dataclass(eq=False)
+class Stream:
+    """A FIFO between two stages: its elements (one sample has `count`), and how many it must hold."""
+
+    code: Code
+    count: int
+    value: Value | None = None  # the value of the graph it carries, for names and comments
+    layout: Layout | None = None
+    name: str = ""
+    depth: int = 2
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One line of an epilogue: `const type name = expression;`, and the op it computes."""
+
+    type: str
+    name: str
+    expression: str
+    opname: str = ""
+
+
+@dataclass(eq=False)
+class Epilogue:
+    """What happens to each result: a functor with one statement an op."""
+
+    type: str  # of what the template hands over
+    parameter: str
+    statements: list[Statement] = field(default_factory=list[Statement])
+    result: str = ""
+    result_type: str = ""
+    operands: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # (type, name) of further streams
+    roms: list[Rom] = field(default_factory=list[Rom])
+
+    def uses(self, word: str) -> bool:
+        """Whether a statement mentions `index` or `channel`."""
+        return any(word in s.expression for s in self.statements)
+
+
+class Placeholder:
+    """A template argument that is named after the stage."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+CONFIG, EPILOGUE = Placeholder("Config"), Placeholder("Epilogue")
+Argument: TypeAlias = "Stream | Rom | str"
+
+
+@dataclass(eq=False)
+class Stage:
+    """One process of the dataflow region."""
+
+    template: str
+    header: str
+    loc: Loc
+    outputs: list[Stream]
+    arguments: list[Argument]  # of the call, in order; streams not in `outputs` are inputs
+    parameters: list[Placeholder | int] = field(default_factory=list["Placeholder | int"])  # of the template
+    config: Config = field(default_factory=dict[str, "int | bool | str"])
+    epilogue: Epilogue | None = None
+    waits: dict[int, float] = field(default_factory=dict[int, float])
+    """For an input by position: which part of it has come before the first result (default: hardly any)."""
+    about: str = ""  # what it does, where the template name does not say it
+    name: str = ""
+
+    @property
+    def inputs(self) -> list[Stream]:
+        return [a for a in self.arguments if isinstance(a, Stream) and not any(a is out for out in self.outputs)]
+
+    @property
+    def roms(self) -> list[Rom]:
+        """All constant arrays, those of the epilogue last."""
+        own = [a for a in self.arguments if isinstance(a, Rom)]
+        return own + (self.epilogue.roms if self.epilogue else [])
+
+    @property
+    def foldable(self) -> bool:
+        return "pe" in self.config
+
+    @property
+    def fold(self) -> tuple[int, int]:
+        """Multipliers in parallel: output channels, input channels."""
+        return int(self.config.get("pe", 1)), int(self.config.get("simd", 1))
+
+    def number(self, name: str) -> int:
+        """A number of the configuration."""
+        value = self.config[name]
+        assert isinstance(value, int)
+        return value
+
+    def replace_input(self, old: Stream, new: Stream) -> None:
+        """Let the first argument that reads `old` read `new`."""
+        self.arguments[next(i for i, a in enumerate(self.arguments) if a is old)] = new
+
+
+@dataclass(eq=False)
+class Port:
+    """An input or output of the accelerator: codes in the order of a layout."""
+
+    name: str
+    value: Value
+    stream: Stream
+    layout: Layout
+    shape: tuple[int, ...]
+
+    @property
+    def code(self) -> Code:
+        return self.stream.code
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+
+@dataclass(eq=False)
+class Design:
+    """The accelerator: ports, and stages in order of execution."""
+
+    inputs: list[Port]
+    outputs: list[Port]
+    stages: list[Stage]
+    locations: Mapping[str, Loc] = field(default_factory=dict[str, Loc])
+
+    @property
+    def streams(self) -> list[Stream]:
+        """All streams in order of creation by the stages; those of the inputs first."""
+        return [p.stream for p in self.inputs] + [s for stage in self.stages for s in stage.outputs]
+
+
+UNPLACED = UNKNOWN

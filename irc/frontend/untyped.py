@@ -1,0 +1,53 @@
+"""Typed names for what torch leaves untyped, and for nested data, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeGuard, cast
+
+import safetensors.torch
+import torch
+
+from irc.ir.scalars import Array
+
+_torch = cast(Any, torch)
+
+from_numpy: Callable[[Array], torch.Tensor] = _torch.from_numpy
+load_safetensors: Callable[[Any], dict[str, torch.Tensor]] = cast(Any, safetensors.torch).load_file
+has_kernel: Callable[[str, str], bool] = _torch._C._dispatch_has_kernel_for_dispatch_key
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
+    return isinstance(value, Mapping)
+
+
+def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
+    """Whether it is a list or a tuple."""
+    return isinstance(value, list | tuple)
+
+
+def expression_of(size: object) -> Any:
+    """The sympy expression of a SymInt."""
+    return cast(Any, size).node.expr
+
+
+def ranges_of(program: torch.export.ExportedProgram) -> dict[str, tuple[Any, Any]]:
+    """The lowest and the highest value (sympy numbers) of each symbol, by name."""
+    return {str(symbol): (r.lower, r.upper) for symbol, r in cast(Any, program).range_constraints.items()}
+
+
+def decomposed(program: torch.export.ExportedProgram, keep: Callable[[str], bool]) -> torch.export.ExportedProgram:
+    """The functional form of a program in core ATen ops, but for those to keep whole (by name, `aten.linear.default`)."""
+    table = _torch.export.default_decompositions()
+    for target in [t for t in table if keep(str(t))]:
+        del table[target]
+    return cast(Any, program).run_decompositions(table)
+
+
+def decomposable() -> frozenset[str]:
+    """The overloads for which torch has a decomposition."""
+    return frozenset(map(str, _torch.export.default_decompositions()))

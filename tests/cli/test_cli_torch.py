@@ -1,0 +1,79 @@
+"""The command line in front of PyTorch files, and the trained examples end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+FACTORY = """
+import torch
+def make():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.ReLU())
+"""
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state dict, and the module `irc_test_arch` whose `make` builds its model."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "irc_test_arch.py").write_text(FACTORY)
+    namespace: dict[str, object] = {}
+    exec(FACTORY, namespace)
+    torch.save(namespace["make"]().state_dict(), tmp_path / "weights.pt")
+    return tmp_path / "weights.pt"
+
+
+def test_state_dict_needs_arch(irc, weights):
+    error = irc("compile", weights, code=2).stderr
+    assert "--arch" in error or "arch" in error
+
+
+def test_state_dict_with_arch(irc, weights, tmp_path):
+    options = ("--arch", "irc_test_arch:make", "--input", "input=f32[2, 8]", "--dynamic", "b")
+    irc("compile", weights, *options, "-o", "art")
+    manifest = json.loads((tmp_path / "art/manifest.json").read_text())
+    assert manifest["inputs"][0]["type"].startswith("f32[b, 8]")
+    out = irc("verify", "art", "--model", weights, *options).stdout
+    assert "float graph and PyTorch: at most" in out
+
+
+def test_bad_reading_options(irc, weights):
+    assert "is not NAME=TYPE" in irc("compile", weights, "--input", "x", code=2).stderr
+    assert "is not INPUT:AXIS=NAME" in irc("compile", weights, "--dynamic", "x:b", code=2).stderr
+
+
+def test_pickles_are_refused(irc, tmp_path):
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "pickled.pt")
+    error = irc("compile", "pickled.pt", code=6).stderr
+    assert "trust" in error
+    assert "torch.export.save" in error
+
+
+def test_missing_model(irc):
+    assert "nothing.pt2" in irc("compile", "nothing.pt2", code=2).stderr
+
+
+def test_another_model_is_noticed(irc, tmp_path):
+    example = torch.zeros(2, 8)
+    for name in ("one", "two"):
+        torch.export.save(torch.export.export(torch.nn.Linear(8, 4), (example,)), tmp_path / f"{name}.pt2")
+    irc("compile", "one.pt2", "-o", "art")
+    irc("verify", "art", "--model", "one.pt2")
+    error = irc("verify", "art", "--model", "two.pt2", code=3).stderr
+    assert "is this the model that the artifact was compiled from?" in error
+
+
+def test_trained_example(irc, tmp_path):
+    model, calib, test = (EXAMPLES / f"digits_{n}" for n in ("cnn.pt2", "calib.npz", "test.npz"))
+    irc("compile", model, "--passes", "quant8,fuse", "--calib", calib, "-o", "art")
+    found = json.loads(irc("verify", "art", "--data", test, "--limit", 64, "--json").stdout)
+    assert found["exact"]
+    assert found["accuracy"]["b_right"] >= 60
+    report = json.loads((tmp_path / "art/report.json").read_text())
+    assert report["summary"]["smaller by a factor of"] > 3.5

@@ -1,0 +1,85 @@
+"""What `import irc` offers does the same as the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import two_layers
+
+import irc as ircc
+from irc.feedback import IrcWarning
+from irc.ir.diagnostics import UsageError
+from irc.ir.equal import equal
+
+
+@pytest.fixture
+def samples() -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(2).normal(size=(12, 8)).astype(np.float32)}
+
+
+def test_compile_run_verify_save(samples, tmp_path):
+    module = two_layers("b")
+    before = str(module)
+    artifact = ircc.compile(module, passes="quant8,fuse", calib=samples)
+    assert str(module) == before
+    (outputs,) = artifact.run(samples["x"])
+    assert outputs.shape == (12, 3)
+    assert np.array_equal(outputs, artifact.run(x=samples["x"])[0])
+    assert artifact.verify().exact
+    assert artifact.verify(samples).samples == 12
+    assert artifact.report["summary"]["smaller by a factor of"] > 2
+    saved = artifact.save(tmp_path / "saved")
+    assert saved.path == tmp_path / "saved"
+    assert ircc.load(saved.path).manifest == artifact.manifest
+    with pytest.raises(UsageError, match="exists already"):
+        artifact.save(tmp_path / "saved")
+
+
+def test_compile_to_a_folder(samples, tmp_path):
+    artifact = ircc.compile(two_layers(), calib=samples, out=tmp_path / "art")
+    assert artifact.path == tmp_path / "art"
+    assert "reference" in repr(artifact)
+    with pytest.raises(UsageError, match="exists already"):
+        ircc.compile(two_layers(), out=tmp_path / "art")
+    ircc.compile(two_layers(), out=tmp_path / "art", force=True)
+
+
+def test_temporary_artifacts_vanish(samples):
+    artifact = ircc.compile(two_layers(), calib=samples)
+    path = Path(artifact.path)
+    assert path.exists()
+    del artifact
+    assert not path.exists()
+
+
+def test_apply_copies(samples):
+    module = two_layers("b")
+    quantized = module.apply("quant8", calib=samples)
+    assert "requantize" in str(quantized)
+    assert "requantize" not in str(module)
+    assert equal(ircc.parse(str(module), check=False), module)
+    assert "requantize" in str(ircc.apply(module, "quant8", calib=samples["x"]))
+
+
+def test_random_data_is_a_python_warning():
+    with pytest.warns(IrcWarning, match="not for accuracy"):
+        two_layers().apply("calibrate")
+
+
+def test_wrong_arrays(samples):
+    artifact = ircc.compile(two_layers(), calib=[samples["x"]])
+    with pytest.raises(UsageError, match=r"2 arrays, the model takes 1 \(x\)"):
+        artifact.run(samples["x"], samples["x"])
+    with pytest.raises(UsageError, match=r"expected \[samples, 8\] of f32"):
+        artifact.run(samples["x"][:, :5])
+
+
+def test_capture_a_torch_module(samples):
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(8, 4)
+    module = ircc.capture(layer, (torch.zeros(12, 8),))
+    (outputs,) = ircc.interpret(module, [samples["x"]])
+    expected = layer(torch.from_numpy(samples["x"])).detach().numpy()
+    np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,227 @@
+"""File tests: `.irc` files whose comments say what to run and what to expect. `pytest --bless` rewrites what is generated.
+
+    // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
+    // RUN: verify                 reads and verifies
+    // RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
+    // RUN: opt --passes TEXT      runs a pipeline and prints the module
+    // CHECK...: pattern           FileCheck on what was printed, written by hand
+    // INPUT x: [[1, 2]]           an input of `run`, in JSON
+    // OUTPUT: i32[2] [3, 4]       generated: a result of `run`; floats compare to 1e-5
+    ... // ERROR@7: message        generated: a diagnostic at column 7 of this line (`// ERROR: ...` if it has no place)
+    // ----                        splits a file into parts; the RUN lines of the first serve those that have none
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import io
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filecheck.finput import FInput
+from filecheck.matcher import Matcher
+from filecheck.options import Options
+from filecheck.parser import Parser, pattern_for_opts
+
+from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.equal import difference
+from irc.ir.graph import Module
+from irc.ir.interpret import interpret
+from irc.ir.parser import parse
+from irc.ir.scalars import Array, ScalarType
+from irc.ir.types import TensorType, shape_text
+
+_SPLIT = re.compile(r"^(// ----.*\n)", re.MULTILINE)
+_RUN = re.compile(r"^// RUN: (.*)$", re.MULTILINE)
+_INPUT = re.compile(r"^// INPUT (\S+): (.*)$", re.MULTILINE)
+_OUTPUT = re.compile(r"^// OUTPUT: (.*)\n", re.MULTILINE)
+_ERROR = re.compile(r"[ \t]*// ERROR(?:@\d+)?: .*$", re.MULTILINE)
+_CHECK = re.compile(r"^// CHECK\S*:", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A test in a file: its text, and the lines in front of it."""
+
+    text: str
+    lines_before: int
+
+    @property
+    def source(self) -> str:
+        """The text without generated errors, with its line numbers in the file."""
+        return "\n" * self.lines_before + _ERROR.sub("", self.text)
+
+    def module(self) -> Module:
+        return parse(self.source, source="test")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed, and the text of the part with the generated expectations that came true."""
+
+    printed: str
+    text: str
+
+
+class Unexpected(Exception):
+    """What was expected did not come true."""
+
+
+def run_parse(part: Part, arguments: list[str]) -> Outcome:
+    module = part.module()
+    printed = str(module)
+    again = parse(printed)
+    if (found := difference(module, again)) or printed != str(again):
+        raise Unexpected(f"not the same after print and parse: {found}\n{printed}")
+    head = "".join(line for line in part.text.splitlines(keepends=True) if line.startswith("//"))
+    return Outcome(printed, part.text if _CHECK.search(part.text) else f"{head}{printed}")
+
+
+def run_verify(part: Part, arguments: list[str]) -> Outcome:
+    part.module()
+    return Outcome("", part.text)
+
+
+def run_opt(part: Part, arguments: list[str]) -> Outcome:
+    (flag, passes) = arguments
+    assert flag == "--passes"
+    if not _CHECK.search(part.text):
+        raise Unexpected("nothing is checked")
+    pipeline, base = (importlib.import_module(f"irc.passes.{name}") for name in ("pipeline", "base"))
+    return Outcome(str(pipeline.run_pipeline(passes, part.module(), base.PassContext())), part.text)
+
+
+def run_run(part: Part, arguments: list[str]) -> Outcome:
+    module = part.module()
+    given = {name: np.array(json.loads(text)) for name, text in _INPUT.findall(part.text)}
+    if arguments:
+        (flag, seed) = arguments
+        assert flag == "--seed"
+        rng = np.random.default_rng(int(seed))
+        given = {v.name: random_array(rng, v.type) for v in module.main.inputs} | given
+    results = interpret(module, given)
+    values = zip(results, module.main.outputs, strict=True)
+    lines = [output_line(array, value.type.scalar) for array, value in values]
+    old = _OUTPUT.findall(part.text)
+    kept = [o if close(o, n) else n for o, n in zip([*old, *[""] * len(lines)], lines, strict=False)]
+    body = _OUTPUT.sub("", part.text).rstrip("\n")
+    return Outcome("\n".join(lines), "\n".join([body, *(f"// OUTPUT: {line}" for line in kept)]) + "\n")
+
+
+def random_array(rng: np.random.Generator, t: TensorType) -> Array:
+    shape = t.static_shape
+    assert shape is not None, "random inputs need static shapes"
+    if t.scalar.is_integer:
+        return rng.integers(t.scalar.min, t.scalar.max, shape, endpoint=True)
+    return rng.integers(0, 2, shape) == 1 if t.scalar.kind == "bool" else rng.standard_normal(shape)
+
+
+def output_line(array: Array, scalar: ScalarType) -> str:
+    short = np.vectorize(lambda v: float(f"{v:.7g}"), otypes=[float])
+    values = short(array) if scalar.is_float else array
+    return f"{scalar}{shape_text(array.shape)} {json.dumps(values.tolist())}"
+
+
+def close(old: str, new: str) -> bool:
+    """Whether two output lines say the same, floats to 1e-5."""
+    (old_type, _, old_values), (new_type, _, new_values) = (line.partition("] ") for line in (old, new))
+    if old_type != new_type or not new_type.startswith(("f", "bf")):
+        return old == new
+    a, b = (np.array(json.loads(text), np.float64) for text in (old_values, new_values))
+    return a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+def with_errors(part: Part, found: tuple[Diagnostic, ...]) -> str:
+    """The text with one ERROR comment a diagnostic, at its place."""
+    lines = _ERROR.sub("", part.text).rstrip("\n").split("\n")
+    for d in found:
+        message = d.message + (f" (hint: {d.hint})" if d.hint else "")
+        if d.span is not None:
+            lines[d.span.line - 1 - part.lines_before] += f"  // ERROR@{d.span.column}: {message}"
+        else:
+            lines.append(f"// ERROR: {message}")
+    return "\n".join(lines) + "\n"
+
+
+def filecheck(printed: str, part: Part) -> None:
+    """Match the CHECK lines of a part. Raises Unexpected with what FileCheck says."""
+    options = Options("test")
+    lines = io.StringIO("\n" * part.lines_before + part.text)
+    matcher = Matcher(options, FInput("printed", printed), Parser(options, lines, *pattern_for_opts(options)))
+    matcher.stderr = io.StringIO()
+    if matcher.run():
+        raise Unexpected(f"{matcher.stderr.getvalue()}\nprinted:\n{printed}")
+
+
+COMMANDS: dict[str, Callable[[Part, list[str]], Outcome]] = {
+    "parse": run_parse,
+    "verify": run_verify,
+    "run": run_run,
+    "opt": run_opt,
+}
+
+
+class IrcFile(pytest.File):
+    """A `.irc` file: one test a part and RUN line."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        parts = read_parts(self.path)
+        shared = _RUN.findall(parts[0].text)
+        for index, part in enumerate(parts):
+            for run in _RUN.findall(part.text) or shared:
+                name = f"{part.lines_before + 1}:{run}"
+                yield IrcItem.from_parent(self, name=name, index=index, part=part, run=run)
+
+
+def read_parts(path: Path) -> list[Part]:
+    parts: list[Part] = []
+    lines = 0
+    for index, text in enumerate(_SPLIT.split(path.read_text(encoding="utf-8"))):
+        if index % 2 == 0:  # the others are the lines that split
+            parts.append(Part(text, lines))
+        lines += text.count("\n")
+    return parts
+
+
+class IrcItem(pytest.Item):
+    def __init__(self, *, index: int, part: Part, run: str, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type]
+        self.index, self.part, self.command = index, part, run
+
+    def runtest(self) -> None:
+        verb, *arguments = shlex.split(self.command)
+        try:
+            outcome = COMMANDS[verb](self.part, arguments)
+            outcome = replace(outcome, text=_ERROR.sub("", outcome.text))
+        except IrcError as error:
+            outcome = Outcome("", with_errors(self.part, error.diagnostics))
+        if _CHECK.search(self.part.text):
+            filecheck(outcome.printed, self.part)
+        if outcome.text != self.part.text:
+            if self.config.getoption("bless"):
+                self.bless(outcome.text)
+            else:
+                lines = difflib.unified_diff(
+                    self.part.text.splitlines(), outcome.text.splitlines(), "expected", "found", lineterm=""
+                )
+                raise Unexpected("\n".join(lines))
+
+    def bless(self, text: str) -> None:
+        texts = _SPLIT.split(self.path.read_text(encoding="utf-8"))
+        texts[2 * self.index] = text
+        self.path.write_text("".join(texts), encoding="utf-8")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> object:
+        if isinstance(excinfo.value, Unexpected):
+            return f"{self.path}:{self.part.lines_before + 1}: {self.command}\n{excinfo.value}"
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.part.lines_before, self.name
