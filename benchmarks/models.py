@@ -1,8 +1,8 @@
 """The shapes of well-known models with random weights: for speed, size and numerics, never for accuracy.
 
-Own code with the module names that torchvision (ResNet, MobileNetV2), timm (DeiT) and transformers (BERT) use, so that
-reports read as their users expect. Weights depend on the seed only. Batch norms get statistics that are not trivial, so that
-folding them wrongly shows.
+Own code with the module names that torchvision (ResNet, MobileNetV2), timm (DeiT) and transformers (BERT) use, so
+that reports read as their users expect. Weights depend on the seed only. Batch norms get statistics that are not
+trivial, so that folding them wrongly shows.
 
     module = MODELS["resnet18"].build()
     inputs = MODELS["resnet18"].inputs          # {"x": "f32[1, 3, 224, 224]"}

@@ -1,7 +1,7 @@
 """Zip archives of torch, read as data: every record is checked before a byte of it is used.
 
-torch writes its archives stored, never compressed, with all records in one folder. Anything else is refused: compression
-that could hide a bomb, records on top of each other, paths that leave the folder.
+torch writes its archives stored, never compressed, with all records in one folder. Anything else is refused:
+compression that could hide a bomb, records on top of each other, paths that leave the folder.
 """
 
 from __future__ import annotations

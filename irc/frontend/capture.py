@@ -82,8 +82,8 @@ def capture(
     `model` is a module (or `torch.fx.GraphModule`), an exported program, a file (`.pt2`, `.pt`, `.pth`, `.safetensors`)
     or `"package.module:factory"`. Modules are captured in eval mode.
 
-    `inputs` are example inputs: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a shape
-    `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). A saved program may bring its own.
+    `inputs` are example inputs: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a
+    shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). Saved programs bring their own.
 
     `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range
     `{"x": {0: ("b", 1, 64)}}`, or just `"b"` for the first axis of every input. Saved programs have theirs already.
@@ -163,7 +163,7 @@ def _exported(loaded: Loaded, given: Arguments, shapes: Any) -> torch.export.Exp
 
 
 def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:
-    """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others where it can."""
+    """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others if it can."""
     try:
         with quiet():
             return decomposed(program, keep=CONVERTERS.__contains__)
@@ -207,8 +207,8 @@ def _explained(error: Exception, name: str) -> IrcError:
                 f"{name}: the control flow of forward depends on the data",
                 loc,
                 notes=(_first_line(error),),
-                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask instead "
-                "of boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
+                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask "
+                "instead of boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
             )
         )
     if any(isinstance(e, ConstraintViolationError) for e in causes) or "Constraints violated" in str(error):

@@ -78,7 +78,7 @@ def symbols_of(
     for name, fake in inputs.items():
         for axis, size in enumerate(fake.shape if isinstance(fake, torch.Tensor) else ()):
             chosen = wanted.get(name, {}).get(axis)
-            expression = expression_of(size) if not isinstance(size, int) else None
+            expression = expression_of(size) if isinstance(size, torch.SymInt) else None
             if expression is not None and expression.is_Symbol:
                 names.setdefault(str(expression), chosen or _fresh(axis, names))
             elif chosen and expression is None:

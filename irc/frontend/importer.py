@@ -34,8 +34,8 @@ def import_program(
 ) -> Module:
     """The IR of a functional program (no op writes to its operands).
 
-    `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module path.
-    Raises IrcError with one diagnostic for each distinct problem: unsupported ops, NaN weights, state that is updated.
+    `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module
+    path. Raises IrcError with one diagnostic for each distinct problem: unsupported ops, NaN weights, updated state.
     """
     module = _Importer(program, symbols, names, locations).run()
     verify(module)

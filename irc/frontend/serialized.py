@@ -1,10 +1,10 @@
 """Saved programs (`.pt2`): a checked copy of the file's data is what torch gets to see, never the file.
 
-`torch.export.load` runs code that a file asks for: pickles of weights, constants and sample inputs; Python expressions of
-sizes; imports named in the structure of arguments; attribute chains that start at `torch`; names pasted into generated
-source. Here the graph is read as JSON and written anew, and everything that is text is either of a closed form
-(identifiers, ATen overloads, size expressions), replaced (parameter names, locations, argument structure), or dropped.
-Tensors are read from raw bytes.
+`torch.export.load` runs code that a file asks for: pickles of weights, constants and sample inputs; Python expressions
+of sizes; imports named in the structure of arguments; attribute chains that start at `torch`; names pasted into
+generated source. Here the graph is read as JSON and written anew, and everything that is text is either of a closed
+form (identifiers, ATen overloads, size expressions), replaced (parameter names, locations, argument structure), or
+dropped. Tensors are read from raw bytes.
 """
 
 from __future__ import annotations
@@ -217,9 +217,7 @@ class _Tensors:
         sizes, strides = ([_integer(x) for x in layout[key]] for key in ("sizes", "strides"))
         offset = _integer(layout["storage_offset"])
         self._check_size(name, info.file_size, dtype.itemsize, sizes, strides, offset)
-        tensor = torch.as_strided(
-            self._storage(info.filename, folder + meta["path_name"], dtype), sizes, strides, offset
-        )
+        tensor = self._storage(folder + meta["path_name"], dtype).as_strided(sizes, strides, offset)
         return torch.nn.Parameter(tensor, requires_grad=False) if meta["is_param"] else tensor
 
     def _check_size(

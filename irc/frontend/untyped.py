@@ -41,7 +41,7 @@ def ranges_of(program: torch.export.ExportedProgram) -> dict[str, tuple[Any, Any
 
 
 def decomposed(program: torch.export.ExportedProgram, keep: Callable[[str], bool]) -> torch.export.ExportedProgram:
-    """The functional form of a program in core ATen ops, but for those to keep whole (by name, `aten.linear.default`)."""
+    """The functional form of a program in core ATen ops and those to keep whole (by name, `aten.linear.default`)."""
     table = _torch.export.default_decompositions()
     for target in [t for t in table if keep(str(t))]:
         del table[target]

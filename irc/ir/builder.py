@@ -71,12 +71,3 @@ class Builder:
         """A constant of these values."""
         data = Data.of(np.asarray(value), scalar)
         return self(OPS.get("const")(data, Element(data.scalar, encoding)), name)
-
-    def __getattr__(self, opname: str) -> Callable[..., Any]:
-        cls = OPS.get(opname)
-
-        def build(*args: Any, **kwargs: Any) -> Any:
-            node = self.add(cls(*args, **kwargs))
-            return node.results[0] if len(node.results) == 1 else node.results
-
-        return build

@@ -194,11 +194,12 @@ class Node:
 
 
 class _Cursor:
-    """Where an iteration goes on if the node it handed out has left the graph."""
+    """An iteration: the node it has handed out, and where it goes on once that node has left its place."""
 
-    __slots__ = ("following",)
+    __slots__ = ("current", "following")
 
     def __init__(self) -> None:
+        self.current: Node | None = None
         self.following: Node | None = None
 
 
@@ -231,15 +232,17 @@ class Graph:
 
     @property
     def nodes(self) -> Iterator[Node]:
-        """The nodes in order. Any node may be erased, moved or inserted while iterating."""
+        """The nodes in order. Any node may be erased, moved or inserted while iterating.
+
+        Nodes inserted behind the current one are met; where that has left its place, the iteration goes on behind it.
+        """
         cursor = _Cursor()
         self._cursors.append(cursor)
         try:
-            node = self._first
-            while node is not None:
-                cursor.following = node.next
-                yield node
-                node = node.next if node.graph is self else cursor.following
+            cursor.current = self._first
+            while cursor.current is not None:
+                yield cursor.current
+                cursor.current = cursor.current.next if cursor.current is not None else cursor.following
         finally:
             self._cursors.remove(cursor)
 
@@ -315,7 +318,9 @@ class Graph:
             raise ValueError(f"{node.opname} is not in this graph")
         before, following = node.prev, node.next
         for cursor in self._cursors:
-            if cursor.following is node:
+            if cursor.current is node:
+                cursor.current, cursor.following = None, following
+            elif cursor.current is None and cursor.following is node:
                 cursor.following = following
         if before is None:
             self._first = following

@@ -62,7 +62,7 @@ def test_only_what_is_named() -> None:
 
 
 def test_a_name_that_does_not_exist() -> None:
-    with pytest.raises(UsageError, match=r"inline: there is no function @outr\n.*did you mean 'outer'"):
+    with pytest.raises(UsageError, match=r"(?s)inline: there is no function @outr.*did you mean 'outer'"):
         inlined(NESTED, "{functions=outr}")
 
 

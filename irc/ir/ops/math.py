@@ -581,6 +581,14 @@ class Reduction(Op):
         shape = [1 if i in axes else d for i, d in enumerate(self.x.type.shape) if self.keepdims or i not in axes]
         return TensorType(element, tuple(shape))
 
+    def require_comparable(self) -> None:
+        """Fail unless the reduced elements have one scale, so that their codes compare as their values do."""
+        known = self.x.type.encoding
+        if self.x.type.scalar == BOOL:
+            self.fail(f"operand is {self.x.type}, expected numbers")
+        if known is not None and (known.group is not None or known.axis in self.reduced()):
+            self.fail(f"operand is {self.x.type}, whose scales differ along the reduced axes")
+
     def work(self) -> Work:
         return Work(steps=elements(self, self.x.type.shape))
 
@@ -630,15 +638,11 @@ class Amax(Reduction, name="amax"):
     """The largest value over `axes`; integer codes keep their type."""
 
     def infer(self) -> TensorType:
-        scalar, known = self.x.type.element.scalar, self.x.type.encoding
-        if scalar == BOOL:
-            self.fail(f"operand is {self.x.type}, expected numbers")
-        if known is not None and known.axis is not None:
-            if known.group is not None or known.axis in self.reduced():
-                self.fail(f"operand is {self.x.type}, whose scales differ along the reduced axes")
-            before = 0 if self.keepdims else sum(a < known.axis for a in self.reduced())
-            known = known.moved(known.axis - before)
-        return self.output_type(Element(scalar, known))
+        self.require_comparable()
+        known = self.x.type.encoding
+        if known is not None and known.axis is not None and not self.keepdims:
+            known = known.moved(known.axis - sum(a < known.axis for a in self.reduced()))
+        return self.output_type(Element(self.x.type.scalar, known))
 
     def reference(self, x: Array) -> Array:
         return np.asarray(np.max(x, axis=self.reduced(), keepdims=self.keepdims))
@@ -648,8 +652,7 @@ class Argmax(Reduction, name="argmax"):
     """The i64 position of the largest value along the one axis of `axes`; the lowest of several."""
 
     def infer(self) -> TensorType:
-        if self.x.type.scalar == BOOL:
-            self.fail(f"operand is {self.x.type}, expected numbers")
+        self.require_comparable()
         if len(self.axes) != 1:
             self.fail(f"positions along one axis, not {list(self.axes)}")
         return self.output_type(Element(I64))

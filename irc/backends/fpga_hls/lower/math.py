@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
-
 from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest
 from irc.backends.fpga_hls.lower.common import Tail, lowers
@@ -179,6 +177,3 @@ def elementwise(cx: Lowering, region: Region) -> None:
         "elementwise", "elementwise.h", region.loc, [out], arguments, parameters, config, tail.epilogue, name=tail.name
     )
     cx.add(stage)
-
-
-__all__ = ["cast", "elementwise", "lower_reduction"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
-
-from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, extent_of, nest
+from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, extent_of, merged, nest
 from irc.backends.fpga_hls.lower.common import lowers
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import Interval
 from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Rom, Stage, Statement, Stream
-from irc.backends.fpga_hls.types import Code, code_of
+from irc.backends.fpga_hls.types import Code
 from irc.ir.graph import Value
 from irc.ir.location import Loc
-from irc.ir.op import Op
 from irc.ir.ops.tensor import Concat, Expand, Gather, Pad, Permute, Reshape, Slice
 
 
@@ -188,22 +186,15 @@ def lower_gather(cx: Lowering, region: Region, op: Gather) -> None:
     table = cx.constant(op.x)
     if table is None or op.axis % op.x.type.rank != 0:
         op.fail("only rows of a constant table can be gathered", hint="permute the table, or slice instead of gather")
-    rows, columns = len(table), int(np.prod(table.shape[1:]))
-    indices = cx.shape(op.indices)
-    own = cx.layout(op.indices)
-    stream = cx.read(op.indices, None, op.loc)
-    index = _limited_index(cx, stream, rows, op.loc)
-    loops = own.split(indices) or ()
-    order = cx.layout(op.indices) if loops else own
-    out_layout = Layout(tuple((e, s * columns) for e, s in order.loops) + (((columns, 1),) if columns > 1 else ()))
-    result = op.results[0]
-    out = Stream(cx.code(result), out_layout.count, result, out_layout)
-    rom = Rom("table", table.reshape(rows, columns), "")
-    stage = Stage("gather_rows", "tensor.h", op.loc, [out], [index, rom, out], [stream.count])
-    stage.name = cx.stage_name(op.loc, "gather")
-    rom.name = cx.names.fresh(f"{stage.name}_table")
-    cx.add(stage)
-    cx.define(result, out, nest(cx.shape(result), out_layout.split(cx.shape(result)) or ()))
+    rows, columns = len(table), math.prod(table.shape[1:])
+    order = cx.layout(op.indices)
+    index = _limited_index(cx, cx.read(op.indices, order, op.loc), rows, op.loc)
+    layout = merged([*((extent, stride * columns) for extent, stride in order.loops), (columns, 1)])
+    out = Stream(cx.code(op.results[0]), layout.count, op.results[0], layout)
+    name = cx.stage_name(op.loc, "gather")
+    rom = Rom("table", table.reshape(rows, columns), cx.names.fresh(f"{name}_table"))
+    cx.add(Stage("gather_rows", "tensor.h", op.loc, [out], [index, rom, out], [index.count], name=name))
+    cx.define(op.results[0], out, layout)
 
 
 def _limited_index(cx: Lowering, stream: Stream, rows: int, loc: Loc) -> Stream:
@@ -218,6 +209,3 @@ def _limited_index(cx: Lowering, stream: Stream, rows: int, loc: Loc) -> Stream:
     stage.name = cx.helper_name(loc, "index")
     cx.add(stage)
     return out
-
-
-__all__ = ["Op", "code_of", "lower_gather"]

@@ -1,0 +1,187 @@
+"""From @accelerator to stages and streams.
+
+Every value has one stream and an order; a lowering asks for its operands in the orders it can read. Afterwards each
+stream with several readers gets a fork, each without readers a drain, and every FIFO its depth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import cast
+
+from irc.backends.fpga_hls.identifiers import Names, identifier
+from irc.backends.fpga_hls.layout import Layout, c_order, channels_last
+from irc.backends.fpga_hls.lower import ANCHORS
+from irc.backends.fpga_hls.lower.math import elementwise
+from irc.backends.fpga_hls.lowering import Lowering
+from irc.backends.fpga_hls.ranges import bounds_of
+from irc.backends.fpga_hls.regions import Region, Regions, regions_of
+from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
+from irc.ir.diagnostics import Collector, IrcError
+from irc.ir.graph import Graph, Value
+from irc.ir.op import Op
+from irc.ir.ops.linear import Conv
+from irc.ir.ops.pool import MaxPool, SumPool
+from irc.ir.ops.quant import Rescale
+from irc.ir.ops.structure import Const, Kernel
+
+SMALLEST_FIFO = 2
+SLACK = 16
+"""Elements a FIFO beside a longer path holds beyond what the longer path needs: packs and registers inside stages."""
+
+
+def build(accelerator: Graph) -> Design:
+    """The stages of the accelerator. Raises IrcError with everything that cannot be lowered, or does not fit 32 bits."""
+    regions = regions_of(accelerator, {op: anchor.epilogue for op, anchor in ANCHORS.items()})
+    nodes = [op for region in regions.regions for op in region.nodes]
+    ranges = bounds_of(nodes, regions.resolve)
+    if ranges.problems:
+        raise IrcError(ranges.problems)
+    names = Names()
+    cx = Lowering(ranges, names)
+    cx.reserve([r.loc.path if r.anchor is None else r.anchor.loc.path for r in regions.regions if _computes(r)])
+    inputs = [_input_port(cx, value, names) for value in accelerator.inputs]
+    found = Collector()
+    for region in regions.regions:
+        if all(regions.resolve(v) in cx.sources or cx.constant(v) is not None for v in _operands(region)):
+            try:
+                _lower(cx, region)
+            except IrcError as error:
+                found.found += error.diagnostics
+    found.raise_if_any()
+    outputs = [_output_port(cx, value, i, names) for i, value in enumerate(accelerator.outputs)]
+    design = Design(inputs, outputs, cx.stages)
+    _fork(design, names)
+    _size_fifos(design)
+    return design
+
+
+def _computes(region: Region) -> bool:
+    return region.anchor is None or not region.anchor.view
+
+
+def _operands(region: Region) -> Iterable[Value]:
+    inside = {op.results[0] for op in region.nodes}
+    return (v for op in region.nodes for v in op.operands if v not in inside)
+
+
+def _lower(cx: Lowering, region: Region) -> None:
+    if region.anchor is not None:
+        ANCHORS[type(region.anchor)].lower(cx, region, region.anchor)
+    elif all(isinstance(op, Rescale) for op in region.steps):
+        source = cast(Rescale, region.steps[0]).x
+        cx.alias(region.result, source, cx.layout(source))
+    else:
+        elementwise(cx, region)
+
+
+# -- ports
+
+
+def _input_port(cx: Lowering, value: Value, names: Names) -> Port:
+    shape = cx.shape(value)
+    layout = channels_last(shape) if _feeds_window(value) else c_order(shape)
+    name = names.fresh(identifier(value.name, "x"))
+    stream = Stream(cx.code(value), layout.count, value, layout, names.fresh(f"{name}_in"))
+    cx.define(value, stream, layout)
+    return Port(name, value, stream, layout, shape)
+
+
+def _feeds_window(value: Value) -> bool:
+    """Whether a value goes into a convolution or pooling as it is."""
+    if value.type.rank < 3:
+        return False
+    for use in value.uses:
+        node = use.node
+        if isinstance(node, Kernel):
+            if _feeds_window(node.body.inputs[use.index]):
+                return True
+        elif isinstance(node, Conv | MaxPool | SumPool):
+            return use.index == 0
+        elif isinstance(node, Op) and node.elementwise and _feeds_window(node.results[0]):
+            return True
+    return False
+
+
+def _output_port(cx: Lowering, value: Value, index: int, names: Names) -> Port:
+    layout = cx.layout(value)
+    stream = cx.read(value)
+    return Port(names.fresh(f"y{index}" if index else "y"), value, stream, layout, cx.shape(value))
+
+
+# -- one producer and one consumer
+
+
+def _fork(design: Design, names: Names) -> None:
+    """Insert a fork behind every stream that several stages or outputs read, and a drain where none does."""
+    readers: dict[Stream, list[Stage | Port]] = {s: [] for s in design.streams}
+    for stage in design.stages:
+        for stream in stage.inputs:
+            readers[stream].append(stage)
+    for port in design.outputs:
+        readers[port.stream].append(port)
+    behind: dict[Stage | None, list[Stage]] = {None: []}
+    producer = {s: stage for stage in design.stages for s in stage.outputs}
+    for stream, found in readers.items():
+        source = producer.get(stream)
+        loc = source.loc if source is not None else design.inputs[0].value.loc
+        if len(found) == 1:
+            continue
+        base = source.name if source is not None else stream.name
+        copies = [Stream(stream.code, stream.count, stream.value, stream.layout) for _ in found]
+        for reader, copy in zip(found, copies, strict=True):
+            copy.name = names.fresh(f"{base}_copy")
+            if isinstance(reader, Stage):
+                reader.replace_input(stream, copy)
+            else:
+                reader.stream = copy
+        template, header = ("fork", "tensor.h") if found else ("drain", "port.h")
+        stage = Stage(template, header, loc, copies, [stream, *copies], [stream.count])
+        stage.name = names.fresh(f"{base}_{template}")
+        behind.setdefault(source, []).append(stage)
+    stages = list(behind[None])
+    for stage in design.stages:
+        stages += [stage, *behind.get(stage, [])]
+    design.stages = stages
+
+
+# -- FIFO depths
+
+
+def _size_fifos(design: Design) -> None:
+    """Depths that rule out deadlock and stalls where paths part and join again.
+
+    Time is counted in samples. A stream begins when its producer has seen the part of its inputs that it `waits` for. Where
+    a stage joins streams with a common ancestor, it begins with the last of them, and every earlier one needs a FIFO for
+    what arrives until then. Streams without a common ancestor may block without harm.
+    """
+    begin: dict[Stream, float] = {p.stream: 0.0 for p in design.inputs}
+    ancestors: dict[Stream, int] = {p.stream: 1 << i for i, p in enumerate(design.inputs)}
+    for number, stage in enumerate(design.stages, len(design.inputs)):
+        inputs = stage.inputs
+        waits = [stage.waits.get(i, 0.0) for i in range(len(inputs))]
+        start = max((begin[s] + w for s, w in zip(inputs, waits, strict=True)), default=0.0)
+        for i, (stream, wait) in enumerate(zip(inputs, waits, strict=True)):
+            others = 0
+            for j, other in enumerate(inputs):
+                others |= ancestors[other] if j != i else 0
+            early = start - wait - begin[stream]
+            if ancestors[stream] & others and (early > 0 or stage.template == "concat"):
+                chunk = _chunk(stage, stream)
+                stream.depth = max(SMALLEST_FIFO, round(early * stream.count + 0.5) + chunk + SLACK)
+        union = 0
+        for stream in inputs:
+            union |= ancestors[stream]
+        for offset, stream in enumerate(stage.outputs):
+            begin[stream] = start
+            ancestors[stream] = union | ((1 << number) if len(stage.outputs) > 1 else 0)
+            del offset
+
+
+def _chunk(stage: Stage, stream: Stream) -> int:
+    """What a concat leaves waiting while it takes from its other inputs."""
+    rounds = stage.parameters[0] if stage.template == "concat" else 0
+    return stream.count // rounds if isinstance(rounds, int) and rounds else 0
+
+
+__all__ = ["Layout", "Regions", "build"]

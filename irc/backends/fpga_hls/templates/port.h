@@ -1,0 +1,59 @@
+// Ports of the accelerator: between memory and streams, and streams that nobody needs.
+
+#ifndef IRC_PORT_H
+#define IRC_PORT_H
+
+#include "irc_stream.h"
+
+#ifndef __SYNTHESIS__
+#include <cstdio>
+#include <cstdlib>
+#endif
+
+namespace irc {
+
+/// Reads COUNT elements from memory in bursts.
+///
+/// Loops: COUNT, II = 1.
+template <int COUNT, class P, class X> void load(const P* port, stream<X>& x) {
+    for (int i = 0; i < COUNT; i++) {
+#pragma HLS PIPELINE II=1
+        x.write(X(port[i]));
+    }
+}
+
+/// Writes COUNT elements to memory in bursts.
+///
+/// Loops: COUNT, II = 1.
+template <int COUNT, class Y, class P> void save(stream<Y>& y, P* port) {
+    for (int i = 0; i < COUNT; i++) {
+#pragma HLS PIPELINE II=1
+        port[i] = P(y.read());
+    }
+}
+
+/// Takes COUNT elements that nothing needs.
+///
+/// Loops: COUNT, II = 1.
+template <int COUNT, class X> void drain(stream<X>& x) {
+    for (int i = 0; i < COUNT; i++) {
+#pragma HLS PIPELINE II=1
+        x.read();
+    }
+}
+
+#ifndef __SYNTHESIS__
+
+/// Stops the simulation if a stream holds anything: a stage has read less than was written.
+template <class T> void expect_empty(stream<T>& x, const char* name) {
+    if (!x.empty()) {
+        std::fprintf(stderr, "stream %s is not empty after a sample\n", name);
+        std::abort();
+    }
+}
+
+#endif
+
+} // namespace irc
+
+#endif
