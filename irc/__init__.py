@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from irc.tables import API
+from irc.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from irc.backends.artifact import Artifact as Artifact
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from irc.passes.base import Pass as Pass
     from irc.passes.base import PassContext as PassContext
     from irc.plugins import Plugin as Plugin
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from irc import __version__
 from irc.backends.artifact import Artifact
 from irc.backends.base import Backend, Golden, Job, ReportData
 from irc.backends.compare import Distance
@@ -18,7 +17,7 @@ from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
 from irc.backends.folder import claim, under_construction
-from irc.feedback import Feedback
+from irc.feedback import Feedback, silence
 from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError
 from irc.ir.files import clone, read_module
 from irc.ir.graph import Module
@@ -29,6 +28,7 @@ from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipel
 from irc.passes.sampling import batch_size, batches
 from irc.reproducer import described, write_reproducer
 from irc.tables import BACKENDS, FRONTENDS
+from irc.version import __version__
 from irc.watch import Record, Show, Watcher, find_stage
 
 MADE_UP = 16  # random samples where there are no others
@@ -263,6 +263,19 @@ def compile_to(
         feedback.step(f"writing {path}")
         write_contents(folder, _contents(lowered, backend, job, backend.emit(job, folder)))
     return Artifact.load(path)
+
+
+def check(model: Any, settings: Settings, feedback: Feedback) -> str:
+    """The name of a model that could be compiled like this. Raises IrcError with everything that stands in the way.
+
+    Samples are made up where there are none: they do not decide what can be compiled.
+    """
+    backend, empty = read_backend(settings)
+    stages = stages_of(settings, backend)
+    lowered = lower(read_model(model, settings), stages, backend, settings, replace(feedback, warn=silence))
+    if found := list(backend.check(replace(empty, module=lowered.module))):
+        raise IrcError(found)
+    return lowered.name
 
 
 def _contents(lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:

@@ -21,7 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from irc.ir.diagnostics import Collector, Diagnostic, UsageError
+from irc.ir.diagnostics import Collector, Diagnostic, IrcError, UsageError
 from irc.ir.dims import Dim, Expr, evaluate
 from irc.ir.graph import Graph, Value
 from irc.ir.scalars import Array
@@ -47,8 +47,8 @@ class Dataset:
         return Dataset(kept, None if self.labels is None else self.labels[:count])
 
 
-Source = str | Path | Array | Mapping[str, Array] | Sequence[Array]
-"""What may stand for data: the text of `--calib`, a path, or arrays (one, by input name, or in input order)."""
+Source = str | Path | Array | Mapping[str, Array] | Sequence[Array] | Callable[[], Any]
+"""What may stand for data: the text of `--calib`, a path, arrays (one, by input name, or in order), or a function."""
 
 
 def read_data(source: Source, graph: Graph, what: str) -> Dataset:
@@ -78,13 +78,15 @@ def _arrays(source: Source, graph: Graph, place: str) -> dict[str, Array]:
         if path.suffix == ".npz":
             return _npz(path, place)
         if isinstance(source, str) and not path.exists() and re.fullmatch(r"[\w.]+:\w+", source):
-            return _from_function(source, place)
+            return _from_function(lambda: _imported(source)(), place)
         problem = "is neither .npz, .npy nor a folder" if path.exists() else "there is no such file"
         raise UsageError(Diagnostic(problem, place=place, hint="data.npz, data.npy, a folder or module:function"))
     if isinstance(source, Mapping):
-        return {name: np.asarray(array) for name, array in source.items()}
-    if isinstance(source, np.ndarray):
-        return {_only_input(graph, place): source}
+        return {name: np.asarray(array) for name, array in cast("Mapping[str, Array]", source).items()}
+    if callable(source):
+        return _from_function(source, place)
+    if isinstance(source, np.ndarray) or hasattr(source, "__array__"):
+        return {_only_input(graph, place): np.asarray(source)}
     if len(source) != len(graph.inputs):
         names = ", ".join(value.name for value in graph.inputs)
         raise UsageError(
@@ -120,18 +122,23 @@ def _npy(path: Path, place: str) -> Array:
         raise UsageError(Diagnostic(f"{path.name} is not a readable .npy ({error})", place=place)) from error
 
 
-def _from_function(spec: str, place: str) -> dict[str, Array]:
+def _imported(spec: str) -> Callable[[], Any]:
+    """What `module:function` names; modules may lie in the current folder, as with `python -m`."""
     module_name, _, attribute = spec.partition(":")
-    sys.path.insert(0, "")  # modules beside the caller, as with `python -m`
+    sys.path.insert(0, "")
     try:
-        function: Callable[[], Any] = getattr(importlib.import_module(module_name), attribute)
+        return getattr(importlib.import_module(module_name), attribute)
+    finally:
+        sys.path.remove("")
+
+
+def _from_function(function: Callable[[], Any], place: str) -> dict[str, Array]:
+    try:
         given = function()
         batches: list[Any] = [given] if isinstance(given, Mapping) else list(given)
     except Exception as error:
         message = f"the function failed: {type(error).__name__}: {error}"
         raise UsageError(Diagnostic(message, place=place)) from error
-    finally:
-        sys.path.remove("")
     if not batches or not all(isinstance(batch, Mapping) for batch in batches):
         raise UsageError(Diagnostic("the function gives no dicts of arrays by input name", place=place))
     parts = cast("list[Mapping[str, Any]]", batches)
@@ -172,12 +179,16 @@ def check(data: Dataset, graph: Graph, place: str) -> None:
         raise UsageError([Diagnostic(d.message, place=place, hint=d.hint) for d in found.found])
 
 
+def _no_axis(value: Value) -> str:
+    return f"input '{value.name}' is {value.type}, which has no axis for samples"
+
+
 def _misfits(value: Value, array: Array, graph: Graph) -> list[str]:
     wanted = value.type
     expected = f"expected [samples, {', '.join(map(str, wanted.shape[1:]))}] of {wanted.scalar}"
     given = f"input '{value.name}': {array.dtype}{list(array.shape)}"
     if wanted.rank == 0:
-        return [f"input '{value.name}' is {wanted}, which has no sample axis"]
+        return [_no_axis(value)]
     kinds = {"bool": "b", "f": "fiub", "bf": "fiub", "i": "iub", "u": "iub"}[wanted.scalar.kind]
     if array.dtype.kind not in kinds or array.ndim != wanted.rank:
         return [f"{given}, {expected}"]
@@ -199,7 +210,15 @@ def _dim_fits(dim: Dim, size: int, graph: Graph) -> bool:
 
 
 def made_up(graph: Graph, count: int, seed: int) -> Dataset:
-    """Random samples where there are no others: normal floats, small integers. Good for sizes and speed only."""
+    """Random samples where there are no others: normal floats, small integers. Good for sizes and speed only.
+
+    Raises IrcError if the function has no inputs, or one without an axis for samples.
+    """
+    if not graph.inputs:
+        raise IrcError("the model has no inputs")
+    for value in graph.inputs:
+        if value.type.rank == 0:
+            raise IrcError(_no_axis(value), hint="give it a leading axis of size 1")
     generator = np.random.default_rng(seed)
     count = max(1, -(-count // batch_size(graph))) * batch_size(graph)
     sizes = {s.name: min(max(s.lo, UNBOUND), s.hi) for s in graph.symbols.values()}

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from irc.ir.dims import Expr
 from irc.ir.files import clone
-from irc.ir.graph import Graph, Module, Node
+from irc.ir.graph import Module, Node
 from irc.ir.op import Op
-from irc.ir.ops.structure import Call, Const, Kernel
+from irc.ir.ops.structure import Const, Kernel
 from irc.passes.base import PassContext
+from irc.passes.inline import Inline
 from irc.passes.specialize import Specialize
 
 SCHEMA = 1
@@ -64,22 +64,14 @@ def layers_of(module: Module) -> list[Layer]:
 
     A symbolic batch counts as 1, other symbols at their upper bound.
     """
-    single = module
-    if any(v.type.rank and isinstance(v.type.shape[0], Expr) for v in module.main.inputs):
-        single = clone(module)
-        Specialize(batch=1).run(single, PassContext())
+    single = clone(module)
+    for step in (Inline(), Specialize(batch=1)):
+        step.run(single, PassContext())
     layers: dict[str, Layer] = {}
-    _collect(single.main, single, layers)
-    return list(layers.values())
-
-
-def _collect(graph: Graph, module: Module, layers: dict[str, Layer]) -> None:
-    for node in graph.nodes:
+    for node in single.main.nodes:
         if node.terminator or not isinstance(node, Op):
             continue
-        if isinstance(node, Call):
-            _collect(module.functions[node.callee], module, layers)
-        elif isinstance(node, Const):
+        if isinstance(node, Const):
             _layer(node if node.loc.path or not node.result.users else node.result.users[0], layers).add_constant(node)
         else:
             layer = _layer(node, layers)
@@ -91,6 +83,7 @@ def _collect(graph: Graph, module: Module, layers: dict[str, Layer]) -> None:
                     layer.steps += work.steps
             if node.results:
                 layer.output = str(node.results[-1].type)
+    return list(layers.values())
 
 
 def _layer(node: Node, layers: dict[str, Layer]) -> Layer:

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
-from irc import __version__
 from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, did_you_mean
 from irc.tables import resolve
+from irc.version import __version__
 
 VERBS = {
     "compile": ("irc.cli.compile:compile_command", "Model to artifact."),
+    "check": ("irc.cli.check:check_command", "What would keep a model from being compiled, and why."),
     "opt": ("irc.cli.opt:opt_command", "Text IR to text IR: run passes, look between them."),
     "inspect": ("irc.cli.inspect:inspect_command", "A model, IR text or artifact as a table, text or page."),
     "run": ("irc.cli.run:run_command", "Run an artifact on samples."),

@@ -11,6 +11,7 @@ import click
 from irc.backends.artifact import Artifact
 from irc.backends.report import number_text
 from irc.cli.options import (
+    backend_options,
     feedback,
     force_option,
     json_option,
@@ -35,11 +36,7 @@ Examples:
 """,
 )
 @click.argument("model")
-@click.option("--passes", default="clean", show_default=True, metavar="PIPELINE", help="Passes and presets to run.")
-@click.option(
-    "--backend", default="reference", show_default=True, metavar="NAME", help="And options: 'hls{clock=250}'."
-)
-@click.option("--target", "--part", default="", metavar="NAME", help="What to compile for; `irc targets` lists them.")
+@backend_options
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The artifact.  [default: <model>.<backend>]")
 @force_option
 @click.option("--save-temps", is_flag=True, help="Keep the IR behind every pass, in <output>.temps.")

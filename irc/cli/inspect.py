@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from irc import __version__
 from irc.backends.artifact import Artifact
 from irc.backends.page import page
 from irc.backends.report import build, number_text
@@ -17,6 +16,7 @@ from irc.cli.output import refuse_existing, table
 from irc.driver import read_model
 from irc.ir.files import replace_file
 from irc.ir.graph import Module
+from irc.version import __version__
 
 
 @click.command(

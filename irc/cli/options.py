@@ -62,6 +62,12 @@ force_option = click.option("--force", is_flag=True, help="Replace an existing o
 data_option = click.option("--data", metavar="DATA", help="Samples: .npz, .npy, a folder of .npz, or module:function.")
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
+backend_options = chain(
+    click.option("--passes", default="clean", show_default=True, metavar="PIPELINE", help="Passes and presets to run."),
+    click.option("--backend", default="reference", show_default=True, metavar="NAME", help="Or 'hls{clock=250}'."),
+    click.option("--target", "--part", default="", metavar="NAME", help="What to compile for, see `irc targets`."),
+)
+
 pipeline_options = chain(
     click.option(
         "--calib", metavar="DATA", help="Samples for ranges: .npz, .npy, a folder of .npz, or module:function."

@@ -22,18 +22,14 @@ class Archive:
 
     place: str
     file: zipfile.ZipFile = field(repr=False)
-    root: str
+    length: int
     records: dict[str, zipfile.ZipInfo] = field(repr=False)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all records; not more than the file has."""
-        return sum(info.file_size for info in self.records.values())
 
     def read(self, name: str) -> bytes:
         """The bytes of a record. Raises IrcError if it is missing or damaged."""
         if name not in self.records:
             raise IrcError(Diagnostic(f"the archive has no '{name}'", place=self.place, hint="save the model again"))
+        _require_stored([self.records[name]], self.length, self.place)
         try:
             return self.file.read(self.records[name])
         except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
@@ -43,49 +39,56 @@ class Archive:
         """The names of the records in a folder."""
         return [name for name in self.records if name.startswith(folder)]
 
+    def require_stored(self) -> None:
+        """Raises UnsafeInputError unless all records are stored as they are, so that no size exceeds the file's."""
+        _require_stored(list(self.records.values()), self.length, self.place)
+
 
 def damaged(place: str, what: object) -> IrcError:
     return IrcError(Diagnostic(f"the file is damaged or truncated ({what})", place=place, hint="save the model again"))
 
 
 def open_archive(source: Path | BinaryIO, place: str) -> Archive:
-    """Open an archive. Raises IrcError if it is not a sound zip file, UnsafeInputError if it is built to harm."""
+    """Open an archive. Raises IrcError if it is not a sound zip file, UnsafeInputError if names in it are not sound."""
     try:
         file = zipfile.ZipFile(source)
-        total = _length(source)
+        length = _length(source)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise damaged(place, error) from error
     infos = [info for info in file.infolist() if not info.is_dir()]
     if not infos:
         raise damaged(place, "no records")
-    _check(infos, total, place)
-    root = infos[0].filename.partition("/")[0]
-    records = {info.filename.removeprefix(f"{root}/"): info for info in infos}
-    return Archive(place, file, root, records)
+    root = _checked_folder([info.filename for info in infos], place)
+    return Archive(place, file, length, {info.filename.removeprefix(f"{root}/"): info for info in infos})
 
 
 def _length(source: Path | BinaryIO) -> int:
     if isinstance(source, Path):
         return source.stat().st_size
-    source.seek(0, 2)
-    return source.tell()
+    return source.seek(0, 2)
 
 
-def _check(infos: list[zipfile.ZipInfo], total: int, place: str) -> None:
-    def refuse(why: str) -> UnsafeInputError:
-        return UnsafeInputError(Diagnostic(f"refused: {why}", place=place, hint="torch does not write such archives"))
+def _refused(why: str, place: str) -> UnsafeInputError:
+    return UnsafeInputError(Diagnostic(f"refused: {why}", place=place, hint="torch does not write such archives"))
 
-    names = [info.filename for info in infos]
+
+def _checked_folder(names: list[str], place: str) -> str:
+    """The one folder all records are in."""
     if len(names) > MOST_RECORDS:
-        raise refuse(f"{len(names)} records")
+        raise _refused(f"{len(names)} records", place)
     if len(set(names)) != len(names):
-        raise refuse("two records have one name")
+        raise _refused("two records have one name", place)
     root = names[0].partition("/")[0]
+    for name in names:
+        first, *rest = name.split("/")
+        if first != root or not rest or "" in rest or ".." in (first, *rest) or "\\" in name or ":" in first:
+            raise _refused(f"the record {name!r} is outside the folder of the archive", place)
+    return root
+
+
+def _require_stored(infos: list[zipfile.ZipInfo], length: int, place: str) -> None:
     for info in infos:
-        parts = info.filename.split("/")
-        if parts[0] != root or ".." in parts or "" in parts[1:] or "\\" in info.filename or ":" in parts[0]:
-            raise refuse(f"the record {info.filename!r} is outside the folder of the archive")
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise refuse(f"the record {info.filename!r} is compressed or encrypted")
-    if sum(info.file_size for info in infos) > total:
-        raise refuse("its records claim more bytes than the file has")
+            raise _refused(f"the record {info.filename!r} is compressed or encrypted", place)
+    if sum(info.file_size for info in infos) > length:
+        raise _refused("its records claim more bytes than the file has", place)

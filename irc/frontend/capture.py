@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-import warnings
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +18,11 @@ from irc.frontend.dims import symbols_of
 from irc.frontend.dynamic import Dynamic, dynamic_axes, torch_shapes, widened
 from irc.frontend.importer import import_program
 from irc.frontend.load import Loaded, load
+from irc.frontend.names import with_plain_names
 from irc.frontend.provenance import in_library
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
-from irc.frontend.untyped import decomposed
+from irc.frontend.untyped import decomposed, from_script, quiet
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.graph import Module
 from irc.ir.location import at
@@ -79,11 +79,11 @@ def capture(
 ) -> Captured:
     """Import a model.
 
-    `model` is a module (or `torch.fx.GraphModule`), an exported program, a file (`.pt2`, `.pt`, `.pth`, `.safetensors`)
-    or `"package.module:factory"`. Modules are captured in eval mode.
+    `model` is a module (a GraphModule or TorchScript module too), an exported program, a file (`.pt2`, `.pt`, `.pth`,
+    `.safetensors`) or `"package.module:factory"`. Modules are captured in eval mode.
 
     `inputs` are example inputs: one input, a tuple of them, or a dict by argument name; each a tensor, an array, a
-    shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). Saved programs bring their own.
+    shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). A saved program has its own.
 
     `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range
     `{"x": {0: ("b", 1, 64)}}`, or just `"b"` for the first axis of every input. Saved programs have theirs already.
@@ -107,13 +107,16 @@ def capture(
                 f"{loaded.name}: example inputs are needed to capture a module",
                 hint="give them, or their types: inputs={'x': 'f32[1, 3, 224, 224]'}",
             )
+        if dynamic is not None and isinstance(loaded.model, torch.jit.ScriptModule):
+            raise UsageError("sizes of a TorchScript module cannot vary", hint="capture the original module")
         axes = dynamic_axes(dynamic, given)
         wanted = {name: {place: axis.name for place, axis in places.items()} for name, places in axes.items()}
         program = _exported(loaded, widened(given, axes), torch_shapes(given, axes))
-    functional = _functional(program, loaded.name)
+    plain, true_names = with_plain_names(program)
+    functional = _functional(plain, loaded.name)
     fakes = {node.name: node.meta.get("val") for node in _user_inputs(functional)}
     symbols = symbols_of(functional, wanted, fakes)
-    module = import_program(functional, symbols, loaded.names, loaded.locations)
+    module = import_program(functional, symbols, {**loaded.names, **true_names}, loaded.locations)
     samples = named(given, fakes) if given is not None else {}
     return Captured(loaded.name, module, samples, given is not None and given.random, functional)
 
@@ -123,8 +126,6 @@ def _found(model: Any, trust_pickle: bool, arch: str | None) -> Loaded:
         return load(model, trust_pickle=trust_pickle, arch=arch)
     if arch is not None:
         raise UsageError("arch goes with a file of weights")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise UsageError("TorchScript modules cannot be captured", hint="capture the original module")
     if isinstance(model, torch.nn.Module):
         return Loaded(model, type(model).__name__)
     if isinstance(model, torch.export.ExportedProgram):
@@ -157,6 +158,8 @@ def _exported(loaded: Loaded, given: Arguments, shapes: Any) -> torch.export.Exp
     module = cast(torch.nn.Module, loaded.model)
     try:
         with _at_inference(module), quiet():
+            if isinstance(module, torch.jit.ScriptModule):
+                module = from_script(module, given.args, given.kwargs)
             return torch.export.export(module, given.args, given.kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:
         raise _explained(error, loaded.name) from error
@@ -184,14 +187,6 @@ def _at_inference(module: torch.nn.Module) -> Generator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         for m, was in training.items():
             m.training = was
-
-
-@contextmanager
-def quiet() -> Generator[None]:
-    """Without the warnings torch gives about its own internals."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 # -- what torch's exceptions mean
@@ -241,8 +236,12 @@ def _first_line(error: BaseException) -> str:
 
 
 def _place(error: Exception) -> Any:
-    """The innermost frame of the exception outside libraries."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not in_library(f.filename)]
+    """The innermost frame of the exception in the user's code."""
+    frames = [
+        f
+        for f in traceback.extract_tb(error.__traceback__)
+        if not in_library(f.filename) and not f.filename.startswith(("<", str(Path(__file__).parent)))
+    ]
     if not frames:
         return at("")
     last = frames[-1]

@@ -224,7 +224,7 @@ class _Importer:
                     values.append(value)
                 elif value is not None:
                     self.problems.add(Diagnostic(f"the model returns the number {value}", hint="return tensors only"))
-            else:
+            elif spec.kind != OutputKind.USER_INPUT_MUTATION:  # what is left in an input after the call is no result
                 name = self.names.get(spec.target or "", spec.target)
                 self.problems.add(
                     Diagnostic(

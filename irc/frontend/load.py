@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from irc.frontend.archive import Archive, open_archive
+from irc.frontend.archive import Archive, damaged, open_archive
 from irc.frontend.factory import as_state_dict, build, fill, read_safetensors
 from irc.frontend.samples import Arguments
 from irc.frontend.serialized import load_plain, read_program, unsafe
+from irc.frontend.untyped import load_script, quiet
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.location import Loc
 
@@ -71,7 +72,7 @@ def _from_file(path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
         return _torch_zip(archive, path, trust_pickle, arch)
     if head.startswith(_PICKLE):
         if not trust_pickle:
-            raise unsafe(place, "it is a pickle (the format of torch before 1.6)")
+            raise unsafe(place, "it is a pickle (the format of torch before 1.6)", trustable=True)
         return _pickled(path, arch)
     what = "is empty" if not head else "is no model file (neither a torch archive nor safetensors)"
     raise IrcError(
@@ -102,19 +103,25 @@ def _program(archive: Archive, path: Path, arch: str | None) -> Loaded:
 def _torch_zip(archive: Archive, path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
     """A zip that is no `.pt2`: TorchScript, a program of an old torch, or a torch.save file."""
     if "constants.pkl" in archive.records:
-        raise IrcError(
-            Diagnostic(
-                "the file is a TorchScript archive, which cannot be captured",
-                place=path.name,
-                hint="export the original model: torch.export.save(torch.export.export(model, inputs), 'model.pt2')",
-            )
-        )
+        return _script(path, trust_pickle, arch)
     if "serialized_exported_program.json" in archive.records:
-        raise unsafe(path.name, "it is a program saved by torch before 2.9, whose weights are pickled")
+        raise unsafe(path.name, "it is a program saved by an older torch, whose weights are pickled")
     if trust_pickle:
         return _pickled(path, arch)
-    found = load_plain(io.BytesIO(path.read_bytes()), path.name)
+    found = load_plain(io.BytesIO(path.read_bytes()), path.name, trustable=True)
     return _weights_or_module(found, path, arch)
+
+
+def _script(path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
+    if not trust_pickle:
+        raise unsafe(path.name, "it is a TorchScript archive, which is a program of its own", trustable=True)
+    if arch is not None:
+        raise UsageError(f"{path.name} is a TorchScript module; --arch goes with a file of weights")
+    try:
+        with quiet():
+            return Loaded(load_script(path), path.stem)
+    except Exception as error:
+        raise damaged(path.name, error) from error
 
 
 def _pickled(path: Path, arch: str | None) -> Loaded:

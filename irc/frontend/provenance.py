@@ -9,6 +9,8 @@ from typing import Any, cast
 from irc.ir.location import Loc, at
 
 _FRAME = re.compile(r'File "([^"\n]*)", line (\d{1,9})')
+_SELF = "L__self__"
+_ENTRIES = re.compile(f";(?={_SELF})")
 _REPEATED = re.compile(r"@\d+$")  # torch marks the second call of a module with "@1"
 _TORCH = re.compile(r"(^|/)torch/")
 _LIBRARIES = re.compile(r"(^|/)(torch|site-packages|dist-packages)/")
@@ -34,8 +36,12 @@ def recorded(metadata: Any) -> Loc:
         return Loc()
     texts = cast("Mapping[str, Any]", metadata)
     stack = texts.get("nn_module_stack")
-    innermost = stack.rpartition(";")[2] if isinstance(stack, str) else ""
-    path, _, cls = innermost.partition(",")[2].rpartition(",")
+    innermost = _ENTRIES.split(stack)[-1] if isinstance(stack, str) else ""
+    keyed, _, cls = innermost.rpartition(",")
+    # A path may have commas of its own; the key is the path behind a prefix.
+    path = keyed[(len(keyed) + len(_SELF) + 1) // 2 :]
+    if keyed != f"{_SELF}{path},{path}":
+        path = keyed.partition(",")[2]
     return _at(path, cls, texts.get("stack_trace"))
 
 
@@ -51,7 +57,7 @@ def owner(parameter: str) -> str:
 
 def _at(path: str, cls: str, trace: Any) -> Loc:
     file, line = _line(trace)
-    if "_empty_nn_module_stack" in path:  # what torch writes for nodes it made itself
+    if "_empty_nn_module_stack" in path or cls.startswith("torch.export."):  # what torch writes for nodes of its own
         return at("", "", file, line)
     return at(_REPEATED.sub("", path), cls.rpartition(".")[2], file, line)
 
@@ -60,7 +66,7 @@ def _line(trace: Any) -> tuple[str, int]:
     """Base name and line of the innermost frame that is the user's, else a library's on torch, else torch's."""
     if not isinstance(trace, str):
         return "", 0
-    frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace)]
+    frames = [(m[1], int(m[2])) for m in _FRAME.finditer(trace) if not m[1].startswith("<")]  # <generated code>
     if not frames:
         return "", 0
     users = [frame for frame in frames if not in_library(frame[0])]

@@ -45,12 +45,13 @@ def arguments(inputs: Any, module: torch.nn.Module | None = None) -> Arguments:
         args, kwargs = tuple(maker.value(v) for v in inputs), {}
     else:
         args, kwargs = (maker.value(inputs),), {}
-    if module is None:
+    if module is None or isinstance(module, torch.jit.ScriptModule):  # without a Python signature
         return Arguments(args, kwargs, dict(kwargs), maker.random)
+    signature = inspect.signature(module.forward)
     try:
-        bound = inspect.signature(module.forward).bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
-        parameters = ", ".join(inspect.signature(module.forward).parameters)
+        parameters = ", ".join(signature.parameters)
         raise UsageError(f"the example inputs do not fit forward({parameters}): {error}") from error
     return Arguments(bound.args, bound.kwargs, dict(bound.arguments), maker.random)
 

@@ -84,6 +84,7 @@ def read_program(archive: Archive) -> SavedProgram:
 
     Raises UnsafeInputError for anything that would run code, IrcError for damage and for ops that are not supported.
     """
+    archive.require_stored()
     name = _model_name(archive)
     _refuse_code(archive)
     data = _json(archive, f"models/{name}.json")
@@ -115,13 +116,15 @@ def _first_line(error: Exception) -> str:
     return lines[-1] if lines else ""
 
 
-def unsafe(place: str, what: str) -> UnsafeInputError:
+def unsafe(place: str, what: str, *, trustable: bool = False) -> UnsafeInputError:
+    """A refusal that says the safe way; `trustable` if the user may overrule it."""
+    overrule = "; --trust-pickle (trust_pickle=True) loads it all the same" if trustable else ""
     return UnsafeInputError(
         Diagnostic(
             f"refused: {what}",
             place=place,
-            hint="loading it could run code of whoever made the file; load it yourself where you trust it and save the "
-            "program anew with torch.export.save, with plain tensors as weights and sample inputs",
+            hint="it could run code of whoever made it. The safe form is torch.export.save(torch.export.export(model, "
+            f"inputs), 'model.pt2') with plain tensors as weights and sample inputs{overrule}",
         )
     )
 
@@ -147,7 +150,7 @@ def _refuse_code(archive: Archive) -> None:
     for name in archive.records:
         folder, _, file = name.rpartition("/")
         if folder in ("data/weights", "data/constants") and file.endswith(".pt"):
-            raise unsafe(archive.place, f"weights are pickled ('{name}', an archive of torch before 2.9)")
+            raise unsafe(archive.place, f"weights are pickled ('{name}', an archive of an older torch)")
         if folder == "data/constants" and (file.startswith(("custom_obj", "opaque_obj"))):
             raise unsafe(archive.place, f"it contains a pickled custom object ('{name}')")
 
@@ -170,17 +173,18 @@ def _samples(archive: Archive, name: str) -> tuple[tuple[Any, ...], dict[str, An
     return tuple(found[0]), found[1]
 
 
-def load_plain(source: io.BytesIO | Any, place: str) -> Any:
+def load_plain(source: io.BytesIO | Any, place: str, *, trustable: bool = False) -> Any:
     """What a torch.save file holds, if that is tensors in plain containers.
 
     Raises UnsafeInputError if the pickle asks for anything else, IrcError if the file is damaged.
     """
-    open_archive(source, place)  # sizes and names first
+    open_archive(source, place).require_stored()
     source.seek(0)
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise unsafe(place, f"it holds pickled objects, not only tensors ({_blocked(error)})") from error
+        blocked = f"it holds pickled objects, not only tensors ({_blocked(error)})"
+        raise unsafe(place, blocked, trustable=trustable) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, MemoryError, TypeError) as error:
         raise damaged(place, _first_line(error)) from error
     return found

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeGuard, cast
 
 import safetensors.torch
 import torch
+from torch._export.converter import TS2EPConverter
 
 from irc.ir.scalars import Array
 
@@ -38,6 +42,24 @@ def expression_of(size: object) -> Any:
 def ranges_of(program: torch.export.ExportedProgram) -> dict[str, tuple[Any, Any]]:
     """The lowest and the highest value (sympy numbers) of each symbol, by name."""
     return {str(symbol): (r.lower, r.upper) for symbol, r in cast(Any, program).range_constraints.items()}
+
+
+def from_script(module: torch.jit.ScriptModule, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.nn.Module:
+    """A TorchScript module as a module that can be exported."""
+    return cast(Any, TS2EPConverter)(module, args, kwargs).convert().module()
+
+
+def load_script(path: Path) -> torch.jit.ScriptModule:
+    """Load a TorchScript archive, which runs code it contains."""
+    return _torch.jit.load(path, map_location="cpu")
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Without the warnings torch gives about its own internals."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def decomposed(program: torch.export.ExportedProgram, keep: Callable[[str], bool]) -> torch.export.ExportedProgram:

@@ -1,14 +1,11 @@
 """Inserting nodes: infers their types, sets their locations.
 
 b = Builder.at_end(graph)
-y = b(Linear(x, w, bias))              # typed
-y = b.linear(x, w, bias)               # by name, for any registered op
+w = b.const(array)
+y = b(Linear(x, w))
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 

@@ -240,9 +240,9 @@ class Graph:
         self._cursors.append(cursor)
         try:
             cursor.current = self._first
-            while cursor.current is not None:
-                yield cursor.current
-                cursor.current = cursor.current.next if cursor.current is not None else cursor.following
+            while (node := cursor.current) is not None:
+                yield node
+                cursor.current = node.next if cursor.current is node else cursor.following
         finally:
             self._cursors.remove(cursor)
 

@@ -127,7 +127,7 @@ def bind_dims(function: Graph, arrays: Sequence[Array]) -> dict[str, int]:
             raise IrcError(f"the inputs of @{function.name} have {name} = {number}, expected {known}")
     for value, array in pairs:
         if any(evaluate(dim, numbers) != size for dim, size in zip(value.type.shape, array.shape, strict=True)):
-            raise _misfit(value, array)
+            raise IrcError(f"input '{value.name}' is {value.type}, got the shape {list(array.shape)}")
     return numbers
 
 

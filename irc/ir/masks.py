@@ -49,7 +49,7 @@ def _expand_block(bits: Array, params: Ints, shape: Ints) -> Array:
 
 
 def _expand_filter(bits: Array, params: Ints, shape: Ints) -> Array:
-    return np.broadcast_to(bits.reshape(*shape[:1], *[1] * len(shape[1:])), shape)
+    return np.broadcast_to(bits.reshape((*shape[:1], *[1] * len(shape[1:]))), shape)
 
 
 def _each_shape(params: Ints, shape: Ints) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from irc.ir.constants import Data
 from irc.ir.diagnostics import Span, did_you_mean
@@ -13,11 +13,11 @@ from irc.ir.fields import MISSING, Field
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.lexer import Token
 from irc.ir.op import Op
+from irc.ir.registry import op_class
 from irc.ir.scalars import Array
 from irc.ir.terms import Terms, Written
 from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
-from irc.tables import OPS
 
 Scope = dict[str, Value]
 
@@ -168,7 +168,7 @@ class _Parser(Terms):
     def operation(self, scope: Scope, terminator: str) -> _Statement:
         """`op head operands {attributes} : types`; an op with a region has `-> types { body }` instead."""
         word = self.expect_kind("word", "an op name")
-        s = _Statement(op=self.op_class(word, terminator), span=word.span)
+        s = _Statement(op=self.known_op(word, terminator), span=word.span)
         for f in s.op.fields:
             if f.up_front:
                 s.given[f.name] = self.written() if f.annotation is Data else self.attribute(f.annotation)
@@ -188,9 +188,9 @@ class _Parser(Terms):
             self.types(s)
         return s
 
-    def op_class(self, word: Token, terminator: str) -> type[Op]:
+    def known_op(self, word: Token, terminator: str) -> type[Op]:
         with self.errors_at(word.span):
-            op = cast("type[Op]", OPS.get(word.text))
+            op = op_class(word.text)
         if op.terminator and word.text != terminator:
             self.fail(f"'{word.text}' cannot stand here, expected '{terminator}'", word.span)
         return op

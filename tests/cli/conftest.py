@@ -21,8 +21,16 @@ from irc.ir.ops.linear import Linear
 from irc.ir.ops.math import Relu
 from irc.ir.ops.structure import Return
 from irc.ir.types import f32_tensor
+from irc.tables import BACKENDS, LOWERINGS, OPS, PASSES, PRESETS
 
 Irc = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def fresh_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test loads is forgotten behind it."""
+    for table in (BACKENDS, LOWERINGS, OPS, PASSES, PRESETS):
+        monkeypatch.setattr(table, "_rows", dict(table._rows))
 
 
 @pytest.fixture

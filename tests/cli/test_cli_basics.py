@@ -41,10 +41,7 @@ def test_help_imports_nothing_heavy():
 
 def test_ir_work_does_not_import_torch(model, tmp_path):
     words = ["opt", str(model), "--passes", "clean", "-o", str(tmp_path / "out.irc")]
-    code = (
-        "import sys\nfrom irc.cli import main\n"
-        f"main({words}, standalone_mode=False)\nprint('torch' in sys.modules)"
-    )
+    code = f"import sys\nfrom irc.cli import main\nmain({words}, standalone_mode=False)\nprint('torch' in sys.modules)"
     assert python(code).strip() == "False"
 
 

@@ -288,3 +288,26 @@ def test_specialized_batch(irc, model, data, tmp_path):
 @pytest.mark.parametrize("text", ["batch=0", "dims=b:65", "dims=n:1", "dims=b"])
 def test_specialize_out_of_range(irc, model, text):
     assert "specialize" in irc("opt", model, "--passes", f"specialize{{{text}}}", code=2).stderr
+
+
+# -- check
+
+
+def test_check(irc, model, tmp_path):
+    names = {p.name for p in tmp_path.iterdir()}
+    assert irc("check", model, "--passes", "quant8,fuse").output == "mlp can be compiled for reference\n"
+    options = ("--load", BROKEN, "--backend", "refusing")
+    assert irc("check", model, *options, code=1).stderr.count("linear: not here") == 2
+    found = json.loads(irc("check", model, *options, "--json", code=1).stdout)
+    assert [error["layer"] for error in found["errors"]] == ["fc1", "fc2"]
+    assert json.loads(irc("check", model, "--json").stdout)["errors"] == []
+    assert {p.name for p in tmp_path.iterdir()} == names
+
+
+def test_models_without_samples(irc, tmp_path):
+    (tmp_path / "none.irc").write_text("func @main() -> f32[] {\n  %c = const 1.0 : f32[]\n  return %c\n}\n")
+    assert "the model has no inputs" in irc("check", "none.irc", code=1).stderr
+    (tmp_path / "scalar.irc").write_text("func @main(%s: f32[]) -> f32[] {\n  return %s\n}\n")
+    error = irc("compile", "scalar.irc", code=1).stderr
+    assert "input 's' is f32[], which has no axis for samples" in error
+    assert "give it a leading axis of size 1" in error

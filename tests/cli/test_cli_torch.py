@@ -71,7 +71,7 @@ def test_another_model_is_noticed(irc, tmp_path):
 
 def test_trained_example(irc, tmp_path):
     model, calib, test = (EXAMPLES / f"digits_{n}" for n in ("cnn.pt2", "calib.npz", "test.npz"))
-    irc("compile", model, "--passes", "quant8,fuse", "--calib", calib, "-o", "art")
+    irc("compile", model, "--passes", "quant8{samples=32},fuse", "--calib", calib, "-o", "art")
     found = json.loads(irc("verify", "art", "--data", test, "--limit", 64, "--json").stdout)
     assert found["exact"]
     assert found["accuracy"]["b_right"] >= 60

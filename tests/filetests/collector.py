@@ -1,14 +1,14 @@
 """File tests: `.irc` files whose comments say what to run and what to expect. `pytest --bless` rewrites what is generated.
 
-    // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
-    // RUN: verify                 reads and verifies
-    // RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
-    // RUN: opt --passes TEXT      runs a pipeline and prints the module
-    // CHECK...: pattern           FileCheck on what was printed, written by hand
-    // INPUT x: [[1, 2]]           an input of `run`, in JSON
-    // OUTPUT: i32[2] [3, 4]       generated: a result of `run`; floats compare to 1e-5
-    ... // ERROR@7: message        generated: a diagnostic at column 7 of this line (`// ERROR: ...` if it has no place)
-    // ----                        splits a file into parts; the RUN lines of the first serve those that have none
+// RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
+// RUN: verify                 reads and verifies
+// RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
+// RUN: opt --passes TEXT      runs a pipeline and prints the module
+// CHECK...: pattern           FileCheck on what was printed, written by hand
+// INPUT x: [[1, 2]]           an input of `run`, in JSON
+// OUTPUT: i32[2] [3, 4]       generated: a result of `run`; floats compare to 1e-5
+... // ERROR@7: message        generated: a diagnostic at column 7 of this line (`// ERROR: ...` if it has no place)
+// ----                        splits a file into parts; the RUN lines of the first serve those that have none
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Test cases for the HLS templates: C++ calls, inputs, and what docs/numerics.md says must come out.
 
-Every case is a piece of C++ (configuration, ROMs, epilogue, one call) with random inputs and a NumPy result computed from
-the formulas alone.
+Every case is a piece of C++ (configuration, ROMs, epilogue, one call) with random inputs, and a NumPy result computed
+from the formulas alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Streams = list[tuple[str, list[Ints]]]
+"""The element type and the elements, sample by sample, of each stream of a case."""
 
 SAMPLES = 2
 
@@ -67,8 +69,8 @@ class Case:
     header: str
     declarations: str
     call: str
-    inputs: list[tuple[str, list[Ints]]] = field(default_factory=list)
-    outputs: list[tuple[str, list[Ints]]] = field(default_factory=list)
+    inputs: Streams = field(default_factory=Streams)
+    outputs: Streams = field(default_factory=Streams)
 
     def cpp(self) -> str:
         """The namespace of this case; `run` does all samples."""
@@ -253,7 +255,8 @@ def random_geometry(rng: np.random.Generator) -> Geometry:
         stride = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
         top, left, bottom, right = (int(p) for p in rng.integers(0, 3, 4))
         height, width = (int(n) for n in rng.integers(2, 9, 2))
-        if (kernel[0] - 1) * dilation[0] < top + height + bottom and (kernel[1] - 1) * dilation[1] < left + width + right:
+        spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        if spans[0] <= top + height + bottom and spans[1] <= left + width + right:
             return Geometry(height, width, kernel, stride, dilation, (top, left, bottom, right))
 
 
@@ -266,7 +269,7 @@ class Epilogue:
 
     declarations: str
     operands: str
-    streams: list[tuple[str, list[Ints]]]
+    streams: Streams
     type: str
     apply: Callable[[Ints, int], Ints]
 
@@ -340,7 +343,7 @@ def finish(
     header: str,
     declarations: str,
     call: str,
-    inputs: list[tuple[str, list[Ints]]],
+    inputs: Streams,
     epilogue: Epilogue,
     results: list[Ints],
 ) -> Case:
@@ -610,9 +613,7 @@ def special_norm_case(name: str, x: list[Ints], x_code: Code, x_zp: int, g: int,
     """A layer norm with one gain and offset, and 16-bit results."""
     rows, length = x[0].shape
     gain, offset = np.full(length, g), np.full(length, b)
-    declarations = config(
-        rows=rows, length=length, center=True, eps=1, shift=shift, zp=0, x_zp=x_zp, x_code=x_code.cpp
-    )
+    declarations = config(rows=rows, length=length, center=True, eps=1, shift=shift, zp=0, x_zp=x_zp, x_code=x_code.cpp)
     declarations += rom("int16_t", "gain", gain) + rom("int32_t", "offset", offset)
     declarations += "using Epilogue = irc::Saturate<irc::Signed<16>>;"
     y = [I16.saturate(int_norm(v, gain, offset, 1, shift, 0, True, x_zp)) for v in x]
@@ -803,13 +804,13 @@ def tensor_cases() -> list[Case]:
         case("fork_three", "irc::fork<60>(x0, y0, y1, y2);", [x], [x, x, x]),
         case(
             "concat_three",
-            "irc::concat<4>(irc::Dims<6, 3, 15>(), y0, x0, x1, x2);",
+            "irc::concat<4, 6, 3, 15>(y0, x0, x1, x2);",
             [a, b, c],
             [[np.concatenate(parts, axis=1) for parts in zip(a, b, c, strict=True)]],
         ),
         case(
             "split_three",
-            "irc::split<4>(irc::Dims<6, 3, 6>(), x0, y0, y1, y2);",
+            "irc::split<4, 6, 3, 6>(x0, y0, y1, y2);",
             [x],
             [[v[:, :2] for v in x], [v[:, 2:3] for v in x], [v[:, 3:] for v in x]],
         ),
@@ -854,9 +855,7 @@ def tensor_cases() -> list[Case]:
         cases.append(case(f"reorder_{i}", "irc::reorder<Config>(x0, y0);", [blocks], y, declarations))
     table = I8.random(rng, (9, 4))
     index = [rng.integers(0, 9, 6) for _ in range(SAMPLES)]
-    gather = case(
-        "gather_rows", "irc::gather_rows<6>(x0, table, y0);", [index], [], rom("int8_t", "table", table)
-    )
+    gather = case("gather_rows", "irc::gather_rows<6>(x0, table, y0);", [index], [], rom("int8_t", "table", table))
     gather.outputs = [(I8.type, [table[i] for i in index])]
     return [*cases, gather]
 

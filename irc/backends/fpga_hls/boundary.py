@@ -1,4 +1,4 @@
-"""`hls-boundary`: `@main` keeps what happens in float, `@accelerator` gets what happens on codes.
+"""`hls-boundary`: `@main` keeps the crossing between floats and codes, `@accelerator` gets what happens on codes.
 
     @main:         quantize -> call @accelerator -> dequantize
     @accelerator:  codes in, codes out (logits are i32)
@@ -14,11 +14,9 @@ from typing import cast
 from irc.ir.attrs import FuncRef
 from irc.ir.builder import Builder
 from irc.ir.graph import Graph, Module, Value
-from irc.ir.location import fuse
 from irc.ir.op import Op
 from irc.ir.ops.quant import Dequantize, Quantize
 from irc.ir.ops.structure import Call, Const, Return
-from irc.ir.types import TensorType
 from irc.passes.base import Pass, PassContext
 
 ACCELERATOR = "accelerator"
@@ -26,36 +24,91 @@ ACCELERATOR = "accelerator"
 
 @dataclass(frozen=True)
 class Boundary(Pass):
-    """Split main at its outer quantize and dequantize ops; what lies between becomes the function `accelerator`."""
+    """Split main into quantize, a call of `accelerator`, and dequantize; data movement of floats stays in main too."""
 
     name = "hls-boundary"
     effect = "exact"
 
     def run(self, module: Module, cx: PassContext) -> None:
+        main = module.main
         if ACCELERATOR in module.functions:
             return
-        main = module.main
         before, after = _entering(main), _leaving(main)
-        _share(main, before | after)
         inside = [
-            cast(Op, n) for n in main.nodes if not n.terminator and n not in before and n not in after
+            cast(Op, n)
+            for n in main.nodes
+            if not n.terminator and not isinstance(n, Const) and n not in before and n not in after
         ]
-        produced = {v for op in inside for v in op.results}
-        enter = list(dict.fromkeys(v for op in inside for v in op.operands if v not in produced))
-        leave = list(
-            dict.fromkeys(v for op in inside for v in op.results if any(u.node not in inside for u in v.uses))
-        )
-        leave = [v for v in leave]
-        if not leave:
-            return
-        accelerator = _outline(inside, enter, leave)
-        module.add(accelerator)
-        anchor = next(n for n in main.nodes if n in after or n.terminator)
-        types = tuple(v.type for v in leave)
-        call = Call(FuncRef(ACCELERATOR), tuple(enter), types=types)
-        node = Builder.before_node(anchor, fuse([op.loc for op in inside][:0])).add(call)
-        for old, new in zip(leave, node.results, strict=True):
-            for use in old.uses:
-                if use.node.graph is main:
-                    use.node.set_operand(use.index, new)
-            new.name = old.name
+        if inside:
+            _outline(module, inside, after)
+
+
+def _entering(main: Graph) -> set[Op]:
+    """The quantize ops of float inputs, and the movements of float inputs in front of them."""
+    found: set[Op] = set()
+    outside = {v for v in main.inputs if v.type.scalar.is_float}
+    for node in main.nodes:
+        op = cast(Op, node)
+        if isinstance(op, Quantize) and op.x in outside:
+            found.add(op)
+        elif op.view and op.operands and all(v in outside for v in op.operands):
+            found.add(op)
+            outside.update(op.results)
+    return found
+
+
+def _leaving(main: Graph) -> set[Op]:
+    """The dequantize ops of float results, and the movements of float results behind them."""
+    found: set[Op] = set()
+    for node in reversed(list(main.nodes)):
+        op = cast(Op, node)
+        crossing = isinstance(op, Dequantize) or (op.view and op.results[0].type.scalar.is_float)
+        users = [user for value in op.results for user in value.users]
+        if crossing and users and all(user.terminator or user in found for user in users):
+            found.add(op)
+    return found
+
+
+def _outline(module: Module, inside: list[Op], after: set[Op]) -> None:
+    """Move nodes of main into the accelerator; constants are copied."""
+    main = module.main
+    nodes = set(inside)
+    constants = [n for n in main.nodes if isinstance(n, Const) and any(user in nodes for user in n.result.users)]
+    known = {v for op in [*inside, *constants] for v in op.results}
+    enter = list(dict.fromkeys(v for op in inside for v in op.operands if v not in known))
+    leave = [v for op in inside for v in op.results if any(user not in nodes for user in v.users)]
+    accelerator = Graph([v.type for v in enter], names=_names(enter), name=ACCELERATOR)
+    values = dict(zip(enter, accelerator.inputs, strict=True))
+    place = next(n for n in main.nodes if n.terminator or n in after)
+    b = Builder.at_end(accelerator)
+    for const in constants:
+        copy = Const(const.value, const.to, const.mask)
+        copy.loc = const.loc
+        values[const.result] = b(copy, const.result.name)
+    results = Builder(main, place).add(Call(FuncRef(ACCELERATOR), tuple(enter), types=tuple(v.type for v in leave))).results
+    for op in inside:
+        main.unlink(op)
+        accelerator.append(op)
+        for index, value in enumerate(op.operands):
+            op.set_operand(index, values.get(value, value))
+    for old, new in zip(leave, results, strict=True):
+        for use in old.uses:
+            if use.node.graph is main:
+                use.node.set_operand(use.index, new)
+    b.add(Return(tuple(leave)))
+    for const in constants:
+        if not const.result.uses:
+            const.erase()
+    module.add(accelerator)
+
+
+def _names(values: list[Value]) -> list[str]:
+    """Input names: those of the inputs of main that the codes stand for, each once."""
+    names: list[str] = []
+    for value in values:
+        source = value
+        while isinstance(source.node, Op) and source.node.operands and not source.name:
+            source = source.node.operands[0]
+        wanted = source.name or f"x{len(names)}"
+        names.append(wanted if wanted not in names else f"{wanted}_{len(names)}")
+    return names

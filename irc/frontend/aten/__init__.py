@@ -11,9 +11,11 @@ from irc.frontend.context import Converter
 from irc.frontend.untyped import decomposable, has_kernel
 
 __all__ = ["CONVERTERS", "converter", "is_importable", "nearest"]
-# Checks of sizes and types; they have no result, and shapes are checked by the IR's own types.
-EFFECTLESS = frozenset(
+# Checks of sizes and types, whose place the IR's own types take, and ops that torch writes as others.
+REWRITTEN = frozenset(
     {
+        "aten.lift_fresh_copy.default",
+        "aten.zero.default",
         "aten.sym_size.int",
         "aten.sym_numel.default",
         "aten.sym_stride.int",
@@ -35,16 +37,18 @@ def converter(target: str) -> Converter | None:
 def is_importable(target: str) -> bool:
     """Whether an overload may stand in a program before torch has made it functional.
 
-    True for those in the table and their in-place forms (`aten.relu_.default`), for checks without effect, and for what
-    torch itself decomposes into others. Whether the parts can be imported is seen afterwards.
+    True for those in the table, for checks without effect, for what torch itself decomposes into others, and for the
+    in-place forms of all these (`aten.relu_.default`). Whether the parts can be imported is seen afterwards.
     """
-    if target in CONVERTERS or target in EFFECTLESS or target in _decomposed():
-        return True
     namespace, _, rest = target.partition(".")
     name, _, overload = rest.partition(".")
-    if name.endswith("_") and f"{namespace}.{name[:-1]}.{overload}" in CONVERTERS:
+    if namespace != "aten":
+        return False
+    if target in CONVERTERS or target in REWRITTEN or target in _decomposed():
         return True
-    return namespace == "aten" and _is_composite(f"aten::{name}" + (f".{overload}" if overload != "default" else ""))
+    if name.endswith("_") and not name.startswith("_"):
+        return is_importable(f"aten.{name[:-1]}.{overload}")
+    return _is_composite(f"aten::{name}" + (f".{overload}" if overload != "default" else ""))
 
 
 @cache

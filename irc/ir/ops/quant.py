@@ -5,6 +5,7 @@ The formulas are those of `docs/numerics.md`; the references here are the defini
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY, replace
 from typing import Any, Literal
 
@@ -249,8 +250,8 @@ class Rescale(Op, name="rescale"):
 
     def infer(self) -> TensorType:
         encoding = self.x.type.encoding
-        if not self.x.type.scalar.is_integer or not self.by > 0:
-            self.fail(f"operand is {self.x.type}, by {self.by}; expected integers and a positive factor")
+        if not self.x.type.scalar.is_integer or not 0 < self.by < math.inf:
+            self.fail(f"operand is {self.x.type}, by {self.by}; expected integers and a positive, finite factor")
         if encoding is None:
             return self.x.type
         scales = rounded(encoding.scales.astype(np.float64) * self.by)

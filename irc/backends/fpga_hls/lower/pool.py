@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 
-from irc.backends.fpga_hls.layout import channels_last
+from irc.backends.fpga_hls.layout import Shape, channels_last
 from irc.backends.fpga_hls.lower.common import Tail, lowers
 from irc.backends.fpga_hls.lower.linear import lines_before_first, require_one_image, window_config
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Stage
 from irc.backends.fpga_hls.types import literal
-from irc.ir.ops.pool import MaxPool, SumPool, ceil_padding
+from irc.ir.ops.pool import MaxPool, SumPool
 
 
 @lowers(MaxPool, SumPool, epilogue=True)
 def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
     shape = cx.shape(op.x)
     require_one_image(op, shape)
-    padding = tuple(p + e for p, e in zip(op.padding, ceil_padding(op, shape), strict=True))
     dilation = op.dilation if isinstance(op, MaxPool) else (1,) * len(op.kernel)
+    padding = _complete_padding(op, shape[2:], dilation, cx.shape(op.results[0])[2:])
     window = window_config(op, shape[2:], op.kernel, op.stride, dilation, padding)
     layout = channels_last(cx.shape(op.results[0]))
     tail = Tail(cx, region, op.opname, layout, shape[1])
@@ -40,3 +40,11 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
     stage.waits = {0: lines_before_first(window)}
     stage.name = tail.name
     cx.add(stage)
+
+
+def _complete_padding(op: MaxPool | SumPool, size: Shape, dilation: tuple[int, ...], windows: Shape) -> list[int]:
+    """The padding of the op, and at the ends what the last window of ceil mode needs beyond it."""
+    n = len(size)
+    begins, ends = op.padding[:n], op.padding[n:]
+    needed = [(windows[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1 for i in range(n)]
+    return [*begins, *(max(ends[i], needed[i] - size[i] - begins[i]) for i in range(n))]

@@ -79,8 +79,8 @@ def lower_concat(cx: Lowering, region: Region, op: Concat) -> None:
     layout = nest(shape, with_axis(outer, axis, shape[axis], inner))
     out = Stream(cx.code(result), layout.count, result, layout)
     rounds = extent_of(outer)
-    chunks = ", ".join(str(s.count // rounds) for s in inputs)
-    stage = Stage("concat", "tensor.h", region.loc, [out], [f"Dims<{chunks}>{{}}", out, *inputs], [rounds])
+    chunks = [s.count // rounds for s in inputs]
+    stage = Stage("concat", "tensor.h", region.loc, [out], [out, *inputs], [rounds, *chunks])
     stage.name = cx.stage_name(op.loc, "concat")
     cx.add(stage)
     cx.define(result, out, layout)
@@ -107,8 +107,8 @@ def lower_slice(cx: Lowering, region: Region, op: Slice) -> None:
         outs.append(Stream(cx.code(result), layout.count, result, layout))
         cx.define(result, outs[-1], layout)
     if parts:
-        chunks = ", ".join(str(s.count // extent_of(outer)) for s in outs)
-        stage = Stage("split", "tensor.h", op.loc, outs, [f"Dims<{chunks}>{{}}", x, *outs], [extent_of(outer)])
+        chunks = [s.count // extent_of(outer) for s in outs]
+        stage = Stage("split", "tensor.h", op.loc, outs, [x, *outs], [extent_of(outer), *chunks])
     else:
         config: Config = {
             "outer": extent_of(outer),

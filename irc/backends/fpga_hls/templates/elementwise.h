@@ -10,8 +10,9 @@ namespace irc {
 /// elementwise: y[i] = epilogue(x[i], i, i % channels, operands...). Another stream among the operands makes it a
 /// function of two tensors (residual add, product, maximum), an array one of a tensor and a table or parameters.
 ///
-/// Config: count, channels (of the innermost dimension).
-/// Loops: count, II = 1. No buffer.
+/// Config: count, channels (the innermost extent).
+/// Loops:  count, II = 1.
+/// Buffer: none.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void elementwise(stream<X>& x, stream<Y>& y, Operands&... operands) {
     int channel = 0;
@@ -25,8 +26,9 @@ void elementwise(stream<X>& x, stream<Y>& y, Operands&... operands) {
 /// elementwise_rom: y[o][m][i] = epilogue(x[o][m][i], index, channel, rom[m], operands...): a constant operand that is
 /// broadcast over the dimensions before and after its own.
 ///
-/// Config: outer, extent (the length of the ROM), inner, channels.
-/// Loops: outer x extent x inner, II = 1. No buffer besides the ROM.
+/// Config: outer, extent (the length of the ROM), inner, channels (the innermost extent).
+/// Loops:  outer x extent x inner, II = 1.
+/// Buffer: none besides the ROM.
 template <class Config, class Epilogue, class X, class R, int EXTENT, class Y, class... Operands>
 void elementwise_rom(stream<X>& x, const R (&rom)[EXTENT], stream<Y>& y, Operands&... operands) {
     static_assert(EXTENT == Config::extent, "the ROM has one entry a position");

@@ -48,7 +48,8 @@ template <class C> struct Saturate {
 /// Hands the values of ROWS x GROUPS runs of ceil(LENGTH / LANES) packs to the epilogue, one by one. Channels count
 /// through the GROUPS runs of a row; indices go on from one `block` of runs to the next.
 ///
-/// Loops: ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it). Buffer: one pack.
+/// Loops:  ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it).
+/// Buffer: one pack.
 template <int ROWS, int GROUPS, int LENGTH, class Epilogue, class T, int LANES, class Y, class... Operands>
 void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&... operands) {
     Pack<T, LANES> pack = splat<T, LANES>(0);

@@ -73,7 +73,7 @@ template <class T> class stream {
         return spare;
     }
 
-    void fail(const char* what) const {
+    [[noreturn]] void fail(const char* what) const {
         std::fprintf(stderr, "irc::stream %s: %s\n", name_, what);
         std::abort();
     }

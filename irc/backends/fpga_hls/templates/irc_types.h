@@ -1,10 +1,9 @@
 // Integer types of the accelerator, and the one switch between plain simulation and vendor types.
 //
-//   IRC_PLAIN      builtin integers: compiles with any C++14 compiler and runs fast. The default without vendor tool.
-//   IRC_AP_TYPES   ap_int and hls::stream. The default under Vitis HLS; define it to simulate with the ap_types
-//   headers.
+//   IRC_PLAIN     builtin integers: any C++14 compiler, fast. The default without vendor tool.
+//   IRC_AP_TYPES  ap_int and hls::stream. The default under Vitis HLS; define it to simulate with the ap_types headers.
 //
-// Both give the same codes. Plain types are wider than their name says, so only the vendor types show a width that is
+// Both give the same codes. Plain types may be wider than their names say, so only vendor types show that a width is
 // too small.
 
 #ifndef IRC_TYPES_H
@@ -13,7 +12,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#if defined(__SYNTHESIS__) || defined(__VITIS_HLS__)
+#if (defined(__SYNTHESIS__) || defined(__VITIS_HLS__)) && !defined(IRC_AP_TYPES)
 #define IRC_AP_TYPES
 #endif
 

@@ -1,8 +1,8 @@
 // Sums of products: linear, conv, depthwise_conv, matmul.
 //
 // All four are the same pipeline: scalars are packed into SIMD lanes, PE x SIMD multipliers run over tiles, and the
-// sums are unpacked into the epilogue, which adds the bias. The processes run concurrently (DATAFLOW), so a stage takes
-// as many cycles as its slowest process. 1 <= pe, 1 <= simd; neither has to divide anything.
+// sums are unpacked into the epilogue, which also adds the bias. The processes run concurrently (DATAFLOW), so a stage
+// takes as many cycles as its slowest process. pe and simd need not divide anything.
 
 #ifndef IRC_LINEAR_H
 #define IRC_LINEAR_H
@@ -28,35 +28,34 @@ void multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& a
     }
 }
 
-/// Dot products of each input run of IN_TILES packs with OUT_TILES x PE weight rows. There are ROWS x GROUPS runs, and
-/// each group has its own weights: row (group * OUT_TILES + out) * IN_TILES + in of the memory holds a PE x SIMD tile.
-/// With GROUPS_FIRST all rows of group 0 come first, otherwise all groups of row 0.
+/// Dot products of each run of in_tiles packs with out_tiles x PE rows of weights. There are rows x groups runs, and
+/// each group has its own weights: row (group * out_tiles + out) * in_tiles + in of `memory` holds a PE x SIMD tile.
+/// With groups_first all rows of group 0 come first, otherwise all groups of row 0.
 ///
-/// Loops: ROWS x GROUPS x OUT_TILES x IN_TILES, II = 1; a run is read during its first output tile and then replayed.
-/// Buffers: a run (IN_TILES packs) and PE accumulators.
-template <int ROWS, int GROUPS, bool GROUPS_FIRST, int OUT_TILES, int IN_TILES, class Reader, class X, int SIMD,
-          class Cell, int TILES, int CELLS, class A, int PE>
+/// Loops:  rows x groups x out_tiles x in_tiles, II = 1; a run is read during its first output tile and replayed then.
+/// Buffer: one run (in_tiles packs), PE accumulators.
+template <class Shape, class X, int SIMD, class Cell, int TILES, int CELLS, class A, int PE>
 void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
-    static_assert(TILES == GROUPS * OUT_TILES * IN_TILES, "the memory has one row a tile");
-    IRC_BUFFER Pack<X, SIMD> run[IN_TILES];
+    static_assert(TILES == Shape::groups * Shape::out_tiles * Shape::in_tiles, "the memory has one row a tile");
+    IRC_BUFFER Pack<X, SIMD> run[Shape::in_tiles];
 #pragma HLS AGGREGATE variable=run
     Pack<A, PE> acc = splat<A, PE>(0);
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
-    const Reader reader(memory);
+    const typename Shape::Reader reader(memory);
 
-    for (int i = 0; i < (GROUPS_FIRST ? GROUPS : ROWS); i++) {
-        for (int j = 0; j < (GROUPS_FIRST ? ROWS : GROUPS); j++) {
-            for (int out = 0; out < OUT_TILES; out++) {
-                for (int in = 0; in < IN_TILES; in++) {
+    for (int i = 0; i < (Shape::groups_first ? Shape::groups : Shape::rows); i++) {
+        for (int j = 0; j < (Shape::groups_first ? Shape::rows : Shape::groups); j++) {
+            for (int out = 0; out < Shape::out_tiles; out++) {
+                for (int in = 0; in < Shape::in_tiles; in++) {
 #pragma HLS PIPELINE II=1
                     const Pack<X, SIMD> pack = out == 0 ? x.read() : run[in];
                     if (out == 0) {
                         run[in] = pack;
                     }
-                    const int group = GROUPS_FIRST ? i : j;
-                    const auto& w = reader.read(memory, (group * OUT_TILES + out) * IN_TILES + in);
+                    const int group = Shape::groups_first ? i : j;
+                    const auto& w = reader.read(memory, (group * Shape::out_tiles + out) * Shape::in_tiles + in);
                     multiply_add<PE, SIMD>(pack, w, in == 0, acc);
-                    if (in == IN_TILES - 1) {
+                    if (in == Shape::in_tiles - 1) {
                         y.write(acc);
                     }
                 }
@@ -65,11 +64,13 @@ void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], 
     }
 }
 
-/// Sizes that follow from the Config of a linear stage.
+/// Sizes and types that follow from the Config of a linear stage.
 template <class Config> struct LinearShape {
+    static constexpr int rows = Config::rows;
+    static constexpr int groups = 1;
+    static constexpr bool groups_first = false;
     static constexpr int in_tiles = tiles_of(Config::channels_in, Config::simd);
     static constexpr int out_tiles = tiles_of(Config::channels_out, Config::pe);
-    static constexpr int rom_tiles = out_tiles * in_tiles;
     static constexpr int run_depth = in_tiles + 1; // the next row arrives while this one is replayed
     using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using Sum = Acc<Config::acc_bits>;
@@ -78,89 +79,94 @@ template <class Config> struct LinearShape {
 
 /// linear: y[row][co] = epilogue(sum over ci of (x[row][ci] - x_zp) * (w[co][ci] - w_zp)).
 ///
-/// Config: rows, channels_in, channels_out, pe, simd, acc_bits, x_code, w_code, x_zp, w_zp.
-/// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (rom.h); lanes
-/// outside the matrix hold w_zp. Cycles: rows x max(channels_in, out_tiles x in_tiles, channels_out).
+/// Config:  rows, channels_in, channels_out, pe, simd, acc_bits, x_code, w_code, x_zp, w_zp.
+/// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (see rom.h); lanes
+///          outside the matrix hold w_zp.
+/// Cycles:  rows x max(channels_in, out_tiles x in_tiles, channels_out).
+/// Buffer:  two rows of x.
 template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
 void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
+#pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
     using Shape = LinearShape<Config>;
     stream<Pack<typename Shape::Lane, Config::simd>> runs("linear.runs");
 #pragma HLS STREAM variable=runs depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear.sums");
 
     pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
-    dot_products<Config::rows, 1, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(runs, weights,
-                                                                                                    sums);
+    dot_products<Shape>(runs, weights, sums);
     unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
 }
 
-/// Sizes that follow from the Config of a conv stage.
+/// Sizes and types that follow from the Config of a conv stage.
 template <class Config> struct ConvShape : WindowShape<Config> {
+    using Window = WindowShape<Config>;
     static_assert(Config::channels_in % Config::groups == 0, "groups divide the input channels");
     static_assert(Config::channels_out % Config::groups == 0, "groups divide the output channels");
+    static constexpr int rows = Window::out_h * Window::out_w;
+    static constexpr int groups = Config::groups;
+    static constexpr bool groups_first = false;
     static constexpr int group_in = Config::channels_in / Config::groups;
     static constexpr int group_out = Config::channels_out / Config::groups;
     static constexpr int pixel_tiles = tiles_of(group_in, Config::simd);
-    static constexpr int in_tiles = WindowShape<Config>::taps * pixel_tiles;
+    static constexpr int in_tiles = Window::taps * pixel_tiles;
     static constexpr int out_tiles = tiles_of(group_out, Config::pe);
-    static constexpr int rom_tiles = Config::groups * out_tiles * in_tiles;
     static constexpr int run_depth = in_tiles + 1; // the next patch arrives while this one is replayed
-    static constexpr int pixels_in = Config::height * Config::width;
-    static constexpr int pixels_out = WindowShape<Config>::out_h * WindowShape<Config>::out_w;
     using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using Sum = Acc<Config::acc_bits>;
     using Reader = RomReader<typename Config::w_code, Config::w_zp, Config::pe * Config::simd>;
 };
 
-/// conv: convolution over an image in the order height, width, channel; grouped, strided, dilated, padded.
+/// conv: convolution over an image that travels by height, width, channel; grouped, strided, dilated, padded.
 ///
-/// Config: as linear without rows, and groups, pad_value (the code outside the image), and the fields of window.h.
-/// pad_value is x_zp, unless x_zp = 0 here because the bias already accounts for the zero point.
+/// Config:  as linear without rows, and groups, pad_value (the code outside the image), and the fields of window.h.
+///          pad_value is x_zp, unless x_zp = 0 here because the bias already accounts for the zero point.
 /// Weights: ROM row ((group * out_tiles + out) * taps + ky * kernel_w + kx) * pixel_tiles + tile holds
-/// w[group][out * pe + p][tile * simd + s][ky][kx] in lane p * simd + s; lanes outside the matrix hold w_zp.
-/// Cycles: the largest of height x width x channels_in, the cycles of sliding_window (with LINE = width x groups x
-/// pixel_tiles), out_h x out_w x groups x out_tiles x in_tiles, and out_h x out_w x channels_out.
+///          w[group][out * pe + p][tile * simd + s][ky][kx] in lane p * simd + s; lanes outside the matrix hold w_zp.
+/// Cycles:  the largest of height x width x channels_in, the cycles of sliding_window (LINE = width x groups x
+///          pixel_tiles), out_h x out_w x groups x out_tiles x in_tiles, and out_h x out_w x channels_out.
+/// Buffer:  the lines of sliding_window, and two patches.
+///
 /// A 1x1 convolution with stride 1 is better a linear with rows = height x width: it needs no lines.
 template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
 void conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
+#pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
     using Shape = ConvShape<Config>;
     stream<Pack<typename Shape::Lane, Config::simd>> pixels("conv.pixels");
     stream<Pack<typename Shape::Lane, Config::simd>> patches("conv.patches");
 #pragma HLS STREAM variable=patches depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("conv.sums");
 
-    pack_runs<Shape::pixels_in * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
+    pack_runs<Config::height * Config::width * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    dot_products<Shape::pixels_out, Config::groups, false, Shape::out_tiles, Shape::in_tiles, typename Shape::Reader>(
-        patches, weights, sums);
-    unpack_runs<Shape::pixels_out, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
+    dot_products<Shape>(patches, weights, sums);
+    unpack_runs<Shape::rows, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
 }
 
 /// acc[p] += x[p] * w[p] over the taps of each patch; the PE channels of a pack stay apart. PE multipliers.
 ///
-/// Loops: PIXELS x CHANNEL_TILES x TAPS, II = 1. Buffer: PE accumulators.
-template <int PIXELS, int CHANNEL_TILES, int TAPS, class Reader, class X, int PE, class Word, int TILES, int WORDS,
-          class A>
+/// Loops:  rows x channel_tiles x taps, II = 1.
+/// Buffer: PE accumulators.
+template <class Shape, class X, int PE, class Word, int TILES, int WORDS, class A>
 void channel_products(stream<Pack<X, PE>>& x, const Word (&rom)[TILES][WORDS], stream<Pack<A, PE>>& y) {
-    static_assert(TILES == CHANNEL_TILES * TAPS, "the ROM has one row a tile");
+    static_assert(TILES == Shape::channel_tiles * Shape::taps, "the ROM has one row a tile");
     Pack<A, PE> acc = splat<A, PE>(0);
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
-    const Reader reader(rom);
+    const typename Shape::Reader reader(rom);
 
-    for (int pixel = 0; pixel < PIXELS; pixel++) {
-        for (int tile = 0; tile < CHANNEL_TILES; tile++) {
-            for (int tap = 0; tap < TAPS; tap++) {
+    for (int row = 0; row < Shape::rows; row++) {
+        for (int tile = 0; tile < Shape::channel_tiles; tile++) {
+            for (int tap = 0; tap < Shape::taps; tap++) {
 #pragma HLS PIPELINE II=1
                 const Pack<X, PE> pack = x.read();
-                const auto& w = reader.read(rom, tile * TAPS + tap);
+                const auto& w = reader.read(rom, tile * Shape::taps + tap);
                 for (int p = 0; p < PE; p++) {
 #pragma HLS UNROLL
                     const A sum = tap == 0 ? A(0) : acc.lane[p];
                     acc.lane[p] = sum + pack.lane[p] * w[p];
                 }
-                if (tap == TAPS - 1) {
+                if (tap == Shape::taps - 1) {
                     y.write(acc);
                 }
             }
@@ -168,12 +174,11 @@ void channel_products(stream<Pack<X, PE>>& x, const Word (&rom)[TILES][WORDS], s
     }
 }
 
-/// Sizes that follow from the Config of a depthwise_conv stage.
+/// Sizes and types that follow from the Config of a depthwise_conv stage.
 template <class Config> struct DepthwiseShape : WindowShape<Config> {
+    using Window = WindowShape<Config>;
+    static constexpr int rows = Window::out_h * Window::out_w;
     static constexpr int channel_tiles = tiles_of(Config::channels, Config::pe);
-    static constexpr int rom_tiles = channel_tiles * WindowShape<Config>::taps;
-    static constexpr int pixels_in = Config::height * Config::width;
-    static constexpr int pixels_out = WindowShape<Config>::out_h * WindowShape<Config>::out_w;
     using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using Sum = Acc<Config::acc_bits>;
     using Reader = RomReader<typename Config::w_code, Config::w_zp, Config::pe>;
@@ -181,26 +186,27 @@ template <class Config> struct DepthwiseShape : WindowShape<Config> {
 
 /// depthwise_conv: convolution with one filter a channel. (With several, use conv with groups = channels_in.)
 ///
-/// Config: channels, pe, acc_bits, x_code, w_code, x_zp, w_zp, pad_value as in conv, and the fields of window.h.
+/// Config:  channels, pe, acc_bits, x_code, w_code, x_zp, w_zp, pad_value as in conv, and the fields of window.h.
 /// Weights: ROM row tile * taps + ky * kernel_w + kx holds w[tile * pe + p][ky][kx] in lane p.
-/// Cycles: the largest of height x width x channels, the cycles of sliding_window (with LINE = width x channel_tiles),
-/// out_h x out_w x channel_tiles x taps, and out_h x out_w x channels.
+/// Cycles:  the largest of height x width x channels, the cycles of sliding_window (LINE = width x channel_tiles),
+///          out_h x out_w x channel_tiles x taps, and out_h x out_w x channels.
+/// Buffer:  the lines of sliding_window.
 template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
 void depthwise_conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
+#pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
     using Shape = DepthwiseShape<Config>;
     stream<Pack<typename Shape::Lane, Config::pe>> pixels("depthwise_conv.pixels");
     stream<Pack<typename Shape::Lane, Config::pe>> patches("depthwise_conv.patches");
     stream<Pack<typename Shape::Sum, Config::pe>> sums("depthwise_conv.sums");
 
-    pack_runs<Shape::pixels_in, Config::channels, Config::x_zp>(x, pixels);
+    pack_runs<Config::height * Config::width, Config::channels, Config::x_zp>(x, pixels);
     sliding_window<Config, Shape::channel_tiles, 1, Config::pad_value - Config::x_zp>(pixels, patches);
-    channel_products<Shape::pixels_out, Shape::channel_tiles, Shape::taps, typename Shape::Reader>(patches, weights,
-                                                                                                   sums);
-    unpack_runs<Shape::pixels_out, 1, Config::channels, Epilogue>(sums, y, 0, operands...);
+    channel_products<Shape>(patches, weights, sums);
+    unpack_runs<Shape::rows, 1, Config::channels, Epilogue>(sums, y, 0, operands...);
 }
 
-/// The dimensions of a matmul operand: heads and the like, the row of x or column of w, and the dimension summed over.
+/// The dimensions of a matmul operand: heads and the like; the row of x or column of w; the dimension summed over.
 enum MatmulDim { BATCH, FREE, DEPTH };
 
 /// The order in which the dimensions of an operand travel, outermost first.
@@ -245,8 +251,8 @@ template <class ORDER, int BATCHES, int FREES, int DEPTHS, int FREE_LANES, int D
     static constexpr int split(MatmulDim dim) { return dim == BATCH ? 1 : dim == FREE ? FREE_LANES : DEPTH_LANES; }
 };
 
-/// Fills the buffer of an operand with x - ZP, whatever the order of the stream. Lanes outside the operand stay as they
-/// were.
+/// Fills the buffer of an operand with x - ZP, whatever the order of the stream. Lanes outside the operand keep what
+/// they had.
 ///
 /// Loops: one over all elements, II = 1.
 template <class Shape, int ZP, class X, class T>
@@ -267,10 +273,9 @@ void load_operand(stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
     }
 }
 
-/// Sends the rows of a buffered x, batch by batch or (ROWS_FIRST) the row of every batch in turn. Lanes past the depth
-/// are 0.
+/// Sends the rows of a buffered x: batch by batch, or (ROWS_FIRST) each row of all batches. Lanes past the depth are 0.
 ///
-/// Loops: batch x rows x depth_tiles, II = 1.
+/// Loops: batches x rows x depth tiles, II = 1.
 template <int BATCHES, int ROWS, int DEPTHS, bool ROWS_FIRST, class T, int TILES, int SIMD>
 void send_rows(const T (&tiles)[TILES][SIMD], stream<Pack<T, SIMD>>& y) {
     constexpr int DEPTH_TILES = tiles_of(DEPTHS, SIMD);
@@ -302,19 +307,25 @@ struct BufferReader {
     }
 };
 
-/// Sizes that follow from the Config of a matmul stage.
+/// Sizes and types that follow from the Config of a matmul stage. The batches are the groups of dot_products.
 template <class Config> struct MatmulShape {
     using XShape = OperandShape<typename Config::x_order, Config::batch, Config::rows, Config::depth, 1, Config::simd>;
     using WShape =
         OperandShape<typename Config::w_order, Config::batch, Config::columns, Config::depth, Config::pe, Config::simd>;
+    static constexpr int rows = Config::rows;
+    static constexpr int groups = Config::batch;
+    static constexpr bool groups_first = !Config::rows_first;
+    static constexpr int in_tiles = WShape::depth_tiles;
+    static constexpr int out_tiles = WShape::free_tiles;
     using XLane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using WLane = typename Centered<typename Config::w_code, Config::w_zp>::type;
     using Sum = Acc<Config::acc_bits>;
-
-    using RowOrder = std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>, Order<BATCH, FREE, DEPTH>>;
+    using Reader = BufferReader;
 
     /// x travels in the order in which it is needed, so it is not buffered.
-    static constexpr bool x_in_order = std::is_same<typename Config::x_order, RowOrder>::value;
+    using NeededOrder = std::conditional_t<Config::rows_first, Order<FREE, BATCH, DEPTH>, Order<BATCH, FREE, DEPTH>>;
+    static constexpr bool x_in_order = std::is_same<typename Config::x_order, NeededOrder>::value;
+    static constexpr int run_depth = in_tiles + 1;
 };
 
 /// Feeds x to the multipliers as it comes.
@@ -342,6 +353,7 @@ void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operand
     using Shape = MatmulShape<Config>;
     using WShape = typename Shape::WShape;
     stream<Pack<typename Shape::XLane, Config::simd>> runs("matmul.runs");
+#pragma HLS STREAM variable=runs depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("matmul.sums");
     IRC_BUFFER typename Shape::WLane w_tiles[WShape::tiles][WShape::lanes];
 #pragma HLS ARRAY_PARTITION variable=w_tiles type=complete dim=2
@@ -349,42 +361,37 @@ void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operand
 
     feed_rows<Config>(x, runs);
     load_operand<WShape, Config::w_zp>(w, w_tiles);
-    dot_products<Config::rows, Config::batch, !Config::rows_first, WShape::free_tiles, WShape::depth_tiles,
-                 BufferReader>(runs, w_tiles, sums);
+    dot_products<Shape>(runs, w_tiles, sums);
     unpack_runs<Config::batch * Config::rows, 1, Config::columns, Epilogue>(sums, y, block, operands...);
 }
 
-/// All blocks of a matmul; with a single one the processes also overlap with those of the next sample.
+/// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)), of two streams.
+///
+/// Config:  blocks (how often all of it is done, as for windows of an image), batch, rows (m), depth (k), columns (n),
+///          pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp;
+///          x_order and w_order: how x and w travel, Order<BATCH, DEPTH, FREE> is a row-major w, Order<BATCH, FREE,
+///          DEPTH> a transposed one; rows_first: false if y travels b, m, n, true if m, b, n.
+/// Cycles:  blocks x (load + rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where
+///          load = batch x depth x columns, or x rows if x is buffered and has more of them,
+///          rest = batch x rows x max(out_tiles x in_tiles, columns, depth unless x is buffered).
+/// Buffer:  w of one block; x too, unless it travels in the order of y. `buffers` = 2 doubles them, so that the next
+///          operands arrive during a product.
+///
+/// The channel of a result is n. An x without buffer waits until w is complete; if both come from one producer, the
+/// FIFO in front of x has to hold what arrives until then.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-std::enable_if_t<Config::blocks == 1> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
+std::enable_if_t<Config::blocks == 1> matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     multiply_block<Config, Epilogue>(x, w, y, 0, operands...);
 }
 
+/// matmul with several blocks: they overlap with one another, but not with those of the next sample.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-std::enable_if_t<(Config::blocks > 1)> multiply_blocks(stream<X>& x, stream<W>& w, stream<Y>& y,
-                                                       Operands&... operands) {
+std::enable_if_t<(Config::blocks > 1)> matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
     for (int block = 0; block < Config::blocks; block++) {
 #pragma HLS DATAFLOW
         multiply_block<Config, Epilogue>(x, w, y, block, operands...);
     }
-}
-
-/// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)) of two streams.
-///
-/// Config: blocks (how often all of it is repeated, as for windows of an image), batch, rows (m), depth (k), columns
-/// (n), pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp, x_order and w_order (how x and w travel: Order<BATCH,
-/// DEPTH, FREE> is a row-major w, Order<BATCH, FREE, DEPTH> a transposed one), rows_first (false: y travels b, m, n;
-/// true: m, b, n). The channel of a result is n. Buffers: all of w of one block; all of x too, unless it travels in the
-/// order of y. `buffers` = 2 doubles them, so that the next operands arrive during a product. An x without buffer waits
-/// until w is complete, so the FIFO in front of it may have to hold what comes until then. Cycles: blocks x (load +
-/// rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where
-///   load = batch x depth x columns, or batch x depth x rows if x is buffered and rows > columns,
-///   rest = batch x rows x max(free_tiles x depth_tiles of w, columns, depth unless x is buffered).
-template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-void matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
-#pragma HLS INLINE
-    multiply_blocks<Config, Epilogue>(x, w, y, operands...);
 }
 
 } // namespace irc

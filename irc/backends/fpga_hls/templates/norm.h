@@ -51,7 +51,8 @@ void find_tops(stream<X>& x, stream<Kept<X>>& held, stream<X>& tops, Mask&... ma
 
 /// Second pass: e = table[min(top - x, T - 1)], 0 where masked, and its sum over the row.
 ///
-/// Loops: rows x length, II = 1. Memory: the table.
+/// Loops:  rows x length, II = 1.
+/// Memory: the table.
 template <class Config, class X, class E, class S, class T, int SIZE>
 void look_up(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], stream<E>& parts, stream<S>& sums) {
     X top = X(0);
@@ -95,7 +96,8 @@ template <int ROWS, class S> void invert_sums(stream<S>& sums, stream<RowFactor>
 
 /// Third pass: y = epilogue(round_shift((e * r) >> t, 31 - frac)).
 ///
-/// Loops: rows x length, II = 1. One multiplier of 16 x 17 bits, one shifter.
+/// Loops:       rows x length, II = 1.
+/// Multipliers: e x r, 16 x 17 bits.
 template <class Config, class Epilogue, class E, class Y, class... Operands>
 void scale_parts(stream<E>& parts, stream<RowFactor>& factors, stream<Y>& y, Operands&... operands) {
     RowFactor row_factor = {};
@@ -141,7 +143,8 @@ void finish_softmax(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZ
 /// int_softmax: y = epilogue(probability times 2^frac) along rows of `length`, before saturation.
 ///
 /// Config: rows, length, frac, x_code. The table has T entries of at most 2^15, table[0] = 2^15.
-/// Cycles: rows x max(length, ROW_LATENCY). Buffers: held_depth x (code + 1 bit), part_depth x 16 bits.
+/// Cycles: rows x max(length, ROW_LATENCY).
+/// Buffer: held_depth x (code + 1 bit), part_depth x 16 bits.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
 void int_softmax(stream<X>& x, const T (&table)[SIZE], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
@@ -156,7 +159,7 @@ void int_softmax(stream<X>& x, const T (&table)[SIZE], stream<Y>& y, Operands&..
 
 /// int_softmax with a mask: where it is 0 the result is 0, and the element counts for nothing.
 ///
-/// Config, cycles and buffers as int_softmax.
+/// Config, cycles, buffer: as int_softmax.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
 void masked_int_softmax(stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SIZE], stream<Y>& y,
                         Operands&... operands) {
@@ -203,7 +206,8 @@ template <class Shape> struct RowScale {
 
 /// First pass: sums of differences and of their squares.
 ///
-/// Loops: rows x length, II = 1. One multiplier (a square).
+/// Loops:       rows x length, II = 1.
+/// Multipliers: d x d.
 template <class Config, class X, class Shape>
 void sum_moments(stream<X>& x, stream<X>& held, stream<Moments<Shape>>& moments) {
     Moments<Shape> total = {};
@@ -259,7 +263,8 @@ void invert_moments(stream<Moments<Shape>>& moments, stream<RowScale<Shape>>& sc
 
 /// Second pass: y = epilogue(round_shift(z * gain + offset, shift) + zp), z the deviation in 10 fraction bits.
 ///
-/// Loops: rows x length, II = 1. Multipliers: C * x (constant), D * r (16 x 17 bits), z * gain (16 x 16 bits).
+/// Loops:       rows x length, II = 1.
+/// Multipliers: C x d (C is constant), D x r (16 x 17 bits), z x gain (16 x 16 bits).
 template <class Config, class Epilogue, class X, class Shape, class G, class B, int LENGTH, class Y, class... Operands>
 void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G (&gain)[LENGTH],
                       const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
@@ -286,7 +291,8 @@ void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G 
 /// int_norm: layer norm (center) or RMS norm over rows of `length`; y = epilogue(result plus zp, before saturation).
 ///
 /// Config: rows, length, center, eps (int64), shift, zp, x_zp, x_code. `gain` and `offset` are g and b of the contract.
-/// Cycles: rows x max(length, ROW_LATENCY). Buffer: held_depth codes.
+/// Cycles: rows x max(length, ROW_LATENCY).
+/// Buffer: held_depth codes.
 template <class Config, class Epilogue, class X, class G, class B, int LENGTH, class Y, class... Operands>
 void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW

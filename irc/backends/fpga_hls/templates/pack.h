@@ -26,7 +26,8 @@ template <class T, int LANES> Pack<T, LANES> splat(int value) {
 
 /// Gathers every run of LENGTH scalars into ceil(LENGTH / LANES) packs of x - ZP; lanes past the end of a run are 0.
 ///
-/// Loops: RUNS x LENGTH, II = 1. Buffer: one pack.
+/// Loops:  RUNS x LENGTH, II = 1.
+/// Buffer: one pack.
 template <int RUNS, int LENGTH, int ZP, class X, class T, int LANES>
 void pack_runs(stream<X>& x, stream<Pack<T, LANES>>& y) {
     Pack<T, LANES> pack = splat<T, LANES>(0);

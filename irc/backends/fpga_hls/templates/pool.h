@@ -26,7 +26,8 @@ struct TakeSum {
 
 /// Folds the taps of each patch, PE channels at a time.
 ///
-/// Loops: PIXELS x CHANNEL_TILES x TAPS, II = 1. Buffer: PE results.
+/// Loops:  PIXELS x CHANNEL_TILES x TAPS, II = 1.
+/// Buffer: PE results.
 template <int PIXELS, int CHANNEL_TILES, int TAPS, class Fold, class X, class A, int PE>
 void fold_patches(stream<Pack<X, PE>>& x, stream<Pack<A, PE>>& y) {
     Pack<A, PE> acc = splat<A, PE>(0);
@@ -75,8 +76,9 @@ std::enable_if_t<!windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y,
 /// Pooling with windows that tile the image: every element belongs to at most one result, so one row of results is all
 /// that is kept.
 ///
-/// Loops: height x width x channels, II = 1 from about three channels on (a result is read again `channels` cycles
-/// after it was written).
+/// Loops:  height x width x channels, II = 1 from about three channels on (a result is read again `channels` cycles
+///         after it was written).
+/// Buffer: out_w x channels results.
 template <class Config, class Fold, class Epilogue, int PAD, class A, class X, class Y, class... Operands>
 std::enable_if_t<windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Shape = WindowShape<Config>;
@@ -115,18 +117,19 @@ std::enable_if_t<windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y, 
 ///
 /// Config: channels, pe (unused if the windows are blocks), x_code, and the fields of window.h.
 /// Cycles: height x width x channels if the windows are blocks; otherwise the largest of that, the cycles of
-/// sliding_window (with LINE = width x channel tiles), and out_h x out_w x channels.
+///         sliding_window (LINE = width x channel tiles of pe), and out_h x out_w x channels.
 /// Buffer: out_w x channels codes if the windows are blocks; otherwise the lines of sliding_window.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void max_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 #pragma HLS INLINE
-    using Code = typename Config::x_code;
-    pool<Config, TakeMax, Epilogue, int(Code::lowest), typename Code::type>(x, y, operands...);
+    using XCode = typename Config::x_code;
+    pool<Config, TakeMax, Epilogue, int(XCode::lowest), typename XCode::type>(x, y, operands...);
 }
 
 /// sum_pool: y[oy][ox][c] = epilogue(sum of the codes under the window); the padding is the code pad_value.
 ///
-/// Config: as max_pool, and pad_value and acc_bits. Cycles and buffer: as max_pool, with sums of acc_bits.
+/// Config: channels, pe, pad_value, acc_bits, and the fields of window.h.
+/// Cycles, buffer: as max_pool; blocks keep sums of acc_bits.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void sum_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 #pragma HLS INLINE
@@ -137,7 +140,8 @@ void sum_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 /// inner = channels.
 ///
 /// Config: outer, extent, inner, acc_bits.
-/// Loops: outer x extent x inner, II = 1 for inner = 1 (a register) and from about 3 on. Buffer: inner sums.
+/// Loops:  outer x extent x inner, II = 1 for inner = 1 (a register) and from about 3 on.
+/// Buffer: inner sums.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
 void reduce_sum(stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Sum = Acc<Config::acc_bits>;

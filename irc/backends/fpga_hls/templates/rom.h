@@ -2,7 +2,7 @@
 //
 // A ROM is `const Word rom[TILES][WORDS]`, Word an unsigned builtin type: a row holds the LANES codes that enter the
 // multipliers in one cycle, lane 0 in the lowest bits of word 0, without gaps; a code may straddle two words. In
-// hardware the words of a row stand side by side, and unpacking is wiring.
+// hardware a row is one wide word (ARRAY_RESHAPE), and unpacking is wiring.
 
 #ifndef IRC_ROM_H
 #define IRC_ROM_H
@@ -44,9 +44,24 @@ Pack<typename Centered<C, ZP>::type, LANES> unpack_codes(const Word (&words)[WOR
     return pack;
 }
 
-#ifdef IRC_PLAIN
+#ifndef IRC_PLAIN
 
-/// Reads ROM rows of LANES codes of type C minus ZP. Simulation unpacks the whole ROM once for all visits of a row.
+/// Reads ROM rows: LANES codes of type C, minus ZP.
+template <class C, int ZP, int LANES> class RomReader {
+  public:
+    using Row = Pack<typename Centered<C, ZP>::type, LANES>;
+
+    template <class Word, int TILES, int WORDS> explicit RomReader(const Word (&)[TILES][WORDS]) {}
+
+    template <class Word, int TILES, int WORDS> Row read(const Word (&rom)[TILES][WORDS], int tile) const {
+#pragma HLS INLINE
+        return unpack_codes<C, ZP, LANES>(rom[tile]);
+    }
+};
+
+#else
+
+/// Reads ROM rows, as in hardware, but from a copy of the ROM that is unpacked once: rows are visited many times.
 template <class C, int ZP, int LANES> class RomReader {
   public:
     using Row = Pack<typename Centered<C, ZP>::type, LANES>;
@@ -63,21 +78,6 @@ template <class C, int ZP, int LANES> class RomReader {
 
   private:
     std::vector<Row> rows_;
-};
-
-#else
-
-/// Reads ROM rows of LANES codes of type C minus ZP.
-template <class C, int ZP, int LANES> class RomReader {
-  public:
-    using Row = Pack<typename Centered<C, ZP>::type, LANES>;
-
-    template <class Word, int TILES, int WORDS> explicit RomReader(const Word (&)[TILES][WORDS]) {}
-
-    template <class Word, int TILES, int WORDS> Row read(const Word (&rom)[TILES][WORDS], int tile) const {
-#pragma HLS INLINE
-        return unpack_codes<C, ZP, LANES>(rom[tile]);
-    }
 };
 
 #endif

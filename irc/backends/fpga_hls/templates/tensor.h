@@ -20,45 +20,49 @@ template <int COUNT, class X, class Y> void copy(stream<X>& x, stream<Y>& y) {
     }
 }
 
-/// fork: copies a stream of COUNT elements to several.
+/// fork<COUNT>(x, y...): copies a stream of COUNT elements to several.
 ///
-/// Loops: COUNT, II = 1. No buffer; the FIFOs behind it have to even out the paths.
+/// Loops:  COUNT, II = 1.
+/// Buffer: none; the FIFOs behind it have to even out the paths.
 template <int COUNT, class X, class... Y> void fork(stream<X>& x, stream<Y>&... y) {
     for (int i = 0; i < COUNT; i++) {
 #pragma HLS PIPELINE II=1
         const X value = x.read();
-        const int written[] = {(y.write(value), 0)...};
-        static_cast<void>(written);
+        const int each[] = {(y.write(value), 0)...}; // C++14 for: y.write(value), ...
+        static_cast<void>(each);
     }
 }
 
-/// concat: for each of OUTER rounds CHUNK elements of each input in turn. (Chunk: extent along the axis times the
-/// extents after it.)
+/// concat<OUTER, CHUNK...>(y, x...): joins several streams along an axis. OUTER is the product of the extents before
+/// the axis, a CHUNK the product of those from the axis on, one for each input.
 ///
-/// Loops: OUTER x sum of chunks, II = 1 within a chunk. No buffer.
-template <int OUTER, int... CHUNK, class Y, class... X> void concat(Dims<CHUNK...>, stream<Y>& y, stream<X>&... x) {
+/// Loops:  OUTER x sum of chunks, II = 1 within a chunk.
+/// Buffer: none.
+template <int OUTER, int... CHUNK, class Y, class... X> void concat(stream<Y>& y, stream<X>&... x) {
     static_assert(sizeof...(CHUNK) == sizeof...(X), "concat has one chunk size an input");
     for (int o = 0; o < OUTER; o++) {
-        const int copied[] = {(copy<CHUNK>(x, y), 0)...};
-        static_cast<void>(copied);
+        const int each[] = {(copy<CHUNK>(x, y), 0)...}; // C++14 for: copy<CHUNK>(x, y), ...
+        static_cast<void>(each);
     }
 }
 
-/// split: the opposite of concat; every element goes to one output.
+/// split<OUTER, CHUNK...>(x, y...): the opposite of concat; every element goes to one output.
 ///
-/// Loops: OUTER x sum of chunks, II = 1 within a chunk. No buffer.
-template <int OUTER, int... CHUNK, class X, class... Y> void split(Dims<CHUNK...>, stream<X>& x, stream<Y>&... y) {
+/// Loops:  OUTER x sum of chunks, II = 1 within a chunk.
+/// Buffer: none.
+template <int OUTER, int... CHUNK, class X, class... Y> void split(stream<X>& x, stream<Y>&... y) {
     static_assert(sizeof...(CHUNK) == sizeof...(Y), "split has one chunk size an output");
     for (int o = 0; o < OUTER; o++) {
-        const int copied[] = {(copy<CHUNK>(x, y), 0)...};
-        static_cast<void>(copied);
+        const int each[] = {(copy<CHUNK>(x, y), 0)...}; // C++14 for: copy<CHUNK>(x, y), ...
+        static_cast<void>(each);
     }
 }
 
 /// slice: y = x[:, begin:end:step, :].
 ///
 /// Config: outer, extent, inner, begin, end, step >= 1.
-/// Loops: outer x extent x inner, II = 1. No buffer.
+/// Loops:  outer x extent x inner, II = 1.
+/// Buffer: none.
 template <class Config, class T> void slice(stream<T>& x, stream<T>& y) {
     int next = Config::begin;
     for (int o = 0; o < Config::outer; o++) {
@@ -81,7 +85,8 @@ template <class Config, class T> void slice(stream<T>& x, stream<T>& y) {
 /// pad: y = x with `before` and `after` entries of code `value` around the middle dimension.
 ///
 /// Config: outer, extent, inner, before, after, value.
-/// Loops: outer x (before + extent + after) x inner, II = 1. No buffer.
+/// Loops:  outer x (before + extent + after) x inner, II = 1.
+/// Buffer: none.
 template <class Config, class T> void pad(stream<T>& x, stream<T>& y) {
     for (int o = 0; o < Config::outer; o++) {
         for (int m = -Config::before; m < Config::extent + Config::after; m++) {
@@ -97,7 +102,8 @@ template <class Config, class T> void pad(stream<T>& x, stream<T>& y) {
 /// replay: y[o][r][i] = x[o][i] for 0 <= r < repeat; broadcasting along one dimension.
 ///
 /// Config: outer, repeat, inner.
-/// Loops: outer x repeat x inner, II = 1. Buffer: inner elements.
+/// Loops:  outer x repeat x inner, II = 1.
+/// Buffer: inner elements.
 template <class Config, class T> void replay(stream<T>& x, stream<T>& y) {
     IRC_BUFFER T held[Config::inner];
     for (int o = 0; o < Config::outer; o++) {
@@ -132,7 +138,7 @@ template <int... EXTENT, int... STRIDE> class Odometer<Dims<EXTENT...>, Dims<STR
 #pragma HLS UNROLL
             if (step) {
                 const bool wraps = digit_[d] == extent[d] - 1;
-                offset_ += wraps ? -digit_[d] * stride[d] : stride[d];
+                offset_ += wraps ? (1 - extent[d]) * stride[d] : stride[d];
                 digit_[d] = wraps ? 0 : digit_[d] + 1;
                 step = wraps;
             }
@@ -175,7 +181,8 @@ template <class Config, class T> void reorder_block(stream<T>& x, stream<T>& y) 
 /// `strides` the distances of their elements in a block of x.
 ///
 /// Config: blocks, count, buffers, extents and strides (Dims).
-/// Cycles: blocks x count x 2 for buffers = 1, blocks x count for buffers = 2. Buffer: buffers x count elements.
+/// Cycles: blocks x count x 2 for buffers = 1, blocks x count for buffers = 2.
+/// Buffer: buffers x count elements.
 template <class Config, class T> std::enable_if_t<Config::blocks == 1> reorder(stream<T>& x, stream<T>& y) {
 #pragma HLS DATAFLOW
     reorder_block<Config>(x, y);
@@ -190,7 +197,8 @@ template <class Config, class T> std::enable_if_t<(Config::blocks > 1)> reorder(
 
 /// rom_source: a constant tensor as a stream.
 ///
-/// Loops: COUNT, II = 1. Memory: the ROM.
+/// Loops:  COUNT, II = 1.
+/// Memory: the ROM.
 template <class R, int COUNT, class Y> void rom_source(const R (&rom)[COUNT], stream<Y>& y) {
     for (int i = 0; i < COUNT; i++) {
 #pragma HLS PIPELINE II=1
@@ -198,9 +206,10 @@ template <class R, int COUNT, class Y> void rom_source(const R (&rom)[COUNT], st
     }
 }
 
-/// gather_rows: for each index the row of the table.
+/// gather_rows<COUNT>(index, table, y): for each of COUNT indices the row of the table.
 ///
-/// Loops: COUNT x COLUMNS, II = 1. Memory: the table.
+/// Loops:  COUNT x COLUMNS, II = 1.
+/// Memory: the table.
 template <int COUNT, class I, class R, int ROWS, int COLUMNS, class Y>
 void gather_rows(stream<I>& index, const R (&table)[ROWS][COLUMNS], stream<Y>& y) {
     int row = 0;

@@ -32,13 +32,13 @@ template <class Config> struct WindowShape {
     static_assert(padded_h >= span_h && padded_w >= span_w, "the window fits into the padded image");
 };
 
-/// Position in a ring of LINES lines; 0 <= line < 2 * LINES.
+/// line modulo LINES, for 0 <= line < 2 * LINES.
 template <int LINES> int wrap_line(int line) {
 #pragma HLS INLINE
     return line < LINES ? line : line - LINES;
 }
 
-/// Stores the packs of an image, LENGTH a line, in a ring of lines.
+/// Stores the packs of an image, LENGTH a line, one after the other in a ring of lines.
 template <class T, int LINES, int LENGTH> class LineWriter {
   public:
     void store(T (&lines)[LINES][LENGTH], const T& value) {
@@ -56,11 +56,12 @@ template <class T, int LINES, int LENGTH> class LineWriter {
 /// Reads the pixels of an image, GROUPS x TILES packs each, and writes the patch of every output pixel, in the order
 /// group, kernel row, kernel column, tile. Outside the image every lane is PAD.
 ///
-/// Loops, all II = 1: the lines of the first patch; then for each output row EMIT patch packs while the next lines
-/// arrive, evenly spread. With LINE = width x GROUPS x TILES and EMIT = out_w x GROUPS x taps x TILES that is
-///   lines_before(0) x LINE + out_h x max(EMIT, stride_h x LINE) + trailing lines x LINE cycles,
-/// and a pipeline flush for each output row. The first patch of row oy needs lines_before(oy) lines, its last patch
-/// comes after lines_before(oy + 1). Buffer: `lines` x LINE packs, one write and one read port.
+/// Loops:  all II = 1: the lines of the first patch; for each output row EMIT = out_w x GROUPS x taps x TILES packs of
+///         patches, while the next lines arrive, evenly spread; lines that no patch needs.
+/// Cycles: lines_before(0) x LINE + out_h x max(EMIT, stride_h x LINE) + trailing lines x LINE, with LINE = width x
+///         GROUPS x TILES, and a pipeline flush for each output row.
+/// Lag:    the first patch of row oy comes after lines_before(oy) lines, the last before all of lines_before(oy + 1).
+/// Buffer: `lines` x LINE packs, one write and one read port.
 template <class Config, int GROUPS, int TILES, int PAD, class T, int LANES>
 void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
     using Shape = WindowShape<Config>;
@@ -81,11 +82,12 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
         writer.store(lines, x.read());
     }
 
-    int top = -Config::pad_top; // the input line under the first kernel row, and its place in the ring
-    int top_line = (LINES - Config::pad_top % LINES) % LINES;
+    int top = -Config::pad_top;                               // the input line under the first kernel row
+    int top_line = (LINES - Config::pad_top % LINES) % LINES; // its place in the ring
     for (int oy = 0; oy < Shape::out_h; oy++) {
-        const int arriving = oy == Shape::out_h - 1 ? 0 : Shape::lines_before(oy + 1) - Shape::lines_before(oy);
-        int credit = 0; // reads one pack each time it reaches EMIT: arriving * LINE packs in EMIT steps
+        const bool last = oy == Shape::out_h - 1;
+        const int due = last ? 0 : (Shape::lines_before(oy + 1) - Shape::lines_before(oy)) * LINE; // packs to read
+        int credit = 0; // a pack is read whenever this reaches EMIT, so `due` packs in EMIT steps
         for (int ox = 0; ox < Shape::out_w; ox++) {
             for (int group = 0; group < GROUPS; group++) {
                 for (int ky = 0; ky < Config::kernel_h; ky++) {
@@ -102,7 +104,7 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
                                 pack = lines[line][ix * PIXEL + group * TILES + tile];
                             }
                             y.write(pack);
-                            credit += arriving * LINE;
+                            credit += due;
                             if (credit >= EMIT) {
                                 credit -= EMIT;
                                 writer.store(lines, x.read());
@@ -114,7 +116,7 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
         }
         for (int i = 0; i < SURPLUS; i++) {
 #pragma HLS PIPELINE II=1
-            if (i < arriving * LINE - EMIT) {
+            if (i < due - EMIT) {
                 writer.store(lines, x.read());
             }
         }

@@ -1,0 +1,1 @@
+"""Text of a project: C++, scripts and a guide. Nothing edits a text after it was written."""

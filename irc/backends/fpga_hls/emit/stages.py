@@ -1,0 +1,127 @@
+"""Stage functions: configuration, epilogue and the call of a template."""
+
+from __future__ import annotations
+
+import re
+
+from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, loc_lines
+from irc.backends.fpga_hls.identifiers import camel, identifier
+from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Placeholder, Rom, Stage, Stream
+
+INPUT_NAMES = {"matmul": ["x", "w"], "masked_int_softmax": ["x", "mask"], "gather_rows": ["index"]}
+
+
+def group_of(stage: Stage) -> str:
+    """The file of a stage: named after the top-level module it belongs to, `blocks_0` for `blocks.0.attn.qkv`."""
+    match = re.match(r"[^.]+(\.\d+(?=\.|$))?", stage.loc.path)
+    return identifier(match[0] if match else "", "model")
+
+
+def grouped(stages: list[Stage]) -> dict[str, list[Stage]]:
+    """The stages by file, in order of execution."""
+    groups: dict[str, list[Stage]] = {}
+    for stage in stages:
+        groups.setdefault(group_of(stage), []).append(stage)
+    return groups
+
+
+def write_stage(writer: Writer, stage: Stage) -> None:
+    """Everything of one stage but its ROMs."""
+    for text in loc_lines(stage.loc):
+        writer.comment(text)
+    if stage.config:
+        _config(writer, f"{camel(stage.name)}Config", stage.config)
+    if stage.epilogue is not None and not is_identity(stage.epilogue):
+        _epilogue(writer, f"{camel(stage.name)}Epilogue", stage.epilogue)
+    _function(writer, stage)
+    writer.line()
+
+
+def _config(writer: Writer, name: str, config: Config) -> None:
+    with writer.block(f"struct {name}", "};"):
+        for field, value in config.items():
+            if isinstance(value, str):
+                writer.line(f"using {field} = {value};")
+            elif isinstance(value, bool):
+                writer.line(f"static constexpr bool {field} = {str(value).lower()};")
+            else:
+                kind = "int" if -(2**31) < value < 2**31 else "int64_t"
+                writer.line(f"static constexpr {kind} {field} = {value};")
+    writer.line()
+
+
+def is_identity(epilogue: Epilogue) -> bool:
+    """Whether results leave the stage as they are."""
+    return not epilogue.statements and not epilogue.operands
+
+
+def _epilogue(writer: Writer, name: str, epilogue: Epilogue) -> None:
+    parameters = [f"{epilogue.type} {epilogue.parameter}"]
+    parameters += [f"int {word}" if epilogue.uses(word) else "int" for word in ("index", "channel")]
+    parameters += [f"{kind} {operand}" for kind, operand in epilogue.operands]
+    with writer.block(f"struct {name}", "};"):
+        with writer.block(f"{epilogue.result_type} operator()({', '.join(parameters)}) const"):
+            writer.pragma("INLINE")
+            *first, last = [*epilogue.statements]
+            for statement in first:
+                writer.line(f"const {statement.type} {statement.name} = {statement.expression};")
+            if last.name == epilogue.result:
+                writer.line(f"return {last.expression};")
+            else:
+                writer.line(f"const {last.type} {last.name} = {last.expression};")
+                writer.line(f"return {epilogue.result};")
+    writer.line()
+
+
+def _function(writer: Writer, stage: Stage) -> None:
+    names = stream_names(stage)
+    streams = [*stage.inputs, *stage.outputs]
+    parameters = [f"stream<{s.code.storage}>& {n}" for s, n in zip(streams, names, strict=True)]
+    head = _folded(f"inline void {stage.name}(", parameters, ")")
+    with writer.block(head):
+        writer.pragma("DATAFLOW")
+        writer.line(_folded(f"{_callee(stage)}(", _arguments(stage, names), ");", "    "))
+
+
+def _callee(stage: Stage) -> str:
+    placeholders = {
+        CONFIG: f"{camel(stage.name)}Config",
+        EPILOGUE: "Identity"
+        if stage.epilogue is None or is_identity(stage.epilogue)
+        else f"{camel(stage.name)}Epilogue",
+    }
+    parameters = [placeholders[p] if isinstance(p, Placeholder) else str(p) for p in stage.parameters]
+    return f"irc::{stage.template}<{', '.join(parameters)}>" if parameters else f"irc::{stage.template}"
+
+
+def _arguments(stage: Stage, names: list[str]) -> list[str]:
+    inputs = iter(names[: len(stage.inputs)])
+    outputs = iter(names[len(stage.inputs) :])
+    texts: list[str] = []
+    for argument in stage.arguments:
+        if isinstance(argument, Rom):
+            texts.append(argument.name)
+        elif isinstance(argument, Stream):
+            texts.append(next(outputs if any(argument is s for s in stage.outputs) else inputs))
+        else:
+            texts.append(argument)
+    return texts
+
+
+def stream_names(stage: Stage) -> list[str]:
+    """Parameter names of the inputs, then of the outputs."""
+    known = list(INPUT_NAMES.get(stage.template, []))
+    skips = [name for _, name in stage.epilogue.operands] if stage.epilogue else []
+    plain = len(stage.inputs) - len(skips)
+    known += [f"x{i}" if plain > 1 else "x" for i in range(len(known), plain)]
+    outputs = ["y"] if len(stage.outputs) == 1 else [f"y{i}" for i in range(len(stage.outputs))]
+    taken = {*known[:plain], *outputs}
+    return [*known[:plain], *(f"{s}_stream" if s in taken else s for s in skips), *outputs]
+
+
+def _folded(head: str, items: list[str], end: str, indent: str = "") -> str:
+    """A list in parentheses, broken behind commas where it is too long."""
+    text = f"{head}{', '.join(items)}{end}"
+    if len(indent) + len(text) <= WIDTH:
+        return text
+    return head + "\n" + ",\n".join(f"{indent}    {item}" for item in items) + end

@@ -1,0 +1,68 @@
+"""Bits, accuracies, distances."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from irc.backends.compare import Agreement, Distance, accuracy, same_bits, scores_of
+
+
+def test_same_bits_means_bits():
+    nan = np.float32([np.nan])
+    assert same_bits(nan, nan.copy())
+    assert not same_bits(np.float32([0.0]), np.float32([-0.0]))
+    assert not same_bits(np.int8([1]), np.int16([1]))
+    assert not same_bits(np.zeros((2, 1)), np.zeros((1, 2)))
+    assert same_bits(np.zeros(0), np.zeros(0))
+
+
+def test_agreement_counts_and_remembers_the_first():
+    agreement = Agreement("out")
+    agreement.add(0, np.int8([1, 2, 3]), np.int8([1, 2, 3]))
+    assert agreement.exact
+    agreement.add(1, np.int8([1, -128, 3]), np.int8([1, 127, 4]))
+    agreement.add(2, np.int8([0, 0, 0]), np.int8([1, 0, 0]))
+    assert (agreement.elements, agreement.differing, agreement.first) == (9, 3, 1)
+    assert agreement.largest == 255
+    with pytest.raises(ValueError, match="output out is int8\\[2\\], expected int8\\[3\\]"):
+        agreement.add(3, np.int8([1, 2]), np.int8([1, 2, 3]))
+
+
+def test_agreement_sees_signs_of_zero_and_nan():
+    agreement = Agreement("out")
+    agreement.add(0, np.float32([0.0, np.nan]), np.float32([-0.0, 1.0]))
+    assert agreement.differing == 2
+    assert agreement.largest == 0
+
+
+def test_accuracy_is_paired():
+    labels = np.array([0, 1, 2, 0])
+    a = np.eye(3)[[0, 1, 0, 1]]  # right, right, wrong, wrong
+    b = np.eye(3)[[1, 1, 2, 2]]  # wrong, right, right, wrong
+    found = accuracy(a, b, labels)
+    assert (found.samples, found.a_right, found.b_right) == (4, 2, 2)
+    assert (found.lost, found.won, found.changed) == (1, 1, 3)
+    assert found.difference == 0
+    assert found.error == math.sqrt(2 / 4 / 4)
+
+
+def test_ties_go_to_the_lowest_class():
+    assert accuracy(np.zeros((1, 3)), np.zeros((1, 3)), np.array([0])).b_right == 1
+
+
+def test_scores_need_classes():
+    labels = np.array([0, 1])
+    assert scores_of([np.zeros((2, 3))], labels) is not None
+    assert scores_of([np.zeros((2, 3, 4))], labels) is None
+    assert scores_of([np.zeros((2, 3))], np.array([0.5, 1.0])) is None
+
+
+def test_distance():
+    distance = Distance()
+    distance.add(np.float32([1.0, 2.5]), np.float32([1.0, 2.0]))
+    assert (distance.largest, distance.scale, distance.relative) == (0.5, 2.0, 0.25)
+    with pytest.raises(ValueError, match="shape"):
+        distance.add(np.zeros(2), np.zeros(3))

@@ -1,0 +1,67 @@
+"""Costs by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irc.backends.page import page
+from irc.backends.report import build, layers_of
+from irc.ir.constants import Data
+from irc.ir.parser import parse
+from irc.passes.base import PassContext
+from irc.passes.pipeline import run_pipeline
+
+TEXT = """func @block(%x: f32[b, 4], %w: f32[4, 4]) -> f32[b, 4] where b in [1, 9] {
+  %y = linear %x, %w : f32[b, 4]  at "fc" (Linear) m.py:1
+  %z = relu %y : f32[b, 4]  at "act" (ReLU) m.py:2
+  return %z
+}
+
+func @main(%x: f32[b, 4]) -> f32[b, 4] where b in [1, 9] {
+  %w = const #HASH : f32[4, 4]  at "fc" (Linear) m.py:1
+  %one = call @block %x, %w : f32[b, 4]
+  %two = call @block %one, %w : f32[b, 4]
+  return %two
+}
+"""
+
+
+def module():
+    w = Data.of(np.arange(16, dtype=np.float32).reshape(4, 4))
+    return parse(TEXT.replace("HASH", w.hash), weights={w.hash: w.array})
+
+
+def test_functions_count_as_often_as_they_are_called():
+    fc, act = layers_of(module())
+    assert (fc.path, fc.cls, fc.macs, fc.ops) == ("fc", "Linear", 2 * 16, {"linear": 2})
+    assert (fc.constants, fc.bits, fc.bytes) == (16, 32, 64)
+    assert act.ops == {"relu": 2}
+
+
+def test_bodies_of_kernels_count_for_their_layer():
+    fused = module()
+    run_pipeline("inline,fuse", fused, PassContext())
+    assert "kernel" in str(fused)
+    fc = layers_of(fused)[0]
+    assert fc.macs == 32
+    assert fc.ops == {"linear": 2, "relu": 2}
+
+
+def test_backend_columns_are_joined_by_layer():
+    header = {
+        "irc": "0",
+        "model": "m",
+        "backend": "b",
+        "target": "t",
+        "pipeline": "",
+        "warnings": ["careful"],
+        "notes": [],
+    }
+    told = {"summary": {"luts": 5}, "layers": [{"layer": "fc", "luts": 5}, {"layer": "io", "luts": 0}], "notes": ["hi"]}
+    report = build(module(), module(), header, told)
+    assert report["summary"]["luts"] == 5
+    assert [(row["layer"], row.get("luts")) for row in report["layers"]] == [("fc", 5), ("act", None), ("io", 0)]
+    text = page(report)
+    assert "careful" in text
+    assert "<li>hi</li>" in text
+    assert "http" not in text
