@@ -90,7 +90,7 @@ class Read:
 
 
 def read_model(model: Any, settings: Settings) -> Read:
-    """A model as IR: a module of ours, a `.irc` file, an artifact, or whatever the PyTorch frontend reads."""
+    """A model as IR: a module of ours, a `.irc` file, or whatever the PyTorch frontend reads."""
     if isinstance(model, Module):
         return Read("model", model, {})
     if isinstance(model, str | Path):
@@ -175,6 +175,7 @@ def lower(
     cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands
+    stages = [Stage(stage.run.resolved(cx), stage.source) for stage in stages]
     watcher = run_watched(module, stages, cx, settings, data.samples, feedback)
     if settings.strict and warnings:
         raise IrcError([Diagnostic(text, notes=("a warning, which --strict makes an error",)) for text in warnings])

@@ -63,7 +63,7 @@ class Artifact:
     @cached_property
     def report(self) -> dict[str, Any]:
         """Cost by layer, as in `report.json`."""
-        return json.loads((self.path / REPORT).read_text(encoding="ascii"))
+        return _object(self.path, REPORT)
 
     @property
     def backend(self) -> Backend[Any, Any]:
@@ -117,19 +117,12 @@ class Artifact:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
-    try:
-        manifest: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        problem = "is no irc artifact: it has no manifest.json" if folder.is_dir() else "there is no such artifact"
-        raise UsageError(Diagnostic(problem, place=str(folder))) from error
-    except NotADirectoryError as error:
-        raise UsageError(Diagnostic("is no irc artifact: it is not a folder", place=str(folder))) from error
-    except (OSError, ValueError) as error:
-        raise _damaged(folder, f"{MANIFEST} cannot be read") from error
-    if not isinstance(manifest, dict):
-        raise _damaged(folder, f"{MANIFEST} holds no object")
-    facts = cast("dict[str, Any]", manifest)
+    if not (folder / MANIFEST).exists():
+        problem = "there is no such artifact"
+        if folder.exists():
+            problem = f"is no irc artifact: it {f'has no {MANIFEST}' if folder.is_dir() else 'is not a folder'}"
+        raise UsageError(Diagnostic(problem, place=str(folder)))
+    facts = _object(folder, MANIFEST)
     if facts.get("schema") != SCHEMA:
         message = f"has schema {facts.get('schema')}, this irc reads {SCHEMA}"
         raise IrcError(Diagnostic(message, place=str(folder), hint="compile the model again"))
@@ -138,6 +131,17 @@ def _manifest(folder: Path) -> dict[str, Any]:
         if not isinstance(facts.get(key), kind):
             raise _damaged(folder, f"{MANIFEST} has no valid '{key}'")
     return facts
+
+
+def _object(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object of a file."""
+    try:
+        found: Any = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{name} cannot be read") from error
+    if not isinstance(found, dict):
+        raise _damaged(folder, f"{name} holds no object")
+    return cast("dict[str, Any]", found)
 
 
 def _check_files(folder: Path, files: Mapping[Any, Any]) -> None:

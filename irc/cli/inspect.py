@@ -87,5 +87,5 @@ def _overview(module: Module, report: dict[str, Any]) -> str:
     lines.append(f"  -> {', '.join(str(v.type) for v in graph.outputs)}")
     if graph.symbols:
         lines.append(f"  where {', '.join(map(str, graph.symbols.values()))}; costs are those of one sample")
-    lines += ["", table(report["layers"]), ""]
+    lines += ["", table(report["layers"], widest=48), ""]
     return "\n".join([*lines, *(f"{key}: {number_text(value)}" for key, value in report["summary"].items())])

@@ -65,7 +65,9 @@ def _option(option: Option) -> Json:
 
 
 def _options_table(options: list[Json]) -> str:
-    return table([{"option": o["name"], "values": o["kind"], "default": o["default"] or "needed"} for o in options])
+    shown = {None: "needed", "": "none"}
+    rows = [{"option": o["name"], "values": o["kind"], "default": o["default"]} for o in options]
+    return table([{**row, "default": shown.get(row["default"], row["default"])} for row in rows])
 
 
 def _detail(found: Json) -> str:

@@ -31,10 +31,10 @@ def write_ir(module: Module, output: Path | None, force: bool) -> None:
     write_module(module, output)
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as aligned columns with a header; numbers to the right."""
+def table(rows: Sequence[Mapping[str, Any]], widest: int = 1000) -> str:
+    """Rows as aligned columns with a header; numbers to the right, longer texts than `widest` cut."""
     columns = columns_of(rows)
-    cells = [columns, *([number_text(row.get(c, "")) for c in columns] for row in rows)]
+    cells = [columns, *([_cut(number_text(row.get(c, "")), widest) for c in columns] for row in rows)]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     numeric = [all(isinstance(row.get(c, 0), int | float) for row in rows) for c in columns]
 
@@ -43,3 +43,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         return "  ".join(padded).rstrip()
 
     return "\n".join(line(texts) for texts in cells)
+
+
+def _cut(text: str, widest: int) -> str:
+    return text if len(text) <= widest else text[: widest - 3] + "..."

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from irc.ir.location import Loc, at
 
-_FRAME = re.compile(r'File "([^"\n]*)", line (\d{1,9})')
+_FRAME = re.compile(r'File "([^"\n]*)", line (\d{1,9})\b')
 _SELF = "L__self__"
 _ENTRIES = re.compile(f";(?={_SELF})")
 _REPEATED = re.compile(r"@\d+$")  # torch marks the second call of a module with "@1"
@@ -37,7 +37,9 @@ def recorded(metadata: Any) -> Loc:
     texts = cast("Mapping[str, Any]", metadata)
     stack = texts.get("nn_module_stack")
     innermost = _ENTRIES.split(stack)[-1] if isinstance(stack, str) else ""
-    keyed, _, cls = innermost.rpartition(",")
+    keyed, comma, cls = innermost.rpartition(",")
+    if not comma:
+        return _at("", "", texts.get("stack_trace"))
     # A path may have commas of its own; the key is the path behind a prefix.
     path = keyed[(len(keyed) + len(_SELF) + 1) // 2 :]
     if keyed != f"{_SELF}{path},{path}":

@@ -1,8 +1,8 @@
 """Rewriting: a rule is a pattern, a guard that says why not, and a build; drivers apply rules and record near misses.
 
     class FoldDouble(Rule):
-        \"\"\"relu(relu(x)) -> relu(x)\"\"\"
-        pattern = Op_(Relu, Op_(Relu, Any_("x"), name="inner"))
+        '''relu(relu(x)) -> relu(x)'''
+        pattern = op_(Relu, op_(Relu, any_("x"), name="inner"))
         def build(self, m, b): return b(Relu(m["x"]))
 
 `walk` visits every node once, in order; `fixpoint` repeats until nothing changes, up to a limit. Neither folds
@@ -12,8 +12,10 @@ so that the next rule counts no readers that are gone. New nodes get the fused l
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from irc.ir.builder import Builder
@@ -50,8 +52,8 @@ class Match:
 class Pattern:
     """Matches a value: anything (`op` None), or the result of an op whose operands match in turn.
 
-    `op` may be a tuple of classes. `once` demands that nothing else reads the value. `commutes` also tries the first
-    two operands swapped.
+    `op` may be a tuple of classes. `once` demands that nothing else reads the value. `commutes` lets the first two
+    operands be swapped.
     """
 
     op: type[Op] | tuple[type[Op], ...] | None = None
@@ -74,27 +76,27 @@ class Pattern:
 
     def match_node(self, node: Op, match: Match) -> Miss | None:
         if self.operands is not None:
-            values = node.operands
-            if len(values) < len(self.operands):
-                return Miss(f"{node.opname} has {len(values)} operands, the pattern has {len(self.operands)}")
-            orders: list[Sequence[Value]] = [values]
-            if self.commutes:
-                orders.append((values[1], values[0], *values[2:]))
-            miss = None
-            for order in orders:
-                trial = Match(match.root, dict(match.values), dict(match.nodes), list(match.covered))
-                miss = next(
-                    (m for p, v in zip(self.operands, order, strict=False) if (m := p.match_value(v, trial))), None
-                )
-                if miss is None:
-                    match.values, match.nodes, match.covered = trial.values, trial.nodes, trial.covered
-                    break
-            if miss is not None:
-                return miss
+            if len(node.operands) < len(self.operands):
+                return Miss(f"{node.opname} has {len(node.operands)} operands, the pattern has {len(self.operands)}")
+            for pattern, value in zip(self.operands, node.operands, strict=False):
+                if miss := pattern.match_value(value, match):
+                    return miss
         match.covered.append(node)
         if self.name:
             match.nodes[self.name] = node
         return None
+
+    @cached_property
+    def orders(self) -> tuple[Pattern, ...]:
+        """The pattern with commuting operands in every order, as written first; none of these commutes itself."""
+        if self.operands is None:
+            return (self,)
+        found: list[Pattern] = []
+        for first, *rest in itertools.product(*(p.orders for p in self.operands)):
+            found.append(replace(self, operands=(first, *rest), commutes=False))
+            if self.commutes:
+                found.append(replace(self, operands=(rest[0], first, *rest[1:]), commutes=False))
+        return tuple(found)
 
     def _bind_value(self, value: Value, match: Match) -> Miss | None:
         if self.name:
@@ -152,8 +154,8 @@ def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None 
     roots = rule.pattern.op if isinstance(rule.pattern.op, tuple) else (rule.pattern.op,)
     if not isinstance(node, tuple(r for r in roots if r is not None)):
         return False
-    match = Match(node)
-    miss = rule.pattern.match_node(node, match) or rule.guard(match)
+    match, miss = _first_match(rule.pattern, node)
+    miss = miss or rule.guard(match)
     if miss is not None:
         if explain:
             explain(NearMiss(rule.name, node.opname, node.loc, miss.reason))
@@ -167,6 +169,17 @@ def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None 
         if matched.graph is not None and matched.pure and not any(v.uses for v in matched.results):
             matched.erase()
     return True
+
+
+def _first_match(pattern: Pattern, node: Op) -> tuple[Match, Miss | None]:
+    """The match in the first order of operands that fits; if none does, why the order as written does not."""
+    tried: list[tuple[Match, Miss | None]] = []
+    for order in pattern.orders:
+        match = Match(node)
+        tried.append((match, order.match_node(node, match)))
+        if tried[-1][1] is None:
+            return tried[-1]
+    return tried[0]
 
 
 def walk(target: Graph | Module, rules: Sequence[Rule], pass_name: str = "", explain: Explain | None = None) -> None:

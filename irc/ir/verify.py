@@ -113,6 +113,7 @@ class _Verifier:
         """Check a type by itself: its encoding, its symbols, the range of its dimensions."""
         if problem := value.type.problem():
             self.found(f"{value.type}: {problem}", value)
+            return
         undeclared = sorted(value.type.symbols() - set(self.symbols))
         for name in undeclared:
             self.found(f"symbol {name} is not declared in 'where'", value)

@@ -43,8 +43,9 @@ def no_progress(what: str, steps: int) -> AbstractContextManager[Callable[[], No
 class PassContext:
     """What the driver hands to every pass. Passes see data and callables, never torch or a backend.
 
-    `samples` are calibration inputs by name (leading sample axis), None if the user gave none. `requant` and `islands` are what
-    the backend prefers for `integerize` where the user said `auto`. `warn` reports something the user should know.
+    `samples` are calibration inputs by name (leading sample axis), None if the user gave none. `requant` and `islands`
+    are what the backend prefers for `integerize` where the user said `auto`. `warn` reports something the user should
+    know.
     """
 
     samples: Samples | None = None
@@ -54,7 +55,7 @@ class PassContext:
     progress: Progress = no_progress
     warn: Callable[[str], None] = print
     explain: Callable[[NearMiss], None] | None = None
-    notes: list[str] = field(default_factory=list[str])  # resolved options and decisions, for the provenance
+    notes: list[str] = field(default_factory=list[str])  # decisions, for the provenance
 
 
 class Configured(Protocol):
@@ -87,6 +88,10 @@ class Pass:
     def run(self, module: Module, cx: PassContext) -> None:
         """Edit the module. Raises IrcError with the layer's location where it cannot."""
         raise NotImplementedError(f"{self.name}.run")
+
+    def resolved(self, cx: PassContext) -> Pass:
+        """This pass with everything decided that its options leave open; what provenance prints and reproducers run."""
+        return self
 
     def __str__(self) -> str:
         """The pass as pipeline text; options at their defaults are left out."""
@@ -131,7 +136,7 @@ def option_text(value: Any) -> str:
 
 
 def read_option(cls: type[Configured], option: Option, words: Sequence[str]) -> Any:
-    """The value of an option from its comma-separated words. Raises UsageError that names pass, option and what is expected."""
+    """The value of an option from its comma-separated words. Raises UsageError that says what is expected."""
     value = _read(option.annotation, words)
     if value is _BAD:
         raise UsageError(f"{cls.name}: option '{option.name}' is '{','.join(words)}', expected {option.kind}")

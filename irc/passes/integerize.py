@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar, cast
 
 import numpy as np
@@ -60,10 +60,16 @@ class Integerize(Pass):
     islands: tuple[str, ...] = ("auto",)
     multiplier: int = 24  # bits of a fixed-point multiplier, at most 31
 
-    def run(self, module: Module, cx: PassContext) -> None:
+    def resolved(self, cx: PassContext) -> Integerize:
+        """With what the backend prefers in place of `auto`."""
         mode = cx.requant if self.requant == "auto" else self.requant
-        islands = cx.islands if self.islands == ("auto",) else tuple(i for i in self.islands if i != "none")
-        cx.notes.append(f"integerize{{requant={mode} islands={','.join(islands) or 'none'}}}")
+        islands = cx.islands or ("none",) if self.islands == ("auto",) else self.islands
+        return replace(self, requant=mode, islands=islands)
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        chosen = self.resolved(cx)
+        mode: Literal["fixed", "float"] = "float" if chosen.requant == "float" else "fixed"
+        islands = tuple(i for i in chosen.islands if i != "none")
         for function in module.functions.values():
             _Lowering(function, mode, islands, min(self.multiplier, 31)).run()
 

@@ -122,6 +122,8 @@ def test_missing_file(irc, artifact):
 def test_truncated_manifest(irc, artifact):
     (artifact / "manifest.json").write_text('{"schema": 1,')
     damaged(irc, "the artifact is damaged: manifest.json cannot be read")
+    (artifact / "manifest.json").write_text("[" * 100_000)
+    damaged(irc, "the artifact is damaged: manifest.json cannot be read")
     (artifact / "manifest.json").write_text("[1]")
     damaged(irc, "manifest.json holds no object")
 

@@ -100,6 +100,7 @@ def test_quantized(irc, model, data, tmp_path):
     report = json.loads((tmp_path / "art/report.json").read_text())
     assert report["summary"]["smaller by a factor of"] > 2
     assert {row["bits"] for row in report["layers"] if row["layer"] in ("fc1", "fc2")} == {8}
+    assert "integerize{requant=fixed islands=none}" in report["pipeline"]  # what `auto` stood for
     irc("verify", "art", "--data", data)
 
 

@@ -382,8 +382,8 @@ CASES: list[Case] = [
         bools(3, 4),
     ),
     case(
-        "var.correction std.correction",
-        lambda x: (x.var(1), x.std(dim=(0, 1), unbiased=False, keepdim=True), x.var()),
+        "var.correction std.correction var_mean.correction",
+        lambda x: (x.var(1), x.std(dim=(0, 1), unbiased=False, keepdim=True), x.var(), torch.var_mean(x, 1)),
         floats(3, 4, 2),
     ),
     case(

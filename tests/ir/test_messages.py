@@ -54,7 +54,7 @@ def _is_text(part: ast.expr) -> bool:
 
 
 @cache
-def tested() -> str:
+def expectations() -> str:
     """All text in which a message can be expected."""
     files = [*(ROOT / "tests" / "filetests").rglob("*.irc"), *(ROOT / "tests").rglob("test_*.py")]
     return "\n".join(f.read_text(encoding="utf-8") for f in files if f != Path(__file__))
@@ -63,5 +63,5 @@ def tested() -> str:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_messages_are_expected_somewhere(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    missing = [f"{path.name}:{line}: {text}" for line, text in messages(tree) if not re.search(text, tested())]
+    missing = [f"{path.name}:{line}: {text}" for line, text in messages(tree) if not re.search(text, expectations())]
     assert not missing, "no test expects:\n" + "\n".join(missing)

@@ -62,6 +62,14 @@ CASES = [
         "the result is i32[2], the operand i8[2]",
     ),
     (
+        "ConstantCondition",
+        "canonicalize",
+        "%c = const [true, false] : bool[2]\n%y = where %c, %x, %x : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the condition is not the same everywhere",
+    ),
+    (
         "ExtremumWithConstant",
         "canonicalize",
         "%c = const [1.0, 2.0] : f32[2]\n%y = maximum %x, %c : f32[2]",

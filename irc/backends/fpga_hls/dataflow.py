@@ -6,12 +6,13 @@ stream with several readers gets a fork, each without readers a drain, and every
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, c_order, channels_last
-from irc.backends.fpga_hls.lower import ANCHORS
+from irc.backends.fpga_hls.lower import LOWERINGS
+from irc.backends.fpga_hls.lower.common import Anchor
 from irc.backends.fpga_hls.lower.math import elementwise
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import bounds_of
@@ -30,15 +31,18 @@ SLACK = 16
 """Elements a FIFO beside a longer path holds beyond what the longer path needs: packs and registers inside stages."""
 
 
-def build(accelerator: Graph) -> Design:
-    """The stages of the accelerator. Raises IrcError with everything that cannot be lowered, or does not fit 32 bits."""
-    regions = regions_of(accelerator, {op: anchor.epilogue for op, anchor in ANCHORS.items()})
+def build(accelerator: Graph, lowering: Callable[[type[Op]], Any] = LOWERINGS.get) -> Design:
+    """The stages of the accelerator. Raises IrcError with everything that cannot be lowered, or does not fit 32 bits.
+
+    `lowering` finds what lowers an op class: an `Anchor`, or the function that writes its expression.
+    """
+    regions = regions_of(accelerator, lambda op: _takes_epilogue(lowering(op)))
     nodes = [op for region in regions.regions for op in region.nodes]
     ranges = bounds_of(nodes, regions.resolve)
     if ranges.problems:
         raise IrcError(ranges.problems)
     names = Names()
-    cx = Lowering(ranges, names)
+    cx = Lowering(ranges, names, lowering)
     cx.reserve([r.loc.path if r.anchor is None else r.anchor.loc.path for r in regions.regions if _computes(r)])
     inputs = [_input_port(cx, value, names) for value in accelerator.inputs]
     found = Collector()
@@ -56,6 +60,11 @@ def build(accelerator: Graph) -> Design:
     return design
 
 
+def _takes_epilogue(lowering: Any) -> bool | None:
+    """Whether steps can follow in the stage of an op; None if it has no stage of its own."""
+    return lowering.epilogue if isinstance(lowering, Anchor) else None
+
+
 def _computes(region: Region) -> bool:
     return region.anchor is None or not region.anchor.view
 
@@ -67,7 +76,7 @@ def _operands(region: Region) -> Iterable[Value]:
 
 def _lower(cx: Lowering, region: Region) -> None:
     if region.anchor is not None:
-        ANCHORS[type(region.anchor)].lower(cx, region, region.anchor)
+        cx.lowering(type(region.anchor)).lower(cx, region, region.anchor)
     elif all(isinstance(op, Rescale) for op in region.steps):
         source = cast(Rescale, region.steps[0]).x
         cx.alias(region.result, source, cx.layout(source))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from irc.backends.fpga_hls.identifiers import Names, identifier, reserved
+from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Shape
 from irc.backends.fpga_hls.stage import Epilogue, Rom, Statement, Stream
 from irc.backends.fpga_hls.types import float_literal, literal
@@ -50,7 +50,7 @@ class EpilogueBuilder:
         self.channels = channels
         self.epilogue = Epilogue("", "")
         self.streams: list[Stream] = []
-        self._names = Names(reserved() | {"index", "channel"})
+        self._names = Names()
         self._known: dict[Value, str] = {}
 
     def parameter(self, value: Value, cpp_type: str, name: str) -> None:
@@ -66,7 +66,7 @@ class EpilogueBuilder:
 
     def step(self, op: Op) -> None:
         """Append an elementwise op."""
-        expression = STEPS[type(op)](self, op)
+        expression = self.cx.step(type(op))(self, op)
         if op.view:
             self._known[op.results[0]] = expression
             return
@@ -85,7 +85,7 @@ class EpilogueBuilder:
         array = self.cx.constant(value)
         if array is not None:
             return self.constant(array, "constant")
-        stream = self.cx.read(value, self.layout)
+        stream = self.cx.read(value, self.layout, shape=self.shape)
         name = self._names.fresh(identifier(value.name) if value.name else "skip")
         self.streams.append(stream)
         self.epilogue.operands.append((stream.code.storage, name))

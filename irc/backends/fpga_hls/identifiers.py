@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
 LONGEST = 64
 
-_KEYWORDS = """
+KEYWORDS = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const
 constexpr const_cast continue co_await co_return co_yield decltype default delete do double dynamic_cast else enum
 explicit export extern false float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr
 operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof static
 static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename union unsigned
-using virtual void volatile wchar_t while xor xor_eq linux unix errno assert std irc
-""".split()
-
-
-@cache
-def reserved() -> frozenset[str]:
-    """Keywords of C++, and every macro, type, function and constant of the templates."""
-    words = set(_KEYWORDS)
-    for header in sorted(TEMPLATES.glob("*.h")):
-        text = re.sub(r"//[^\n]*", "", header.read_text(encoding="ascii"))
-        words.update(re.findall(r"(?:struct|class|enum|using|#define|constexpr \w+) +(\w+)", text))
-        words.update(re.findall(r"(\w+) *\(", text))
-    return frozenset(words)
+using virtual void volatile wchar_t while xor xor_eq
+"""
+GLOBALS = "assert errno environ stdin stdout stderr timezone daylight tzname signgam linux unix irc std"
+"""Macros and variables of the C library, and namespaces."""
+HELPERS = """
+clamp extend_code index channel lut maximum minimum requantize requantize_float saturate stream
+int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t
+"""
+"""What generated code uses without saying where it comes from."""
+RESERVED = frozenset(f"{KEYWORDS} {GLOBALS} {HELPERS}".split())
 
 
 def identifier(text: str, fallback: str = "value") -> str:
@@ -35,7 +31,7 @@ def identifier(text: str, fallback: str = "value") -> str:
     name = re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")[:LONGEST].strip("_") or fallback
     if name[0].isdigit():
         name = f"layer_{name}"
-    return f"{name}_0" if name in reserved() else name
+    return f"{name}_0" if name in RESERVED else name
 
 
 def camel(name: str) -> str:
@@ -46,8 +42,8 @@ def camel(name: str) -> str:
 class Names:
     """Hands out names that are not taken yet."""
 
-    def __init__(self, taken: frozenset[str] | None = None) -> None:
-        self._taken: set[str] = set(reserved() if taken is None else taken)
+    def __init__(self) -> None:
+        self._taken = set(RESERVED)
 
     def fresh(self, wanted: str) -> str:
         """The wanted name, with a number if it is taken. Names that only differ in case or underscores count as equal."""

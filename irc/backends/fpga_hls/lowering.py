@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from irc.backends.fpga_hls.stage import CONFIG, Config, Rom, Stage, Stream
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.location import Loc
+from irc.ir.op import Op
 from irc.ir.ops.quant import constant_of
 from irc.ir.scalars import I32, Array
 
@@ -34,7 +35,8 @@ class Source:
 class Lowering:
     """One accelerator under construction."""
 
-    def __init__(self, ranges: Ranges, names: Names) -> None:
+    def __init__(self, ranges: Ranges, names: Names, lowering: Callable[[type[Op]], Any]) -> None:
+        self.lowering = lowering
         self.ranges = ranges
         self.resolve = ranges.resolve
         self.names = names
@@ -42,6 +44,10 @@ class Lowering:
         self.sources: dict[Value, Source] = {}
         self._moved: dict[tuple[Any, ...], Stream] = {}  # reorder and replay stages, which several readers share
         self._sole: set[str] = set()  # names that belong to one stage alone
+
+    def step(self, op: type[Op]) -> Callable[[Any, Any], str]:
+        """What writes the expression of an elementwise op."""
+        return self.lowering(op)
 
     # -- values
 

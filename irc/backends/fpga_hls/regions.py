@@ -5,7 +5,7 @@ A kernel that one stage cannot run (several results, ops in front of the anchor,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,6 +13,10 @@ from irc.ir.graph import Graph, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Kernel
+
+
+TakesEpilogue = Callable[[type[Op]], bool | None]
+"""Whether elementwise steps may follow an op in its stage; None for ops without a stage of their own."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Regions:
         return value
 
 
-def regions_of(graph: Graph, takes_epilogue: Mapping[type[Op], bool]) -> Regions:
+def regions_of(graph: Graph, takes_epilogue: TakesEpilogue) -> Regions:
     """The regions of a function. `takes_epilogue` says of each op with a stage of its own whether steps may follow it there."""
     found = Regions()
     for node in graph.nodes:
@@ -57,20 +61,20 @@ def regions_of(graph: Graph, takes_epilogue: Mapping[type[Op], bool]) -> Regions
     return found
 
 
-def _single(op: Op, takes_epilogue: Mapping[type[Op], bool]) -> Region:
-    if type(op) in takes_epilogue or not op.elementwise:
+def _single(op: Op, takes_epilogue: TakesEpilogue) -> Region:
+    if takes_epilogue(type(op)) is not None or not op.elementwise:
         return Region(op, (), op.results[0], op.loc)
     return Region(None, (op,), op.results[0], op.loc)
 
 
-def _kernel(kernel: Kernel, found: Regions, takes_epilogue: Mapping[type[Op], bool]) -> None:
+def _kernel(kernel: Kernel, found: Regions, takes_epilogue: TakesEpilogue) -> None:
     for inner, outer in zip(kernel.body.inputs, kernel.inputs, strict=True):
         found.names[inner] = outer
     for result, value in zip(kernel.results, kernel.body.outputs, strict=True):
         found.names[result] = value
     ops = [cast(Op, n) for n in kernel.body.nodes if not n.terminator and not isinstance(n, Const)]
-    anchors = [op for op in ops if type(op) in takes_epilogue]
-    anchor = anchors[0] if len(anchors) == 1 and takes_epilogue[type(anchors[0])] else None
+    anchors = [op for op in ops if takes_epilogue(type(op)) is not None]
+    anchor = anchors[0] if len(anchors) == 1 and takes_epilogue(type(anchors[0])) else None
     steps = tuple(op for op in ops if op is not anchor)
     if _fits(kernel, anchor, steps):
         found.regions.append(Region(anchor, steps, kernel.body.outputs[0], kernel.loc))

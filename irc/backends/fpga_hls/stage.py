@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import numpy as np
+
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.types import Code
 from irc.ir.graph import Value
@@ -46,7 +48,7 @@ class Rom:
     @property
     def bits(self) -> int:
         """The bits it holds."""
-        if isinstance(self.values, Array):
+        if isinstance(self.values, np.ndarray):
             return self.values.size * self.values.dtype.itemsize * 8
         return self.values.count * self.values.code.bits
 

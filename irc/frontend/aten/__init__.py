@@ -66,7 +66,8 @@ def _is_composite(name: str) -> bool:
 
 
 def nearest(target: str) -> str:
-    """What to do about an unsupported op."""
-    close = difflib.get_close_matches(target, CONVERTERS, n=1, cutoff=0.75)
-    similar = f"the nearest supported op is {close[0]}; " if close else ""
+    """What to do about an unsupported op; names a supported one that is spelled nearly the same."""
+    names = {name.split(".")[1]: name for name in reversed(CONVERTERS)}
+    close = difflib.get_close_matches(target.partition(".")[2].partition(".")[0], names, n=1, cutoff=0.8)
+    similar = f"the nearest supported op is {names[close[0]]}; " if close else ""
     return f"{similar}replace the layer, or write it with supported ops"

@@ -616,6 +616,13 @@ def variance(c: Context, x: Value, axes: Sequence[int] | None, correction: Numbe
     return c.b(Sqrt(out)) if c.target.startswith("aten.std") else out
 
 
+@converts("var_mean.correction")
+def variance_and_mean(
+    c: Context, x: Value, axes: Sequence[int] | None, correction: Number | None, keepdims: bool
+) -> tuple[Value, ...]:
+    return variance(c, x, axes, correction, keepdims), c.b(Mean(x, _axes(x, axes), keepdims))
+
+
 def _static(c: Context, d: Dim) -> int:
     if not isinstance(d, int):
         c.unsupported(f"over {d} elements, which is no number", "capture with fixed sizes there")

@@ -10,9 +10,26 @@ from irc.ir.builder import Builder
 from irc.ir.clone import rebuilt
 from irc.ir.graph import Value
 from irc.ir.op import Op
-from irc.ir.ops.math import Add, Binary, Cast, Clamp, Div, Logical, LogicalNot, Maximum, Minimum, Mul, Relu, Sub
+from irc.ir.ops.math import (
+    Add,
+    Binary,
+    Cast,
+    Clamp,
+    Div,
+    Logical,
+    LogicalAnd,
+    LogicalNot,
+    LogicalOr,
+    Maximum,
+    Minimum,
+    Mul,
+    Relu,
+    Sub,
+    Where,
+)
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
+from irc.ir.ops.tensor import Expand
 from irc.ir.rewrite import Match, Miss, Rule, any_, op_
 from irc.ir.scalars import Array, ScalarType
 
@@ -84,11 +101,20 @@ class SubtractionOfConstant(Rule):
         return b(Add(m["x"], b.const(-c, m["c"].type.scalar)))
 
 
-NEUTRAL: dict[type[Op], float] = {Add: 0.0, Sub: 0.0, Mul: 1.0, Div: 1.0, Maximum: -math.inf, Minimum: math.inf}
+NEUTRAL: dict[type[Op], float] = {
+    Add: 0.0,
+    Sub: 0.0,
+    Mul: 1.0,
+    Div: 1.0,
+    Maximum: -math.inf,
+    Minimum: math.inf,
+    LogicalAnd: True,
+    LogicalOr: False,
+}
 
 
 class NeutralElement(Rule):
-    """x + 0, x - 0, x * 1, x / 1, max(x, -inf), min(x, inf) -> x"""
+    """x + 0, x - 0, x * 1, x / 1, max(x, -inf), min(x, inf), x and true, x or false -> x, expanded if need be"""
 
     pattern = op_(tuple(NEUTRAL), any_("x"), op_(Const, name="c"))
 
@@ -97,12 +123,38 @@ class NeutralElement(Rule):
         neutral = NEUTRAL[type(m.root)]
         if c is None or not np.all(c == neutral):
             return Miss(f"the constant is not {neutral:g}")
-        if not m.root.results[0].type.matches(m["x"].type):
-            return Miss(f"the result is {m.root.results[0].type}, the operand {m['x'].type}")
-        return None
+        return _expand_miss(m["x"], m.root.results[0])
 
     def build(self, m: Match, b: Builder) -> Value:
-        return m["x"]
+        return b(Expand(m["x"], shape=m.root.results[0].type.shape))
+
+
+def _expand_miss(x: Value, result: Value) -> Miss | None:
+    """Why a value cannot take the place of a result by broadcasting alone."""
+    encoding = x.type.encoding
+    if x.type.element != result.type.element or (encoding is not None and not encoding.per_tensor):
+        return Miss(f"the result is {result.type}, the operand {x.type}")
+    return None
+
+
+class ConstantCondition(Rule):
+    """where(true, x, y) -> x, where(false, x, y) -> y, expanded if need be"""
+
+    pattern = op_(Where, op_(Const, name="condition"), any_("x"), any_("y"))
+
+    def guard(self, m: Match) -> Miss | None:
+        condition = constant_of(m["condition"])
+        if condition is None or condition.size == 0 or np.any(condition != condition.flat[0]):
+            return Miss("the condition is not the same everywhere")
+        return _expand_miss(self._chosen(m), m.root.results[0])
+
+    def _chosen(self, m: Match) -> Value:
+        condition = constant_of(m["condition"])
+        assert condition is not None
+        return m["x"] if condition.flat[0] else m["y"]
+
+    def build(self, m: Match, b: Builder) -> Value:
+        return b(Expand(self._chosen(m), shape=m.root.results[0].type.shape))
 
 
 class MergeConstants(Rule):
@@ -245,6 +297,7 @@ RULES: tuple[Rule, ...] = (
     DivisionByConstant(),
     SubtractionOfConstant(),
     NeutralElement(),
+    ConstantCondition(),
     ExtremumWithConstant(),
     MergeClamps(),
     OpenClamp(),

@@ -1,0 +1,92 @@
+"""Folding: how many multipliers each stage gets.
+
+All stages work at once on different samples or rows, so the slowest one sets the pace. Starting from one multiplier each,
+the slowest stage is made faster by the cheapest step that helps, until it cannot be, the target is reached or the budget
+is spent.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from irc.backends.fpga_hls.resources import cycles, multipliers
+from irc.backends.fpga_hls.stage import Stage
+from irc.ir.diagnostics import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Multipliers to spend, and the number of cycles a sample that is fast enough."""
+
+    multipliers: int
+    cycles: int = 1
+
+
+def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int, int]] | None = None) -> None:
+    """Set `pe` and `simd` of every stage; those in `fixed` (by name) are left to the user."""
+    chosen = fixed or {}
+    _check_names(stages, chosen)
+    for stage in stages:
+        if stage.name in chosen:
+            _set(stage, *chosen[stage.name])
+    spent = sum(multipliers(stage) for stage in stages)
+    queue = [(-cycles(stage), i) for i, stage in enumerate(stages)]
+    heapq.heapify(queue)
+    while queue:
+        slowest, i = queue[0]
+        stage = stages[i]
+        if -slowest <= budget.cycles or not stage.foldable or stage.name in chosen:
+            return
+        step = _cheapest_step(stage, budget.multipliers - spent)
+        if step is None:
+            return
+        spent -= multipliers(stage)
+        _set(stage, *step)
+        spent += multipliers(stage)
+        heapq.heapreplace(queue, (-cycles(stage), i))
+
+
+def _check_names(stages: Sequence[Stage], fixed: Mapping[str, tuple[int, int]]) -> None:
+    known = [s.name for s in stages if s.foldable]
+    for name in fixed:
+        if name not in known:
+            raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
+
+
+def _set(stage: Stage, pe: int, simd: int) -> None:
+    stage.config["pe"] = pe
+    if "simd" in stage.config:
+        stage.config["simd"] = simd
+
+
+def lanes_of(stage: Stage) -> tuple[int, int]:
+    """The most that `pe` and `simd` of a stage can use."""
+    config = stage.config
+    if stage.template == "linear":
+        return stage.number("channels_out"), stage.number("channels_in")
+    if stage.template == "conv":
+        groups = stage.number("groups")
+        return stage.number("channels_out") // groups, stage.number("channels_in") // groups
+    if stage.template == "matmul":
+        return stage.number("columns"), stage.number("depth")
+    return int(config["channels"]), 1
+
+
+def _cheapest_step(stage: Stage, left: int) -> tuple[int, int] | None:
+    """The next (pe, simd) that saves cycles: least multipliers first, then least cycles, then the more even fold."""
+    pe, simd = stage.fold
+    most_pe, most_simd = lanes_of(stage)
+    now, cost = cycles(stage), multipliers(stage)
+    candidates: list[tuple[int, int, int, tuple[int, int]]] = []
+    for wider_pe, wider_simd in ((pe * 2, simd), (pe, simd * 2), (pe * 2, simd * 2)):
+        step = (min(wider_pe, most_pe), min(wider_simd, most_simd))
+        if step == (pe, simd):
+            continue
+        _set(stage, *step)
+        better, extra = cycles(stage), multipliers(stage) - cost
+        if better < now and extra <= left:
+            candidates.append((extra, better, abs(step[0] - step[1]), step))
+    _set(stage, pe, simd)
+    return min(candidates)[3] if candidates else None

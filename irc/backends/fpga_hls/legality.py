@@ -1,0 +1,77 @@
+"""What cannot become hardware, and why: everything at once, before any work."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.ir.diagnostics import Diagnostic
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.op import Op
+from irc.ir.ops.quant import Dequantize, Quantize
+from irc.ir.ops.structure import Const, Kernel
+from irc.ir.ops.tensor import Gather
+
+QUANTIZE_FIRST = "compile with quant8, quant4 or quant4a4, which leave no float in between"
+
+
+def problems(module: Module, unsupported: list[Diagnostic]) -> list[Diagnostic]:
+    """Reasons why the accelerator of a module cannot be built; empty if nothing is known that stands against it."""
+    accelerator = module.functions.get(ACCELERATOR)
+    if accelerator is None:
+        return [Diagnostic("there is nothing to accelerate: main has no integer operation", hint=QUANTIZE_FIRST)]
+    found: list[Diagnostic] = []
+    for value in accelerator.inputs:
+        found += _input(value)
+    named: set[str] = {d.message + str(d.loc) for d in unsupported}
+    found += unsupported
+    for op in inner_ops(accelerator):
+        reason = _op(op)
+        if reason is not None and reason.message + str(reason.loc) not in named:
+            found.append(reason)
+    return found
+
+
+def inner_ops(graph: Graph) -> list[Op]:
+    """The ops of a function and of its kernels, without constants, terminators and the kernels themselves."""
+    return [
+        cast(Op, node)
+        for node in graph.walk()
+        if not node.terminator and not isinstance(node, Const | Kernel) and isinstance(node, Op)
+    ]
+
+
+def _input(value: Value) -> list[Diagnostic]:
+    if value.type.scalar.is_float:
+        message = f"input '{value.name}' enters the accelerator as {value.type.scalar}, not as codes"
+        return [Diagnostic(message, hint=QUANTIZE_FIRST)]
+    if value.type.static_shape is None:
+        return [_dynamic(f"input '{value.name}' is {value.type}", value)]
+    return []
+
+
+def _op(op: Op) -> Diagnostic | None:
+    """The first thing that stands against an op."""
+    result = op.results[0].type
+    if isinstance(op, Quantize | Dequantize):
+        return Diagnostic(
+            f"{op.opname}: floats in the middle of the graph; the accelerator only computes on codes",
+            op.loc,
+            hint="integerize{islands=none} makes everything between the first quantize and the last dequantize integer",
+        )
+    if result.scalar.is_float:
+        return Diagnostic(f"{op.opname} computes {result.scalar}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST)
+    if result.static_shape is None:
+        return _dynamic(f"{op.opname} gives {result}", op.results[0])
+    if 0 in result.static_shape:
+        return Diagnostic(f"{op.opname} gives an empty tensor, {result}", op.loc)
+    wide = [v for v in op.operands if v.type.scalar.is_integer and v.type.scalar.bits > 32]
+    if result.scalar.bits > 32 or (wide and not (isinstance(op, Gather) and wide == [op.indices])):
+        hint = "cast to i32 in the model; only indices of gather may have 64 bits"
+        return Diagnostic(f"{op.opname} works on 64-bit integers; the accelerator has 32 bits", op.loc, hint=hint)
+    return None
+
+
+def _dynamic(what: str, value: Value) -> Diagnostic:
+    hint = "fix every dimension: specialize{batch=1 dims=n:64}"
+    return Diagnostic(f"{what}, whose size is not known before it runs", value.loc, hint=hint)

@@ -1,0 +1,123 @@
+"""What a stage costs: cycles a sample, multipliers. Formulas follow the loops of the templates, which state them too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from irc.backends.fpga_hls.stage import Stage
+
+ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/norm.h
+
+
+def cycles(stage: Stage) -> int:
+    """Cycles between two samples in steady state."""
+    formula = FORMULAS.get(stage.template)
+    if formula is not None:
+        return formula(stage)
+    return max(s.count for s in (*stage.inputs, *stage.outputs))
+
+
+def multipliers(stage: Stage) -> int:
+    """Multipliers for sums of products."""
+    pe, simd = stage.fold
+    return pe * simd if stage.template in ("linear", "conv", "depthwise_conv", "matmul") else 0
+
+
+def tiles(length: int, lanes: int) -> int:
+    return -(-length // lanes)
+
+
+def _linear(stage: Stage) -> int:
+    pe, simd = stage.fold
+    inputs, outputs = stage.number("channels_in"), stage.number("channels_out")
+    return stage.number("rows") * max(inputs, tiles(outputs, pe) * tiles(inputs, simd), outputs)
+
+
+def _windows(stage: Stage) -> tuple[int, int]:
+    """Height and width of the result of a window."""
+    sizes: list[int] = []
+    for size, side, before, after in (("height", "h", "pad_top", "pad_bottom"), ("width", "w", "pad_left", "pad_right")):
+        span = (stage.number(f"kernel_{side}") - 1) * stage.number(f"dilation_{side}") + 1
+        padded = stage.number(size) + stage.number(before) + stage.number(after)
+        sizes.append((padded - span) // stage.number(f"stride_{side}") + 1)
+    return sizes[0], sizes[1]
+
+
+def _sliding_window(stage: Stage, packs: int) -> int:
+    """Cycles of sliding_window for `packs` packs a pixel."""
+    height, stride = stage.number("height"), stage.number("stride_h")
+    out_h, out_w = _windows(stage)
+    span = (stage.number("kernel_h") - 1) * stage.number("dilation_h") + 1
+
+    def lines_before(row: int) -> int:
+        return max(0, min(height, row * stride - stage.number("pad_top") + span))
+
+    line = stage.number("width") * packs
+    emit = out_w * packs * stage.number("kernel_h") * stage.number("kernel_w")
+    return lines_before(0) * line + out_h * max(emit, stride * line) + (height - lines_before(out_h - 1)) * line
+
+
+def _conv(stage: Stage) -> int:
+    pe, simd = stage.fold
+    groups, inputs, outputs = stage.number("groups"), stage.number("channels_in"), stage.number("channels_out")
+    pixels = math.prod(_windows(stage))
+    taps = stage.number("kernel_h") * stage.number("kernel_w")
+    packs = tiles(inputs // groups, simd)
+    return max(
+        stage.number("height") * stage.number("width") * inputs,
+        _sliding_window(stage, groups * packs),
+        pixels * groups * tiles(outputs // groups, pe) * taps * packs,
+        pixels * outputs,
+    )
+
+
+def _by_channel(stage: Stage) -> int:
+    """depthwise_conv and pooling."""
+    pe, _ = stage.fold
+    channels = stage.number("channels")
+    return max(
+        stage.number("height") * stage.number("width") * channels,
+        _sliding_window(stage, tiles(channels, pe)),
+        math.prod(_windows(stage)) * channels,
+    )
+
+
+def _pool(stage: Stage) -> int:
+    n = stage.number
+    blocks = n("stride_h") == n("kernel_h") and n("stride_w") == n("kernel_w") and n("dilation_h") == n("dilation_w") == 1
+    padded = n("pad_top") or n("pad_left") or n("pad_bottom") or n("pad_right")
+    return n("height") * n("width") * n("channels") if blocks and not padded else _by_channel(stage)
+
+
+def _matmul(stage: Stage) -> int:
+    pe, simd = stage.fold
+    n = stage.number
+    batch, rows, depth, columns = n("batch"), n("rows"), n("depth"), n("columns")
+    order = "Order<FREE, BATCH, DEPTH>" if stage.config["rows_first"] else "Order<BATCH, FREE, DEPTH>"
+    buffered = stage.config["x_order"] != order
+    load = batch * depth * (max(columns, rows) if buffered else columns)
+    rest = batch * rows * max(tiles(columns, pe) * tiles(depth, simd), columns, 0 if buffered else depth)
+    return n("blocks") * (load + rest if n("buffers") == 1 else max(load, rest))
+
+
+def _rows(stage: Stage) -> int:
+    return stage.number("rows") * max(stage.number("length"), ROW_LATENCY)
+
+
+def _reorder(stage: Stage) -> int:
+    return stage.number("blocks") * stage.number("count") * (2 if stage.number("buffers") == 1 else 1)
+
+
+FORMULAS: dict[str, Callable[[Stage], int]] = {
+    "linear": _linear,
+    "conv": _conv,
+    "depthwise_conv": _by_channel,
+    "matmul": _matmul,
+    "max_pool": _pool,
+    "sum_pool": _pool,
+    "int_softmax": _rows,
+    "masked_int_softmax": _rows,
+    "int_norm": _rows,
+    "reorder": _reorder,
+}
