@@ -169,7 +169,7 @@ def _functional(program: torch.export.ExportedProgram, name: str) -> torch.expor
     """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others if it can."""
     try:
         with quiet():
-            return decomposed(program, keep=CONVERTERS.__contains__)
+            return decomposed(program, keep=frozenset(CONVERTERS))
     except Exception as error:
         raise _explained(error, name) from error
 

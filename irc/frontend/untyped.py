@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard, cast
 
@@ -62,14 +63,18 @@ def quiet() -> Generator[None]:
         yield
 
 
-def decomposed(program: torch.export.ExportedProgram, keep: Callable[[str], bool]) -> torch.export.ExportedProgram:
+@cache
+def _decompositions(keep: frozenset[str]) -> dict[Any, Any]:
+    """torch's decompositions into core ATen ops without those of the ops to keep."""
+    return {target: rule for target, rule in _torch.export.default_decompositions().items() if str(target) not in keep}
+
+
+def decomposed(program: torch.export.ExportedProgram, keep: frozenset[str]) -> torch.export.ExportedProgram:
     """The functional form of a program in core ATen ops and those to keep whole (by name, `aten.linear.default`)."""
-    table = _torch.export.default_decompositions()
-    for target in [t for t in table if keep(str(t))]:
-        del table[target]
-    return cast(Any, program).run_decompositions(table)
+    return cast(Any, program).run_decompositions(dict(_decompositions(keep)))
 
 
+@cache
 def decomposable() -> frozenset[str]:
     """The overloads for which torch has a decomposition."""
-    return frozenset(map(str, _torch.export.default_decompositions()))
+    return frozenset(map(str, _decompositions(frozenset())))

@@ -100,7 +100,7 @@ BOOL, I8, U8, I16, I32, I64 = (scalar(n) for n in ("bool", "i8", "u8", "i16", "i
 
 def round_to_bf16(x: Array) -> Array:
     """The nearest bf16 values (half to even), held as f32."""
-    bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
+    bits = np.array(x, np.float32).view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
     out = np.where(np.isnan(x), np.uint32(0x7FC00000), rounded).astype(np.uint32)
     return out.view(np.float32)

@@ -163,11 +163,13 @@ class Terms(Cursor):
             return self.hashed(written.token, kind, shape)
         values = [self.value_of(token, negative, kind) for token, negative in written.leaves()]
         found = self.shape_of(written)
-        if exact and found != shape and not math.prod(found) == math.prod(shape) == 0:
+        if math.prod(found) == math.prod(shape) == 0:
+            found = shape  # `[]` has lost its other dimensions
+        if exact and found != shape:
             self.fail(f"the values have shape {list(found)}, the type says {list(shape)}", written.span)
         with self.errors_at(written.span), np.errstate(over="ignore"):
             array = np.array(values, np.int64 if kind.is_integer else np.bool_ if kind == BOOL else np.float64)
-            return Data.of(array.reshape(shape if exact else found), kind)
+            return Data.of(array.reshape(found), kind)
 
     def shape_of(self, written: Written) -> tuple[int, ...]:
         if written.token is not None:

@@ -101,6 +101,7 @@ class _Lowering:
         default_factory=dict[Value, Value]
     )  # float value -> integer value with an encoding
     masks: dict[Value, Value] = field(default_factory=dict[Value, Value])  # masked scores -> their mask
+    wide: dict[Value, Value] = field(default_factory=dict[Value, Value])  # requantized codes -> what they came from
     done: list[Op] = field(default_factory=list[Op])
     found: Collector = field(default_factory=Collector)
 
@@ -133,6 +134,7 @@ class _Lowering:
         if source is None:
             return  # a float input or the result of an island enters here
         target = self.requantize(source, op.to)
+        self.wide[target] = source
         op.result.replace_by(target)
         self.done.append(op)
 
@@ -140,7 +142,7 @@ class _Lowering:
         """Results that are codes leave as floats."""
         for index, value in enumerate(op.operands):
             if (codes := self.codes.get(value)) is not None:
-                op.set_operand(index, self.dequantize(codes))
+                op.set_operand(index, self.dequantize(codes, op))
 
     def compute(self, op: Op) -> None:
         handler = next((HANDLERS[c] for c in type(op).__mro__ if c in HANDLERS), view if op.view else None)
@@ -162,10 +164,15 @@ class _Lowering:
             result.name = result.name or op.results[0].name
 
     def island(self, op: Op) -> None:
-        """Leave an op in float: its operands are dequantized in front of it."""
+        """Leave an op in float: its operands are dequantized in front of it, masked scores with their mask.
+
+        An operand that was only narrowed for this op is taken as it was before: an island needs no 8-bit input.
+        """
         for index, value in enumerate(op.operands):
-            if (codes := self.codes.get(value)) is not None and not isinstance(value.node, Dequantize):
-                op.set_operand(index, self.dequantize(codes))
+            if value in self.masks:
+                self.island(cast(Op, value.node))
+            elif (codes := self.codes.get(value)) is not None:
+                op.set_operand(index, self.dequantize(self.wide.get(codes, codes), op))
 
     # -- what handlers use
 
@@ -192,11 +199,13 @@ class _Lowering:
                 return None
         return found.pop() if len(found) == 1 else None
 
-    def dequantize(self, codes: Value) -> Value:
+    def dequantize(self, codes: Value, reader: Op) -> Value:
+        """The real values of codes, in front of their reader."""
         encoding = self.encoding(codes)
-        scale = self.b.const(encoding.scales, F32)
-        zp = self.b.const(encoding.zps, I32) if np.any(encoding.zps) else None
-        return self.b(Dequantize(codes, scale, zp, axis=encoding.axis, to=Element(F32)))
+        b = Builder.before_node(reader, reader.loc.via("integerize"))
+        scale = b.const(encoding.scales, F32)
+        zp = b.const(encoding.zps, I32) if np.any(encoding.zps) else None
+        return b(Dequantize(codes, scale, zp, axis=encoding.axis, to=Element(F32)))
 
     def requantize(self, codes: Value, to: Element) -> Value:
         """Codes in another encoding (the same value if nothing changes)."""

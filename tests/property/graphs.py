@@ -40,6 +40,7 @@ SYMBOLS = (Symbol("n", 1, 6), Symbol("k", 0, 5, counted=True))
 DIMS: tuple[Dim, ...] = (1, 2, 3, 4, N, K, add(N, 1), mul(N, 2), floordiv(add(N, K), 2), dim_max(N, K))
 SHAPES: tuple[Shape, ...] = ((), (4,), (2, 4), (4, 3), (3, 4), (N, 4), (2, N, 4), (1, 2, 4, 4), (2, 4, 6), (2, 3, 5, 4))
 SCALARS = tuple(map(scalar, "f32 f32 f32 f16 bf16 f64 bool i8 i8 u8 i4 u2 i16 i32 i32 i64 u7 i23".split()))
+SIZES = TensorType(Element(scalar("bool")), (N, K))  # the first input of every function tells its symbols
 ENCODINGS = (Encoding(0.5), Encoding(0.5), Encoding(0.25), Encoding(0.5, 3), Encoding(2.0**-8), Encoding(0.1, -7))
 NASTY = ("", "x", "blocks.0.attn", 'a "quoted" name', "two\nlines", "tab\t\\", "ümläut", "日本", "\x00\x7f", "😀", "a, b")
 ATTEMPTS = 60
@@ -51,7 +52,7 @@ def random_module(
     """A verified module whose `main` has about `size` nodes of the given ops (default: all)."""
     module = Module()
     names = sorted(all_ops() if ops is None else ops)
-    main = Graph([_type(rng) for _ in range(rng.randint(1, 4))], name="main", symbols=SYMBOLS)
+    main = Graph([SIZES, *(_type(rng) for _ in range(rng.randint(1, 4)))], name="main", symbols=SYMBOLS)
     _Body(rng, module, main, names, strange).fill(size)
     module.functions = {"main": main} | module.functions  # callees were added first
     main.module = module
@@ -232,7 +233,7 @@ class _Body:
     def call(self) -> None:
         if self.graph.name != "main":
             return
-        given = self.rng.sample(self.values, min(len(self.values), self.rng.randint(1, 3)))
+        given = [self.graph.inputs[0], *self.rng.sample(self.values, min(len(self.values), self.rng.randint(1, 3)))]
         name = f"f{len(self.module.functions)}"
         function = self.module.add(Graph([v.type.plain() for v in given], name=name, symbols=SYMBOLS))
         _Body(self.rng, self.module, function, self.ops, self.strange).fill(self.rng.randint(0, 3))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from functools import cache
 
 from irc.frontend.aten import attention, linear, math, norm, pool, structure, tensor
 from irc.frontend.aten.table import CONVERTERS
@@ -44,17 +43,11 @@ def is_importable(target: str) -> bool:
     name, _, overload = rest.partition(".")
     if namespace != "aten":
         return False
-    if target in CONVERTERS or target in REWRITTEN or target in _decomposed():
+    if target in CONVERTERS or target in REWRITTEN or target in decomposable():
         return True
     if name.endswith("_") and not name.startswith("_"):
         return is_importable(f"aten.{name[:-1]}.{overload}")
     return _is_composite(f"aten::{name}" + (f".{overload}" if overload != "default" else ""))
-
-
-@cache
-def _decomposed() -> frozenset[str]:
-    """The overloads for which torch has a decomposition."""
-    return decomposable()
 
 
 def _is_composite(name: str) -> bool:

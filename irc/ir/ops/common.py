@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -138,6 +139,12 @@ def check_bias(op: Op, bias: Value | None, acc: Encoding | None) -> None:
     # A bias is a vector: its scales, one or one a channel, must be those of the channels of the sum.
     if not (np.array_equal(known.scales, acc.scales) and not np.any(known.zps)):
         op.fail(f"the bias is {bias.type}, the products it is added to have the encoding <{acc}>")
+
+
+def mean(x: Array, axes: tuple[int, ...], *, keepdims: bool = True) -> Array:
+    """The mean over axes in f64; NaN of nothing."""
+    total = np.asarray(np.sum(x, axis=axes, keepdims=keepdims, dtype=np.float64))
+    return total / np.float64(math.prod(x.shape[axis] for axis in axes))
 
 
 def magnitude(codes: Array) -> int:

@@ -19,6 +19,7 @@ from irc.ir.ops.common import (
     exact,
     fit,
     magnitude,
+    mean,
     product_encoding,
     require_float,
     single,
@@ -631,7 +632,7 @@ class Mean(Reduction, name="mean"):
         return self.output_type(self.x.type.element)
 
     def reference(self, x: Array) -> Array:
-        return np.mean(x, axis=self.reduced(), keepdims=self.keepdims, dtype=np.float64).astype(x.dtype)
+        return mean(x, self.reduced(), keepdims=self.keepdims).astype(x.dtype)
 
 
 class Amax(Reduction, name="amax"):

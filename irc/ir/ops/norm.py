@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import KW_ONLY
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from irc.ir.dims import Dim, Shape, same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work
-from irc.ir.ops.common import axis_of, elements, require_float, single
+from irc.ir.ops.common import axis_of, elements, mean, require_float, single
 from irc.ir.scalars import Array
 from irc.ir.types import TensorType, shape_text
 
@@ -26,6 +27,12 @@ def channels_of(op: Op, x: Value) -> Dim:
     if x.type.rank < 2:
         op.fail(f"operand is {x.type}, expected [N, C, ...]")
     return x.type.shape[1]
+
+
+def normalized(x: Array, axes: tuple[int, ...], eps: float) -> Array:
+    """(x - mean) / sqrt(var + eps) over axes, in f64."""
+    centred = x - mean(x, axes)
+    return centred / np.sqrt(mean(centred * centred, axes) + eps)
 
 
 class Softmax(Op, name="softmax"):
@@ -67,10 +74,7 @@ class LayerNorm(Op, name="layer_norm"):
         return self.x.type
 
     def reference(self, x: Array, g: Array | None, b: Array | None) -> Array:
-        axes = tuple(range(x.ndim - self.axes, x.ndim))
-        wide = x.astype(np.float64)
-        centred = wide - wide.mean(axis=axes, keepdims=True)
-        y = centred / np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True) + self.eps)
+        y = normalized(x, tuple(range(x.ndim - self.axes, x.ndim)), self.eps)
         y = y if g is None else y * g
         return (y if b is None else y + b).astype(x.dtype)
 
@@ -95,7 +99,7 @@ class RmsNorm(Op, name="rms_norm"):
 
     def reference(self, x: Array, g: Array | None) -> Array:
         wide = x.astype(np.float64)
-        y = wide / np.sqrt(np.mean(wide * wide, axis=-1, keepdims=True) + self.eps)
+        y = wide / np.sqrt(mean(wide * wide, (-1,)) + self.eps)
         return (y if g is None else y * g).astype(x.dtype)
 
     def work(self) -> Work:
@@ -122,9 +126,8 @@ class GroupNorm(Op, name="group_norm"):
         return self.x.type
 
     def reference(self, x: Array, g: Array | None, b: Array | None) -> Array:
-        wide = x.astype(np.float64).reshape(x.shape[0], self.groups, -1)
-        centred = wide - wide.mean(axis=-1, keepdims=True)
-        y = (centred / np.sqrt(np.mean(centred * centred, axis=-1, keepdims=True) + self.eps)).reshape(x.shape)
+        grouped = x.reshape(x.shape[0], self.groups, math.prod(x.shape[1:]) // self.groups)
+        y = normalized(grouped, (-1,), self.eps).reshape(x.shape)
         column = (-1, *[1] * (x.ndim - 2))
         y = y if g is None else y * g.reshape(column)
         return (y if b is None else y + b.reshape(column)).astype(x.dtype)

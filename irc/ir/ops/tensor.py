@@ -172,8 +172,8 @@ class Pad(Op, name="pad"):
         return TensorType(_one_scale(self, t), shape)
 
     def reference(self, x: Array) -> Array:
-        widths = list(zip(self.before, self.after, strict=True))
-        return np.pad(x, widths, constant_values=x.dtype.type(self.value))
+        widths = np.array([self.before, self.after], np.int64).T
+        return np.pad(x, widths, constant_values=x.dtype.type(self.value)) if x.ndim else x
 
 
 class Gather(Op, name="gather"):

@@ -65,7 +65,8 @@ def top_source(design: Design, name: str, io: Io) -> str:
     with writer.block(f"void {name}({_parameters(design, io)})"):
         _interfaces(writer, design, io)
         writer.pragma("DATAFLOW")
-        writer.line(f"using namespace {namespace(name)};")
+        if design.stages:
+            writer.line(f"using namespace {namespace(name)};")
         writer.line()
         for stream in design.streams:
             writer.line(f'irc::stream<irc::{stream.code.storage}> {stream.name}("{stream.name}");')
