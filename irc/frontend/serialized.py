@@ -272,7 +272,7 @@ class _Cleaner:
     def program(self, data: Any) -> dict[str, Any]:
         try:
             return self._program(data)
-        except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
             raise damaged(self.place, f"the program: {error!r}") from error
 
     def _program(self, data: Any) -> dict[str, Any]:

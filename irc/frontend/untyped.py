@@ -77,4 +77,4 @@ def decomposed(program: torch.export.ExportedProgram, keep: frozenset[str]) -> t
 @cache
 def decomposable() -> frozenset[str]:
     """The overloads for which torch has a decomposition."""
-    return frozenset(map(str, _decompositions(frozenset())))
+    return frozenset(map(str, _decompositions(frozenset[str]())))

@@ -271,7 +271,11 @@ class _Generator:
         padding = (0,) * 2 * n if blocks else tuple(self.number(0, kernel[i % n] // 2) for i in range(2 * n))
         ceil = self.chance(0.2)
         if self.chance(0.5):
-            dilation = (1,) * n if blocks else tuple(1 if k * 2 > s else self.number(1, 2) for k, s in zip(kernel, spatial, strict=True))
+            dilation = (
+                (1,) * n
+                if blocks
+                else tuple(1 if k * 2 > s else self.number(1, 2) for k, s in zip(kernel, spatial, strict=True))
+            )
             return self.add(MaxPool(x, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil=ceil))
         pool = SumPool(x, kernel=kernel, stride=stride, padding=padding, ceil=ceil, x_zp=self.zero_point(x))
         return self.settle(self.add(pool))
@@ -338,7 +342,9 @@ class _Generator:
             (0, *(self.number(0, 2) if self.chance(0.5) else 0 for _ in range(x.type.rank - 1))) for _ in range(2)
         )
         kind = x.type.scalar
-        return self.add(Pad(x, tuple(before), tuple(after), float(self.number(max(kind.min, -999), min(kind.max, 999)))))
+        return self.add(
+            Pad(x, tuple(before), tuple(after), float(self.number(max(kind.min, -999), min(kind.max, 999))))
+        )
 
     def concat(self, x: Value) -> Value:
         x = self.narrow(x)

@@ -80,7 +80,11 @@ def check(job: HlsJob) -> list[Diagnostic]:
     """Everything that stands against building the accelerator."""
     options = job.options
     if identifier(options.top) != options.top:
-        return [Diagnostic(f"hls: '{options.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'")]
+        return [
+            Diagnostic(
+                f"hls: '{options.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'"
+            )
+        ]
     if not (options.clock > 0 and 0 < options.dsp <= 1 and (options.fps is None or options.fps > 0)):
         return [Diagnostic("hls: clock and fps are positive, dsp is a part of the device in 0 .. 1")]
     accelerator = job.module.functions.get(ACCELERATOR)

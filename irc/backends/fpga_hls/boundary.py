@@ -85,7 +85,9 @@ def _outline(module: Module, inside: list[Op], after: set[Op]) -> None:
         copy = Const(const.value, const.to, const.mask)
         copy.loc = const.loc
         values[const.result] = b(copy, const.result.name)
-    results = Builder(main, place).add(Call(FuncRef(ACCELERATOR), tuple(enter), types=tuple(v.type for v in leave))).results
+    results = (
+        Builder(main, place).add(Call(FuncRef(ACCELERATOR), tuple(enter), types=tuple(v.type for v in leave))).results
+    )
     for op in inside:
         main.unlink(op)
         accelerator.append(op)

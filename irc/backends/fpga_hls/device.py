@@ -25,7 +25,16 @@ PARTS = {
         Part("zcu102", "Zynq UltraScale+ ZU9EG", "xczu9eg-ffvb1156-2-e", 274_080, 548_160, 2_520, 912),
         Part("kv260", "Kria K26, Zynq UltraScale+ ZU5EV", "xck26-sfvc784-2LV-c", 117_120, 234_240, 1_248, 144, 64),
         Part("pynq-z2", "Zynq-7020", "xc7z020clg400-1", 53_200, 106_400, 220, 140),
-        Part("u250", "Alveo U250, Virtex UltraScale+ XCU13P", "xcu250-figd2104-2L-e", 1_728_000, 3_456_000, 12_288, 2_688, 1_280),
+        Part(
+            "u250",
+            "Alveo U250, Virtex UltraScale+ XCU13P",
+            "xcu250-figd2104-2L-e",
+            1_728_000,
+            3_456_000,
+            12_288,
+            2_688,
+            1_280,
+        ),
     )
 }
 DEFAULT = "zcu102"

@@ -60,7 +60,9 @@ def _op(op: Op) -> Diagnostic | None:
             hint="integerize{islands=none} makes everything between the first quantize and the last dequantize integer",
         )
     if result.scalar.is_float:
-        return Diagnostic(f"{op.opname} computes {result.scalar}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST)
+        return Diagnostic(
+            f"{op.opname} computes {result.scalar}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST
+        )
     if result.static_shape is None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
     if 0 in result.static_shape:

@@ -8,7 +8,20 @@ _LOGITS = "compute it from the results, on the host"
 
 REASONS: dict[str, str] = {
     **dict.fromkeys(
-        ("gelu", "sigmoid", "silu", "hardsigmoid", "hardswish", "softplus", "elu", "tanh", "exp", "log", "sqrt", "rsqrt"),
+        (
+            "gelu",
+            "sigmoid",
+            "silu",
+            "hardsigmoid",
+            "hardswish",
+            "softplus",
+            "elu",
+            "tanh",
+            "exp",
+            "log",
+            "sqrt",
+            "rsqrt",
+        ),
         _TABLE,
     ),
     **dict.fromkeys(("erf", "sin", "cos", "floor", "pow", "leaky_relu"), _TABLE),

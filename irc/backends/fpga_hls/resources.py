@@ -37,7 +37,10 @@ def _linear(stage: Stage) -> int:
 def _windows(stage: Stage) -> tuple[int, int]:
     """Height and width of the result of a window."""
     sizes: list[int] = []
-    for size, side, before, after in (("height", "h", "pad_top", "pad_bottom"), ("width", "w", "pad_left", "pad_right")):
+    for size, side, before, after in (
+        ("height", "h", "pad_top", "pad_bottom"),
+        ("width", "w", "pad_left", "pad_right"),
+    ):
         span = (stage.number(f"kernel_{side}") - 1) * stage.number(f"dilation_{side}") + 1
         padded = stage.number(size) + stage.number(before) + stage.number(after)
         sizes.append((padded - span) // stage.number(f"stride_{side}") + 1)
@@ -85,7 +88,9 @@ def _by_channel(stage: Stage) -> int:
 
 def _pool(stage: Stage) -> int:
     n = stage.number
-    blocks = n("stride_h") == n("kernel_h") and n("stride_w") == n("kernel_w") and n("dilation_h") == n("dilation_w") == 1
+    blocks = (
+        n("stride_h") == n("kernel_h") and n("stride_w") == n("kernel_w") and n("dilation_h") == n("dilation_w") == 1
+    )
     padded = n("pad_top") or n("pad_left") or n("pad_bottom") or n("pad_right")
     return n("height") * n("width") * n("channels") if blocks and not padded else _by_channel(stage)
 

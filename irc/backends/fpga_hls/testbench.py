@@ -194,6 +194,8 @@ def _golden(writer: Writer, design: Design) -> None:
                 check = f'equal(sample.{port.name}, golden_{port.name}[i], "{port.name}", i)'
                 with writer.block(f"if (!{check})"):
                     writer.line("return 1;")
-        writer.line('std::printf("%s: %d samples\\n", golden_samples > 0 ? "PASS" : "no golden vectors", golden_samples);')
+        writer.line(
+            'std::printf("%s: %d samples\\n", golden_samples > 0 ? "PASS" : "no golden vectors", golden_samples);'
+        )
         writer.line("return 0;")
     writer.line()

@@ -15,7 +15,9 @@ Io = Literal["m_axi", "axis"]
 def top_header(design: Design, name: str, io: Io) -> str:
     """`<name>.h`: what a host or test bench includes."""
     writer = Writer()
-    writer.comment("The accelerator. Inputs and outputs are integer codes; the order of their elements is given beside them.")
+    writer.comment(
+        "The accelerator. Inputs and outputs are integer codes; the order of their elements is given beside them."
+    )
     writer.line()
     with writer.guard(f"{name.upper()}_H"):
         writer.directive('#include "irc/irc_stream.h"')
@@ -36,7 +38,11 @@ def order_text(port: Port) -> str:
     shape = ", ".join(map(str, port.shape))
     loops = port.layout.split(port.shape)
     if loops is None or not loops:
-        return f"the elements of [{shape}] in C order" if port.layout.count <= 1 else f"[{shape}], loops {port.layout.loops}"
+        return (
+            f"the elements of [{shape}] in C order"
+            if port.layout.count <= 1
+            else f"[{shape}], loops {port.layout.loops}"
+        )
     dims = [loop.dim for loop in loops]
     if dims == sorted(dims):
         return f"[{shape}] in C order"

@@ -61,4 +61,3 @@ class Tail:
     @property
     def epilogue(self) -> Epilogue:
         return self.builder.epilogue
-

@@ -319,9 +319,7 @@ def _constant_matrix(cx: Lowering, region: Region, op: Matmul, y: Array) -> None
     check_zero_point(op, "y_zp", op.y_zp, code)
     shift = op.results[0].type.rank - len(shape)  # y may have leading dimensions of size 1 that x lacks
     outer = [Loop(x.dim + shift, x.extent, x.step) for x in loops[0]]
-    rows_of_products(
-        cx, region, op, layout, (outer, inner + shift), (y.T[:, places_in(loops[1])], code, op.y_zp), None
-    )
+    rows_of_products(cx, region, op, layout, (outer, inner + shift), (y.T[:, places_in(loops[1])], code, op.y_zp), None)
 
 
 Loops = Sequence[Loop]

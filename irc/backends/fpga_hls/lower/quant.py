@@ -31,7 +31,11 @@ def _requantize(e: EpilogueBuilder, op: Requantize) -> str:
     offsets = [str(op.zp), str(op.x_zp)] if op.x_zp else [str(op.zp)] if op.zp else []
     arguments = ", ".join([e.of(op.x), factor, *offsets])
     code = code_of(op.to.scalar).cpp
-    return f"requantize<{code}, {op.shift}>({arguments})" if op.mode == "fixed" else f"requantize_float<{code}>({arguments})"
+    return (
+        f"requantize<{code}, {op.shift}>({arguments})"
+        if op.mode == "fixed"
+        else f"requantize_float<{code}>({arguments})"
+    )
 
 
 @computes(Lut)
