@@ -29,7 +29,7 @@ from irc.frontend.aten import is_importable
 from irc.frontend.aten import nearest as nearest_op
 from irc.frontend.expressions import checked_expression, is_symbol
 from irc.frontend.provenance import recorded
-from irc.frontend.untyped import is_dict, is_list
+from irc.frontend.untyped import is_dict, is_list, quiet
 from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError
 from irc.ir.location import Loc
 
@@ -96,7 +96,8 @@ def read_program(archive: Archive) -> SavedProgram:
     graph = clean.program(data)
     renamed = [{clean.stand_ins[k]: v for k, v in store.items()} for store in (weights, constants)]
     try:
-        program = _rebuild(graph, *renamed)
+        with quiet():
+            program = _rebuild(graph, *renamed)
     except (
         Exception
     ) as error:  # torch raises whatever it stumbles over; the data have been checked, so they are damaged

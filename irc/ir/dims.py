@@ -126,10 +126,16 @@ def _make(terms: Mapping[Monomial, int]) -> Dim:
 
 
 def _sum(a: Dim, b: Dim, sign: int) -> Dim:
+    if isinstance(a, int) and isinstance(b, int):
+        return a + sign * b
+    return _make(_sum_terms(a, b, sign))
+
+
+def _sum_terms(a: Dim, b: Dim, sign: int) -> dict[Monomial, int]:
     out = _terms(a)
     for mono, coef in _terms(b).items():
         out[mono] = out.get(mono, 0) + sign * coef
-    return _make(out)
+    return out
 
 
 def add(a: Dim, b: Dim) -> Dim:
@@ -242,10 +248,8 @@ FUNCTIONS: dict[str, Callable[[Dim, Dim], Dim]] = {"floordiv": floordiv, "mod": 
 
 def equal(a: Dim, b: Dim) -> bool | None:
     """True or False where it can be decided, else None."""
-    difference = sub(a, b)
-    if isinstance(difference, int):
-        return difference == 0
-    return None
+    rest = {mono: coef for mono, coef in _sum_terms(a, b, -1).items() if coef}
+    return not rest if rest.keys() <= {()} else None
 
 
 def same_shape(a: Shape, b: Shape) -> bool:

@@ -14,7 +14,7 @@ from irc.ir.attrs import Attr, FuncRef, Mask
 from irc.ir.constants import Data
 from irc.ir.cursor import Cursor
 from irc.ir.diagnostics import Span
-from irc.ir.dims import FUNCTIONS, Dim, Expr, Shape, add, mul, sub, symbol
+from irc.ir.dims import FUNCTIONS, MAX_SIZE, Dim, Expr, Shape, add, mul, sub, symbol
 from irc.ir.fields import annotation_text
 from irc.ir.lexer import Token
 from irc.ir.location import UNKNOWN, Loc, Source
@@ -65,7 +65,8 @@ class Terms(Cursor):
     def dim_atom(self) -> Dim:
         token = self.take()
         if token.kind == "integer":
-            return self.integer_of(token, negative=False)
+            size = self.integer_of(token, negative=False)
+            return size if size <= MAX_SIZE else self.fail("a dimension is too large", token.span)
         if token.kind != "word" or token.text[0].isdigit():
             self.fail(f"expected a dimension, found {token}", token.span)
         if token.text in FUNCTIONS and self.at("("):

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Shape
+from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.stage import Epilogue, Rom, Statement, Stream
 from irc.backends.fpga_hls.types import float_literal, literal
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.scalars import Array
-
-if TYPE_CHECKING:
-    from irc.backends.fpga_hls.lowering import Lowering
-
 
 Step = Callable[["EpilogueBuilder", Any], str]
 """The C++ expression of an elementwise op."""
@@ -48,7 +45,7 @@ class EpilogueBuilder:
         self.shape = shape
         self.layout = layout
         self.channels = channels
-        self.epilogue = Epilogue("", "")
+        self.epilogue = Epilogue()
         self.streams: list[Stream] = []
         self._names = Names()
         self._known: dict[Value, str] = {}

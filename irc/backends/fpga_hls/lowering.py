@@ -12,7 +12,7 @@ import numpy as np
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, merged, nest, refined
 from irc.backends.fpga_hls.ranges import Ranges
-from irc.backends.fpga_hls.stage import CONFIG, Config, Rom, Stage, Stream
+from irc.backends.fpga_hls.stage import CONFIG, Config, Pace, Rom, Stage, Stream
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.location import Loc
@@ -30,6 +30,11 @@ class Source:
 
     stream: Stream
     layout: Layout
+
+
+def waits(part: float) -> Pace:
+    """The pace of an input of which that part has to be there before the first result."""
+    return Pace(-part, -part)
 
 
 class Lowering:
@@ -119,8 +124,7 @@ class Lowering:
         self._sole = {path for path in paths if path and paths.count(path) == 1}
 
     def add(self, stage: Stage) -> Stage:
-        """Append a stage; its outputs are named after it unless they have names."""
-        stage.name = stage.name or self.stage_name(stage.loc, stage.template)
+        """Append a stage; its outputs are named after it."""
         for stream in stage.outputs:
             stream.name = self.names.fresh(f"{stage.name}_out")
         self.stages.append(stage)
@@ -134,7 +138,7 @@ class Lowering:
         codes = layout.arrange(array.astype(np.uint8) if array.dtype == np.bool_ else array)
         rom = Rom("values", codes, self.names.fresh(f"{name}_values"))
         out = Stream(self.code(value), codes.size, value, layout)
-        self.add(Stage("rom_source", "tensor.h", loc, [out], [rom, out], name=name))
+        self.add(Stage(name, "rom_source", "tensor.h", loc, [out], [rom, out]))
         return out
 
     def _repeat(self, value: Value, loops: Sequence[Loop], shift: int, loc: Loc) -> Stream:
@@ -158,7 +162,9 @@ class Lowering:
             out = Stream(stream.code, outer * repeat * inner, stream.value)
             config: Config = {"outer": outer, "repeat": repeat, "inner": inner}
             name = self.helper_name(loc, "replay")
-            self.add(Stage("replay", "tensor.h", loc, [out], [stream, out], [CONFIG], config, name=name))
+            stage = Stage(name, "replay", "tensor.h", loc, [out], [stream, out], [CONFIG], config)
+            stage.takes[0] = Pace(-(1 - 1 / repeat) / outer, 0)
+            self.add(stage)
             self._moved[key] = out
         return self._moved[key]
 
@@ -190,8 +196,8 @@ class Lowering:
                 "strides": f"Dims<{', '.join(str(s) for _, s in order.loops)}>",
             }
             name = self.helper_name(loc, "reorder")
-            stage = Stage("reorder", "tensor.h", loc, [out], [source.stream, out], [CONFIG], config, name=name)
-            stage.waits[0] = 1 / blocks
+            stage = Stage(name, "reorder", "tensor.h", loc, [out], [source.stream, out], [CONFIG], config)
+            stage.takes[0] = waits(1 / blocks)
             self.add(stage)
             self._moved[key] = out
         return self._moved[key]

@@ -126,3 +126,13 @@ FORMULAS: dict[str, Callable[[Stage], int]] = {
     "int_norm": _rows,
     "reorder": _reorder,
 }
+
+
+PIPELINE = 40
+"""Cycles through the loops and FIFOs of a stage: multiplier, adder tree, epilogue, each with its registers."""
+
+
+def latency(stage: Stage) -> int:
+    """Cycles from the last input that a result needs to the result."""
+    rows = stage.template in ("int_softmax", "masked_int_softmax", "int_norm")
+    return PIPELINE + (ROW_LATENCY if rows else 0)

@@ -1,13 +1,12 @@
 """Stages and streams: the accelerator between lowering and C++ text.
 
-A stage is one call of a template of `templates/`: its configuration, ROMs, epilogue, and the streams it reads and writes.
-What a stage costs follows from its template, configuration and epilogue alone (`resources.py`).
+A stage is one call of a template of `templates/`: its configuration, ROMs, epilogue, and the streams it reads and
+writes. What a stage costs follows from its template, configuration and epilogue alone (`resources.py`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -16,7 +15,7 @@ import numpy as np
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.types import Code
 from irc.ir.graph import Value
-from irc.ir.location import UNKNOWN, Loc
+from irc.ir.location import Loc
 from irc.ir.scalars import Array
 
 Config: TypeAlias = "dict[str, int | bool | str]"
@@ -24,7 +23,7 @@ Config: TypeAlias = "dict[str, int | bool | str]"
 
 
 class Weights(Protocol):
-    """Weights in whatever arrangement a template wants for its folding."""
+    """Weights that a template wants in an arrangement which depends on its folding."""
 
     @property
     def code(self) -> Code: ...
@@ -39,11 +38,11 @@ class Weights(Protocol):
 
 @dataclass(eq=False)
 class Rom:
-    """A constant array of the design: plain numbers, or packed weights whose rows depend on the folding of their stage."""
+    """A constant array of a stage: plain numbers, or weights that are packed by its folding."""
 
     role: str
     values: Array | Weights
-    name: str = ""
+    name: str
 
     @property
     def bits(self) -> int:
@@ -55,14 +54,14 @@ class Rom:
 
 @dataclass(eq=False)
 class Stream:
-    """A FIFO between two stages: its elements (one sample has `count`), and how many it must hold."""
+    """A FIFO between two stages: its elements (one sample has `count`), and how many it holds."""
 
     code: Code
     count: int
-    value: Value | None = None  # the value of the graph it carries, for names and comments
+    value: Value | None = None  # the value of the graph that it carries
     layout: Layout | None = None
     name: str = ""
-    depth: int = 2
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,8 @@ class Statement:
 class Epilogue:
     """What happens to each result: a functor with one statement an op."""
 
-    type: str  # of what the template hands over
-    parameter: str
+    type: str = ""  # of what the template hands over
+    parameter: str = ""
     statements: list[Statement] = field(default_factory=list[Statement])
     result: str = ""
     result_type: str = ""
@@ -91,34 +90,54 @@ class Epilogue:
         """Whether a statement mentions `index` or `channel`."""
         return any(word in s.expression for s in self.statements)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether results leave the stage as they are."""
+        return not self.statements and not self.operands
 
+
+@dataclass(frozen=True)
+class Pace:
+    """How far consumption (or production) runs ahead of, or behind, even progress through a sample; in samples.
+
+    An input with Pace(-0.25, 0) is read up to a quarter of a sample earlier than an even reader would.
+    """
+
+    first: float = 0.0
+    last: float = 0.0
+
+
+@dataclass(frozen=True)
 class Placeholder:
-    """A template argument that is named after the stage."""
+    """A template argument that is named after its stage."""
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    suffix: str
 
 
 CONFIG, EPILOGUE = Placeholder("Config"), Placeholder("Epilogue")
-Argument: TypeAlias = "Stream | Rom | str"
+Argument: TypeAlias = "Stream | Rom"
+Parameter: TypeAlias = "Placeholder | int"
 
 
 @dataclass(eq=False)
 class Stage:
-    """One process of the dataflow region."""
+    """One process of the dataflow region: `name(...)` calls `template<parameters>(arguments)`.
 
+    Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last. `takes` and `gives`
+    say, by position, at which pace inputs are read and outputs written.
+    """
+
+    name: str
     template: str
     header: str
     loc: Loc
     outputs: list[Stream]
-    arguments: list[Argument]  # of the call, in order; streams not in `outputs` are inputs
-    parameters: list[Placeholder | int] = field(default_factory=list["Placeholder | int"])  # of the template
+    arguments: list[Argument]
+    parameters: list[Parameter] = field(default_factory=list[Parameter])
     config: Config = field(default_factory=dict[str, "int | bool | str"])
     epilogue: Epilogue | None = None
-    waits: dict[int, float] = field(default_factory=dict[int, float])
-    """For an input by position: which part of it has come before the first result (default: hardly any)."""
-    about: str = ""  # what it does, where the template name does not say it
-    name: str = ""
+    takes: dict[int, Pace] = field(default_factory=dict[int, Pace])
+    gives: dict[int, Pace] = field(default_factory=dict[int, Pace])
 
     @property
     def inputs(self) -> list[Stream]:
@@ -136,8 +155,13 @@ class Stage:
 
     @property
     def fold(self) -> tuple[int, int]:
-        """Multipliers in parallel: output channels, input channels."""
+        """What happens at once: output channels, input channels."""
         return int(self.config.get("pe", 1)), int(self.config.get("simd", 1))
+
+    def set_fold(self, pe: int, simd: int) -> None:
+        self.config["pe"] = pe
+        if "simd" in self.config:
+            self.config["simd"] = simd
 
     def number(self, name: str) -> int:
         """A number of the configuration."""
@@ -176,12 +200,8 @@ class Design:
     inputs: list[Port]
     outputs: list[Port]
     stages: list[Stage]
-    locations: Mapping[str, Loc] = field(default_factory=dict[str, Loc])
 
     @property
     def streams(self) -> list[Stream]:
-        """All streams in order of creation by the stages; those of the inputs first."""
+        """All streams: those of the inputs, then the results of the stages."""
         return [p.stream for p in self.inputs] + [s for stage in self.stages for s in stage.outputs]
-
-
-UNPLACED = UNKNOWN

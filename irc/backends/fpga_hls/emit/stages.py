@@ -6,7 +6,7 @@ import re
 
 from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, loc_lines
 from irc.backends.fpga_hls.identifiers import camel, identifier
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Placeholder, Rom, Stage, Stream
+from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage
 
 INPUT_NAMES = {"matmul": ["x", "w"], "masked_int_softmax": ["x", "mask"], "gather_rows": ["index"]}
 
@@ -31,7 +31,7 @@ def write_stage(writer: Writer, stage: Stage) -> None:
         writer.comment(text)
     if stage.config:
         _config(writer, f"{camel(stage.name)}Config", stage.config)
-    if stage.epilogue is not None and not is_identity(stage.epilogue):
+    if stage.epilogue is not None and not stage.epilogue.is_identity:
         _epilogue(writer, f"{camel(stage.name)}Epilogue", stage.epilogue)
     _function(writer, stage)
     writer.line()
@@ -50,26 +50,21 @@ def _config(writer: Writer, name: str, config: Config) -> None:
     writer.line()
 
 
-def is_identity(epilogue: Epilogue) -> bool:
-    """Whether results leave the stage as they are."""
-    return not epilogue.statements and not epilogue.operands
-
-
 def _epilogue(writer: Writer, name: str, epilogue: Epilogue) -> None:
     parameters = [f"{epilogue.type} {epilogue.parameter}"]
     parameters += [f"int {word}" if epilogue.uses(word) else "int" for word in ("index", "channel")]
     parameters += [f"{kind} {operand}" for kind, operand in epilogue.operands]
-    with writer.block(f"struct {name}", "};"):
-        with writer.block(f"{epilogue.result_type} operator()({', '.join(parameters)}) const"):
-            writer.pragma("INLINE")
-            *first, last = [*epilogue.statements]
-            for statement in first:
-                writer.line(f"const {statement.type} {statement.name} = {statement.expression};")
-            if last.name == epilogue.result:
-                writer.line(f"return {last.expression};")
-            else:
-                writer.line(f"const {last.type} {last.name} = {last.expression};")
-                writer.line(f"return {epilogue.result};")
+    operator = f"{epilogue.result_type} operator()({', '.join(parameters)}) const"
+    with writer.block(f"struct {name}", "};"), writer.block(operator):
+        writer.pragma("INLINE")
+        *first, last = epilogue.statements
+        for statement in first:
+            writer.line(f"const {statement.type} {statement.name} = {statement.expression};")
+        if last.name == epilogue.result:
+            writer.line(f"return {last.expression};")
+        else:
+            writer.line(f"const {last.type} {last.name} = {last.expression};")
+            writer.line(f"return {epilogue.result};")
     writer.line()
 
 
@@ -84,14 +79,16 @@ def _function(writer: Writer, stage: Stage) -> None:
 
 
 def _callee(stage: Stage) -> str:
-    placeholders = {
-        CONFIG: f"{camel(stage.name)}Config",
-        EPILOGUE: "Identity"
-        if stage.epilogue is None or is_identity(stage.epilogue)
-        else f"{camel(stage.name)}Epilogue",
-    }
-    parameters = [placeholders[p] if isinstance(p, Placeholder) else str(p) for p in stage.parameters]
-    return f"irc::{stage.template}<{', '.join(parameters)}>" if parameters else f"irc::{stage.template}"
+    parameters = ", ".join(_parameter(stage, p) for p in stage.parameters)
+    return f"irc::{stage.template}<{parameters}>" if parameters else f"irc::{stage.template}"
+
+
+def _parameter(stage: Stage, parameter: Parameter) -> str:
+    if isinstance(parameter, int):
+        return str(parameter)
+    if parameter == EPILOGUE and (stage.epilogue is None or stage.epilogue.is_identity):
+        return "Identity"
+    return f"{camel(stage.name)}{parameter.suffix}"
 
 
 def _arguments(stage: Stage, names: list[str]) -> list[str]:
@@ -101,10 +98,8 @@ def _arguments(stage: Stage, names: list[str]) -> list[str]:
     for argument in stage.arguments:
         if isinstance(argument, Rom):
             texts.append(argument.name)
-        elif isinstance(argument, Stream):
-            texts.append(next(outputs if any(argument is s for s in stage.outputs) else inputs))
         else:
-            texts.append(argument)
+            texts.append(next(outputs if any(argument is s for s in stage.outputs) else inputs))
     return texts
 
 

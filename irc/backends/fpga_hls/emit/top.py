@@ -7,7 +7,7 @@ from typing import Literal
 from irc.backends.fpga_hls.emit.stages import grouped, write_stage
 from irc.backends.fpga_hls.emit.weights import write_roms
 from irc.backends.fpga_hls.emit.writer import Writer, harmless
-from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
+from irc.backends.fpga_hls.stage import Design, Port, Stage
 
 Io = Literal["m_axi", "axis"]
 
@@ -92,7 +92,6 @@ def top_source(design: Design, name: str, io: Io) -> str:
         for port in design.outputs:
             call = f"save<{port.count}>" if io == "m_axi" else f"copy<{port.count}>"
             writer.line(f"irc::{call}({port.stream.name}, {port.name});")
-        _expect_empty(writer, design.streams)
     return writer.text()
 
 
@@ -106,14 +105,6 @@ def _interfaces(writer: Writer, design: Design, io: Io) -> None:
         writer.pragma("INTERFACE mode=s_axilite port=return")
     else:
         writer.pragma("INTERFACE mode=ap_ctrl_none port=return")
-
-
-def _expect_empty(writer: Writer, streams: list[Stream]) -> None:
-    writer.line()
-    writer.directive("#ifndef __SYNTHESIS__")
-    for stream in streams:
-        writer.line(f'irc::expect_empty({stream.name}, "{stream.name}");')
-    writer.directive("#endif")
 
 
 def namespace(name: str) -> str:

@@ -5,11 +5,6 @@
 
 #include "irc_stream.h"
 
-#ifndef __SYNTHESIS__
-#include <cstdio>
-#include <cstdlib>
-#endif
-
 namespace irc {
 
 /// Reads COUNT elements from memory in bursts.
@@ -41,18 +36,6 @@ template <int COUNT, class X> void drain(stream<X>& x) {
         x.read();
     }
 }
-
-#ifndef __SYNTHESIS__
-
-/// Stops the simulation if a stream holds anything: a stage has read less than was written.
-template <class T> void expect_empty(stream<T>& x, const char* name) {
-    if (!x.empty()) {
-        std::fprintf(stderr, "stream %s is not empty after a sample\n", name);
-        std::abort();
-    }
-}
-
-#endif
 
 } // namespace irc
 
