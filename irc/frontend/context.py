@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from irc.frontend.dims import Symbols
-from irc.frontend.scalars import DTYPES, SCALARS, scalar_type
+from irc.frontend.scalars import DTYPES, SCALARS
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.dims import Dim
@@ -19,15 +18,11 @@ from irc.ir.graph import Value
 from irc.ir.ops.math import Cast
 from irc.ir.ops.tensor import Iota, Reshape
 from irc.ir.scalars import I64, ScalarType
-from irc.ir.types import Element, TensorType, tensor
+from irc.ir.types import Element, TensorType
 
 Number: TypeAlias = bool | int | float
 Result: TypeAlias = "Value | tuple[Value, ...]"
 Converter: TypeAlias = Callable[..., Result]
-
-
-class Unsupported(IrcError):
-    """An op, or this use of it, has no equivalent."""
 
 
 @dataclass
@@ -48,11 +43,12 @@ class Context:
         return self.type_of(self.fake)
 
     def type_of(self, fake: torch.Tensor) -> TensorType:
-        return tensor(scalar_type(fake.dtype), tuple(self.symbols.dim(d) for d in fake.shape))
+        """The type of a fake tensor."""
+        return self.symbols.type_of(fake)
 
     def unsupported(self, reason: str, hint: str = "") -> NoReturn:
         """Give up: this use of the op has no equivalent."""
-        raise Unsupported(Diagnostic(f"{self.target}: {reason}", self.b.loc, hint=hint))
+        raise IrcError(Diagnostic(f"{self.target}: {reason}", self.b.loc, hint=hint))
 
     def const(self, value: Number, scalar: ScalarType) -> Value:
         """A rank-0 constant."""
@@ -69,10 +65,6 @@ class Context:
     def operand(self, x: Value | Number, scalar: ScalarType) -> Value:
         """A tensor or number as a tensor of that scalar type."""
         return self.cast(x, scalar) if isinstance(x, Value) else self.const(x, scalar)
-
-    def promoted(self, *operands: Value | Number) -> ScalarType:
-        """The scalar type torch computes in for these operands (numbers and rank-0 tensors weigh less)."""
-        return promote(*operands)
 
 
 def promote(*operands: Value | Number) -> ScalarType:
@@ -98,7 +90,3 @@ def _kind(scalar: ScalarType) -> int:
 
 def _default(x: Number) -> torch.dtype:
     return torch.bool if isinstance(x, bool) else torch.int64 if isinstance(x, int) else torch.float32
-
-
-def is_whole(x: float) -> bool:
-    return math.isfinite(x) and x == int(x)

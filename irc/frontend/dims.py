@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from irc.frontend.scalars import scalar_type
 from irc.frontend.untyped import expression_of, ranges_of
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Dim, Symbol, add, dim_max, dim_min, floordiv, mod, mul, symbol
+from irc.ir.types import TensorType, tensor
 
 UNBOUNDED = 4096  # the bound of a size that the program does not bound; buffers are sized by it
 
@@ -27,6 +29,10 @@ class Symbols:
         if isinstance(size, int):
             return size
         return self._convert(expression_of(size) if isinstance(size, torch.SymInt) else size)
+
+    def type_of(self, fake: torch.Tensor) -> TensorType:
+        """The type of a tensor, real or fake. Raises IrcError if the IR has no such type."""
+        return tensor(scalar_type(fake.dtype), tuple(self.dim(d) for d in fake.shape))
 
     def _convert(self, e: Any) -> Dim:
         if e.is_Integer:

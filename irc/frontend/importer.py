@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -23,7 +23,7 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import Loc, at
 from irc.ir.ops.structure import Const, Return
 from irc.ir.scalars import Array
-from irc.ir.types import Element
+from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
 SHOWN_PLACES = 6  # how many further places a diagnostic lists
@@ -102,36 +102,42 @@ class _Importer:
         placeholders = [n for n in self.program.graph.nodes if n.op == "placeholder"]
         for node, spec in zip(placeholders, self.program.graph_signature.input_specs, strict=True):
             fake = node.meta.get("val")
-            if spec.kind == InputKind.USER_INPUT:
-                if isinstance(fake, torch.Tensor):
-                    context = Context(Builder(self.graph), self.symbols, "", fake)
-                    self.values[node] = self.graph.add_input(context.type, node.name)
-                else:
-                    self.values[node] = fake  # a constant argument of forward (None, a number, a flag)
-            elif node.users:
-                self.values[node] = self._constant(spec)
+            if spec.kind != InputKind.USER_INPUT:
+                self.values[node] = self._constant(spec) if node.users else None
+            elif isinstance(fake, torch.Tensor):
+                self.values[node] = self.graph.add_input(self._input_type(node.name, fake), node.name)
+            else:
+                self.values[node] = fake  # a constant argument of forward: None, a number, a flag
+
+    def _input_type(self, name: str, fake: torch.Tensor) -> TensorType:
+        try:
+            return self.symbols.type_of(fake)
+        except IrcError as error:
+            raise IrcError([replace(d, place=f"input '{name}'") for d in error.diagnostics]) from error
 
     def _constant(self, spec: Any) -> Value | None:
         if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             self.problems.add(Diagnostic(f"input {spec.arg.name} is a {spec.kind.name.lower()}, not a tensor"))
             return None
         name = self.names.get(spec.target, spec.target)
+        loc = at(owner(name))
         # Buffers that are not saved, and tensors made in forward, are kept beside the state dict.
         stores: Any = (self.program.state_dict, self.program.constants)
         tensor: torch.Tensor = next(s[spec.target] for s in stores if spec.target in s)
-        array = to_array(tensor)
-        loc = at(owner(name))
-        self._check_finite(name, array, loc, parameter=spec.kind == InputKind.PARAMETER)
-        scalar = Context(Builder(self.graph), self.symbols, "", tensor).type.scalar
-        key = (
-            tensor.untyped_storage().data_ptr(),
-            tensor.storage_offset(),
-            tuple(tensor.shape),
-            tensor.stride(),
-            scalar,
-        )
-        data = self.shared.setdefault(key, Data.of(array, scalar)) if tensor.numel() else Data.of(array, scalar)
-        return Builder.at_end(self.graph, loc)(Const(data, Element(scalar)), name)
+        if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
+            kind = "has no values (meta)" if tensor.is_meta else "is quantized or sparse"
+            raise IrcError(Diagnostic(f"'{name}' {kind}", loc, hint="load or convert it to a plain dense tensor"))
+        data = self._data(tensor)
+        self._check_finite(name, data.array, loc, parameter=spec.kind == InputKind.PARAMETER)
+        return Builder.at_end(self.graph, loc)(Const(data, Element(data.scalar)), name)
+
+    def _data(self, tensor: torch.Tensor) -> Data:
+        """The values, once for tensors that share memory."""
+        place = tensor.untyped_storage().data_ptr(), tensor.storage_offset()
+        key = (*place, tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        if key not in self.shared or not tensor.numel():
+            self.shared[key] = Data.of(to_array(tensor), self.symbols.type_of(tensor).scalar)
+        return self.shared[key]
 
     def _check_finite(self, name: str, array: Array, loc: Loc, *, parameter: bool) -> None:
         if array.dtype.kind != "f":
@@ -210,7 +216,8 @@ class _Importer:
         except IrcError as error:
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, context.b.loc, context.target))
-            raise IrcError([d for group in self.problems.found.values() for d in group]) from error
+            self.problems.raise_if_any()  # without a type there is no going on
+            raise
 
     # -- outputs
 

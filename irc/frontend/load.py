@@ -13,7 +13,8 @@ import torch
 from irc.frontend.archive import Archive, damaged, open_archive
 from irc.frontend.factory import as_state_dict, build, fill, read_safetensors
 from irc.frontend.samples import Arguments
-from irc.frontend.serialized import load_plain, read_program, unsafe
+from irc.frontend.serialized import read_program
+from irc.frontend.stored import load_plain, unsafe
 from irc.frontend.untyped import load_script, quiet
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.location import Loc

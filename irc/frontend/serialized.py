@@ -10,12 +10,9 @@ dropped. Tensors are read from raw bytes.
 from __future__ import annotations
 
 import io
-import json
 import keyword
-import math
-import pickle
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -24,49 +21,36 @@ from torch._export.serde import schema
 from torch._export.serde import serialize as _untyped_serialize
 from torch.utils import _pytree as pytree
 
-from irc.frontend.archive import Archive, damaged, open_archive
+from irc.frontend.archive import Archive, damaged
 from irc.frontend.aten import is_importable
 from irc.frontend.aten import nearest as nearest_op
 from irc.frontend.expressions import checked_expression, is_symbol
 from irc.frontend.provenance import recorded
+from irc.frontend.stored import Tensors, last_line, load_plain, read_json, unsafe
 from irc.frontend.untyped import is_dict, is_list, quiet
-from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError
+from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.location import Loc
 
 _serialize = cast(Any, _untyped_serialize)
 
-SPARE_BYTES = 2**28  # what tensors may have beyond the bytes of their records (expanded ones)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 _OPERATOR = re.compile(r"torch\.ops(\.[A-Za-z0-9_]+){2,3}|torch\.sym_[a-z]+|(_operator|math)\.[a-z_]+")
 _NUMBER = re.compile(r"-?(nan|inf|infinity)", re.IGNORECASE)
-ARITHMETIC = (
-    "add",
-    "sub",
-    "mul",
-    "floordiv",
-    "mod",
-    "truediv",
-    "neg",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "and_",
-    "or_",
-)
+_ARITHMETIC = ("add", "sub", "mul", "floordiv", "mod", "truediv", "neg")
+_RELATIONS = ("eq", "ne", "lt", "le", "gt", "ge", "and_", "or_")
 SYMBOLIC_OPS = frozenset(
     {
         "math.trunc",
-        *(f"_operator.{name}" for name in ARITHMETIC),
+        *(f"_operator.{name}" for name in (*_ARITHMETIC, *_RELATIONS)),
         *(f"torch.sym_{name}" for name in ("int", "float", "max", "min", "not", "ite")),
     }
 )
 REGIONS = frozenset(f"torch.ops.higher_order.wrap_with_{name}" for name in ("set_grad_enabled", "autocast"))
 _TEXT_KEYS = frozenset({"as_string", "as_strings"})  # plain string arguments of ops, `approximate = "tanh"`
 _WEIGHT_KEYS = frozenset({"parameter_name", "buffer_name", "tensor_constant_name"})
-_FORBIDDEN_KEYS = frozenset({"as_custom_obj", "custom_obj", "class_fqn", "token", "as_string_to_argument"})
+_DEVICE_KEYS = frozenset({"device", "as_device"})
+_OBJECT_KEYS = frozenset({"as_custom_obj", "custom_obj", "custom_obj_values", "class_fqn", "as_string_to_argument"})
+_NUMERIC = re.compile(r"as_(sym_)?(int|float|bool)s?")
 
 
 @dataclass
@@ -87,9 +71,9 @@ def read_program(archive: Archive) -> SavedProgram:
     archive.require_stored()
     name = _model_name(archive)
     _refuse_code(archive)
-    data = _json(archive, f"models/{name}.json")
+    data = read_json(archive, f"models/{name}.json")
     samples = _samples(archive, f"data/sample_inputs/{name}.pt")
-    tensors = _Tensors(archive)
+    tensors = Tensors(archive)
     weights = tensors.read("data/weights/", f"{name}_weights_config.json")
     constants = tensors.read("data/constants/", f"{name}_constants_config.json")
     clean = _Cleaner(archive.place, [*weights, *constants])
@@ -98,10 +82,8 @@ def read_program(archive: Archive) -> SavedProgram:
     try:
         with quiet():
             program = _rebuild(graph, *renamed)
-    except (
-        Exception
-    ) as error:  # torch raises whatever it stumbles over; the data have been checked, so they are damaged
-        raise damaged(archive.place, f"{type(error).__name__}: {_first_line(error)}") from error
+    except Exception as error:  # whatever torch stumbles over: data that passed the checks are damaged, not harmful
+        raise damaged(archive.place, f"{type(error).__name__}: {last_line(error)}") from error
     names = {stand_in: true for true, stand_in in clean.stand_ins.items()}
     return SavedProgram(program, samples, names, clean.locations)
 
@@ -110,24 +92,6 @@ def _rebuild(graph: dict[str, Any], weights: dict[str, Any], constants: dict[str
     """torch's own reader on checked data. This is the one place that depends on torch's internals."""
     program = _serialize._dict_to_dataclass(schema.ExportedProgram, graph)
     return _serialize.ExportedProgramDeserializer().deserialize(program, weights, constants, None)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else ""
-
-
-def unsafe(place: str, what: str, *, trustable: bool = False) -> UnsafeInputError:
-    """A refusal that says the safe way; `trustable` if the user may overrule it."""
-    overrule = "; --trust-pickle (trust_pickle=True) loads it all the same" if trustable else ""
-    return UnsafeInputError(
-        Diagnostic(
-            f"refused: {what}",
-            place=place,
-            hint="it could run code of whoever made it. The safe form is torch.export.save(torch.export.export(model, "
-            f"inputs), 'model.pt2') with plain tensors as weights and sample inputs{overrule}",
-        )
-    )
 
 
 # -- the archive
@@ -156,13 +120,6 @@ def _refuse_code(archive: Archive) -> None:
             raise unsafe(archive.place, f"it contains a pickled custom object ('{name}')")
 
 
-def _json(archive: Archive, name: str) -> Any:
-    try:
-        return json.loads(archive.read(name))
-    except (ValueError, RecursionError) as error:
-        raise damaged(archive.place, f"record '{name}' is not JSON: {error}") from error
-
-
 def _samples(archive: Archive, name: str) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """The sample inputs (arguments, keyword arguments), which are a pickle: only tensors and plain containers pass."""
     raw = archive.read(name) if name in archive.records else b""
@@ -172,90 +129,6 @@ def _samples(archive: Archive, name: str) -> tuple[tuple[Any, ...], dict[str, An
     if not is_list(found) or len(found) != 2 or not is_list(found[0]) or not is_dict(found[1]):
         raise damaged(archive.place, "sample inputs are not (args, kwargs)")
     return tuple(found[0]), found[1]
-
-
-def load_plain(source: io.BytesIO | Any, place: str, *, trustable: bool = False) -> Any:
-    """What a torch.save file holds, if that is tensors in plain containers.
-
-    Raises UnsafeInputError if the pickle asks for anything else, IrcError if the file is damaged.
-    """
-    open_archive(source, place).require_stored()
-    source.seek(0)
-    try:
-        found = torch.load(source, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        blocked = f"it holds pickled objects, not only tensors ({_blocked(error)})"
-        raise unsafe(place, blocked, trustable=trustable) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, MemoryError, TypeError) as error:
-        raise damaged(place, _first_line(error)) from error
-    return found
-
-
-def _blocked(error: Exception) -> str:
-    """The name of what a pickle asked for."""
-    found = re.search(r"(?:GLOBAL|global|class|function) ([\w.]+)", str(error))
-    return found[1] if found else "an object"
-
-
-class _Tensors:
-    """Reads tensors from raw records: sizes are checked first, tensors of one record share memory."""
-
-    def __init__(self, archive: Archive) -> None:
-        self.archive = archive
-        self.spare = SPARE_BYTES
-        self.storages: dict[tuple[str, torch.dtype], torch.Tensor] = {}
-
-    def read(self, folder: str, config: str) -> dict[str, torch.Tensor]:
-        entries = _json(self.archive, folder + config)
-        try:
-            return {str(name): self._tensor(folder, str(name), meta) for name, meta in entries["config"].items()}
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise damaged(self.archive.place, f"'{folder}{config}': {error!r}") from error
-
-    def _tensor(self, folder: str, name: str, meta: Mapping[str, Any]) -> torch.Tensor:
-        if meta["use_pickle"]:
-            raise unsafe(self.archive.place, f"the tensor '{name}' is pickled")
-        if "/" in meta["path_name"] or (info := self.archive.records.get(folder + meta["path_name"])) is None:
-            raise damaged(self.archive.place, f"the record of tensor '{name}' is missing")
-        layout = meta["tensor_meta"]
-        dtype = _dtype(layout["dtype"])
-        sizes, strides = ([_integer(x) for x in layout[key]] for key in ("sizes", "strides"))
-        offset = _integer(layout["storage_offset"])
-        self._check_size(name, info.file_size, dtype.itemsize, sizes, strides, offset)
-        tensor = self._storage(folder + meta["path_name"], dtype).as_strided(sizes, strides, offset)
-        return torch.nn.Parameter(tensor, requires_grad=False) if meta["is_param"] else tensor
-
-    def _check_size(
-        self, name: str, length: int, item: int, sizes: Sequence[int], strides: Sequence[int], offset: int
-    ) -> None:
-        if len(sizes) != len(strides) or min((*sizes, *strides, offset), default=0) < 0:
-            raise damaged(self.archive.place, f"the shape of tensor '{name}'")
-        count = math.prod(sizes)
-        reach = offset + sum((s - 1) * t for s, t in zip(sizes, strides, strict=True)) + 1 if count else 0
-        self.spare -= max(0, count * item - length)
-        if reach * item > length or self.spare < 0:
-            claim = f"tensor '{name}' claims {count} elements of {item} bytes, its record has {length} bytes"
-            raise damaged(self.archive.place, claim)
-
-    def _storage(self, name: str, dtype: torch.dtype) -> torch.Tensor:
-        """All elements of a record."""
-        if (name, dtype) not in self.storages:
-            data = bytearray(self.archive.read(name))
-            count = len(data) // dtype.itemsize
-            whole = torch.frombuffer(data, dtype=dtype, count=count) if count else torch.empty(0, dtype=dtype)
-            self.storages[name, dtype] = whole
-        return self.storages[name, dtype]
-
-
-def _dtype(code: Any) -> torch.dtype:
-    return _serialize._SERIALIZE_TO_TORCH_DTYPE[code]
-
-
-def _integer(size: Mapping[str, Any]) -> int:
-    value = size["as_int"]
-    if type(value) is not int:
-        raise ValueError(f"size {value!r}")
-    return value
 
 
 # -- the graph
@@ -297,9 +170,12 @@ class _Cleaner:
 
     def _value(self, key: str, value: Any) -> Any:
         """A copy of one JSON value that stands under `key`."""
-        rule = _RULES.get(key)
-        if rule is not None:
-            return rule(self, value)
+        if key == "expr_str":
+            return self._expression(str(value))
+        if key in _DEVICE_KEYS and value is not None:
+            return {"type": "cpu", "index": None}  # wherever the model was exported
+        if key in _OBJECT_KEYS and value != {}:
+            raise unsafe(self.place, "the program uses custom objects")
         if is_dict(value):
             if "target" in value and "inputs" in value:
                 return self._node(value)
@@ -338,6 +214,8 @@ class _Cleaner:
         self.locations[token] = loc
         copy = {k: self._value(k, v) for k, v in node.items() if k not in ("target", "metadata")}
         target = self._target(node["target"], loc)
+        if target in SYMBOLIC_OPS and not all(_NUMERIC.fullmatch(k) for entry in node["inputs"] for k in entry["arg"]):
+            raise unsafe(self.place, f"the program calls {target} on something else than numbers")
         return copy | {"target": target, "metadata": {"nn_module_stack": f"irc,{token},irc"}}
 
     def _target(self, target: str, loc: Loc) -> str:
@@ -350,32 +228,12 @@ class _Cleaner:
             self.unsupported.append(Diagnostic(f"{name} is not supported", loc, hint=nearest_op(name)))
         return target
 
-    def _expression(self, text: Any) -> str:
+    def _expression(self, text: str) -> str:
         try:
-            return checked_expression(str(text))
+            return checked_expression(text)
         except ValueError as error:
-            shown = str(text) if len(str(text)) < 80 else str(text)[:77] + "..."
+            shown = text if len(text) < 80 else text[:77] + "..."
             raise unsafe(self.place, f"the size {shown!r} in the program is no plain expression ({error})") from error
-
-    def _forbidden(self, value: Any) -> Any:
-        raise unsafe(self.place, "the program uses custom objects")
-
-    def _no_objects(self, value: Any) -> Any:
-        return value if value == {} else self._forbidden(value)
-
-
-def _cpu(_: _Cleaner, value: Any) -> Any:
-    """Every device is the CPU here."""
-    return {"type": "cpu", "index": None} if value is not None else None
-
-
-_RULES: dict[str, Callable[[_Cleaner, Any], Any]] = {
-    "device": _cpu,
-    "as_device": _cpu,
-    "expr_str": _Cleaner._expression,  # pyright: ignore[reportPrivateUsage]
-    "custom_obj_values": _Cleaner._no_objects,  # pyright: ignore[reportPrivateUsage]
-    **dict.fromkeys(_FORBIDDEN_KEYS, _Cleaner._forbidden),  # pyright: ignore[reportPrivateUsage]
-}
 
 
 def _flat_call(signature: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,8 +53,8 @@ class _Seen:
 class Calibrate(Pass):
     """Run the model on calibration samples and record the range of every activation as an `observe` node.
 
-    `minmax` takes the whole range, `percentile` leaves out the outermost values, `mse` keeps a histogram from which `quantize`
-    chooses, for the bits of each value, the range with the least squared error.
+    `minmax` takes the whole range, `percentile` leaves out the outermost values, `mse` keeps a histogram from which
+    `quantize` chooses, for the bits of each value, the range with the least squared error.
     """
 
     name = "calibrate"

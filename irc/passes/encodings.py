@@ -44,9 +44,9 @@ class Range:
 def choose_element(seen: Range, bits: int, scheme: Scheme) -> Element:
     """The integer type and encoding that hold a range in `bits` bits.
 
-    Ranges without negative values take unsigned codes with zero point 0, so that relu costs nothing. `auto` uses a zero point
-    where a symmetric range would leave more than a quarter of its codes unused. With a histogram, the range is shrunk
-    to the one of least squared error (the clipping search of Banner et al., 2019, by enumeration).
+    Ranges without negative values take unsigned codes with zero point 0, so that relu costs nothing. `auto` uses a
+    zero point where a symmetric range would leave more than a quarter of its codes unused. With a histogram, the
+    range is shrunk to the one of least squared error (the clipping search of Banner et al., 2019, by enumeration).
     """
     shrunk = np.linspace(0.4, 1.0, 49)[::-1] if seen.counts is not None and seen.hi > seen.lo else np.ones(1)
     best: tuple[float, Element] | None = None
@@ -93,8 +93,8 @@ SMALLEST_CHANNEL = 2.0**-12  # a channel's scale relative to the largest one: ke
 def weight_scales(w: Array, bits: int, *, per_channel: bool, search: bool) -> Array:
     """Symmetric scales of a weight w[O, ...]: one a row, or one in all, f32.
 
-    With `search`, each is the one of least squared error among 80 shrunk ranges (what is clipped against what is rounded), else it
-    covers the largest weight.
+    With `search`, each is the one of least squared error among 80 shrunk ranges (what is clipped against what is
+    rounded), else it covers the largest weight.
     """
     rows = w.reshape(len(w), -1).astype(np.float64) if per_channel else w.reshape(1, -1).astype(np.float64)
     top = 2 ** (bits - 1) - 1

@@ -1,9 +1,10 @@
 """`integerize`: from quantize/dequantize pairs around float ops to ops on integer codes.
 
-One walk in order. For every float value that stands for integer codes the pass remembers those codes (`dequantize` begins one, `quantize`
-ends one in its own encoding); each op has a handler that turns codes of its operands into codes of its result, most often an i32 sum
-whose scale follows from its operands. `main` keeps a `quantize` at each float input and a `dequantize` at each float output;
-between them no float operation is left, unless its kind is named in `islands`.
+One walk in order. For every float value that stands for integer codes the pass remembers those codes (`dequantize`
+begins one, `quantize` ends one in its own encoding); each op has a handler that turns codes of its operands into
+codes of its result, most often an i32 sum whose scale follows from its operands. `main` keeps a `quantize` at each
+float input and a `dequantize` at each float output; between them no float operation is left, unless its kind is named
+in `islands`.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ NORM_BITS = 15
 class Integerize(Pass):
     """Turn quantize/dequantize pairs into integer arithmetic; `auto` takes what the backend prefers.
 
-    `requant` is the arithmetic of requantize; `islands` names the ops that stay float between a dequantize and a quantize
-    (for example `softmax,layer_norm`); `none` makes everything integer.
+    `requant` is the arithmetic of requantize; `islands` names the ops that stay float between a dequantize and a
+    quantize (for example `softmax,layer_norm`); `none` makes everything integer.
     """
 
     name = "integerize"
@@ -188,7 +189,9 @@ class _Lowering:
         return codes.type.encoding
 
     def target(self, value: Value) -> Element | None:
-        """The element a value will be quantized to, if all its readers agree; relu, clamp and data movement are looked through."""
+        """The element a value will be quantized to, if all its readers agree; relu, clamp and data movement are
+        looked through.
+        """
         found: set[Element] = set()
         for node in value.users:
             if isinstance(node, Quantize):
@@ -319,7 +322,9 @@ def addition(cx: _Lowering, op: Add | Sub) -> Value:
 
 
 def _sum_scale(cx: _Lowering, op: Add | Sub) -> float:
-    """The scale of a sum: that of its result, refined by 8 bits (4 for a 16-bit result) so that rounding the terms hardly counts."""
+    """The scale of a sum: that of its result, refined by 8 bits (4 for a 16-bit result) so that rounding the terms
+    hardly counts.
+    """
     target = cx.target(op.result)
     if target is not None and target.encoding is not None:
         return f32(float(target.encoding.scales) * 2.0 ** -(8 if target.scalar.bits <= 8 else 4))

@@ -2,8 +2,8 @@
 
     prune{kind=block:4x16 sparsity=0.7},quant4,fuse
 
-Commas separate passes and items of a list, spaces separate options. A preset stands for the pipeline of its name; an option given to a
-preset goes to every pass of it that has such an option.
+Commas separate passes and items of a list, spaces separate options. A preset stands for the pipeline of its name; an
+option given to a preset goes to every pass of it that has such an option.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ def run_pipeline(
 ) -> Module:
     """Run the passes on the module in place, verifying after each.
 
-    `after(stage, module, changed)` is called behind every pass. With `compare`, inputs on which the interpreter runs before and
-    after each pass that calls itself exact: a difference beyond 1e-4 of the largest output raises MismatchError.
-    Errors name the pass that was running; IR that is invalid behind a pass is an InternalError.
+    `after(stage, module, changed)` is called behind every pass. With `compare`, inputs on which the interpreter runs
+    before and after each pass that calls itself exact: a difference beyond 1e-4 of the largest output raises
+    MismatchError. Errors name the pass that was running; IR that is invalid behind a pass is an InternalError.
     """
     stages = parse_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
     before = interpret(module, compare) if compare is not None else None

@@ -1,10 +1,11 @@
 """`quantize`: choose the bits and encoding of every weight and activation, and write them as quantize/dequantize pairs.
 
-How bits are chosen. Every reader of a value states how many bits it wants: a linear or convolution its input bits, a residual
-addition or a norm `residual`, everything else `activations`. Values tied by data movement (reshape, permute, max pooling, concat ...)
-share one encoding, so that moving codes never costs arithmetic; such a group gets the most bits any reader wants, and a reader that
-wants fewer gets a narrower quantize/dequantize pair of its own. A value that only continues a sum (linear -> relu, matmul -> scale,
-linear -> residual addition) stays in the accumulator and is not quantized at all.
+How bits are chosen. Every reader of a value states how many bits it wants: a linear or convolution its input bits, a
+residual addition or a norm `residual`, everything else `activations`. Values tied by data movement (reshape, permute,
+max pooling, concat ...) share one encoding, so that moving codes never costs arithmetic; such a group gets the most
+bits any reader wants, and a reader that wants fewer gets a narrower quantize/dequantize pair of its own. A value that
+only continues a sum (linear -> relu, matmul -> scale, linear -> residual addition) stays in the accumulator and is
+not quantized at all.
 """
 
 from __future__ import annotations
@@ -60,8 +61,8 @@ class QuantizePass(Pass):
     """Quantize weights and activations to 2 .. 8 bits as quantize/dequantize pairs, from the ranges of `calibrate`.
 
     `layers` overrides bits by module path: `head:w8`, `blocks.*.mlp.*:w3a6` (`w` weights, `a` input activations).
-    `gptq` rounds weights on the samples so that each layer's output stays close; `mse` searches the scale of least error and rounds to
-    nearest; `nearest` covers the largest weight.
+    `gptq` rounds weights on the samples so that each layer's output stays close; `mse` searches the scale of least
+    error and rounds to nearest; `nearest` covers the largest weight.
     """
 
     name = "quantize"
@@ -166,7 +167,9 @@ def _round_groups(w: Array, hessians: list[Array], scales: Array, bits: int, kep
 
 
 def _input_rows(op: Linear | Conv, x: Array, rng: np.random.Generator) -> Iterator[Array]:
-    """The rows a layer multiplies with its weights [rows, K], one array a group; a random part of a convolution's patches."""
+    """The rows a layer multiplies with its weights [rows, K], one array a group; a random part of a convolution's
+    patches.
+    """
     if isinstance(op, Linear):
         yield x.reshape(-1, x.shape[-1]).astype(np.float32)
         return

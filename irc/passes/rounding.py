@@ -1,7 +1,7 @@
 """Rounding weights to integers so that a layer's output, not its weights, stays close.
 
-`compensated` follows GPTQ (Frantar et al., 2022; after Optimal Brain Surgeon): columns are rounded one after another, and the error
-of each is spread over the columns still to come, weighted by the inverse Hessian of the layer's inputs.
+`compensated` follows GPTQ (Frantar et al., 2022; after Optimal Brain Surgeon): columns are rounded one after another,
+and the error of each is spread over the columns still to come, weighted by the inverse Hessian of the layer's inputs.
 """
 
 from __future__ import annotations

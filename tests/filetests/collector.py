@@ -1,4 +1,4 @@
-"""File tests: `.irc` files whose comments say what to run and what to expect. `pytest --bless` rewrites what is generated.
+"""File tests: `.irc` files whose comments say what to run and what to expect; `pytest --bless` rewrites the generated.
 
 // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
 // RUN: verify                 reads and verifies

@@ -163,7 +163,7 @@ def test_inputs() -> None:
     y = graph.add_input(f32_tensor(3), "y")
     with pytest.raises(ValueError, match="input 0 is still used"):
         graph.remove_input(0)
-    list(graph.nodes)[0].set_operand(0, y)
+    next(iter(graph.nodes)).set_operand(0, y)
     graph.remove_input(0)
     assert (graph.inputs, y.index) == ([y], 0)
 

@@ -213,7 +213,7 @@ def test_an_op_says_what_it_lacks() -> None:
         pass
 
     for call in (Empty().infer, Empty().reference):
-        with pytest.raises(NotImplementedError, match="empty."):
+        with pytest.raises(NotImplementedError, match=r"empty\.(infer|reference)"):
             call()
     assert Empty().work() == Work() == Work(1, 2) + Work(-1, -2)
 

@@ -39,10 +39,23 @@ N, K = symbol("n"), symbol("k")
 SYMBOLS = (Symbol("n", 1, 6), Symbol("k", 0, 5, counted=True))
 DIMS: tuple[Dim, ...] = (1, 2, 3, 4, N, K, add(N, 1), mul(N, 2), floordiv(add(N, K), 2), dim_max(N, K))
 SHAPES: tuple[Shape, ...] = ((), (4,), (2, 4), (4, 3), (3, 4), (N, 4), (2, N, 4), (1, 2, 4, 4), (2, 4, 6), (2, 3, 5, 4))
-SCALARS = tuple(map(scalar, "f32 f32 f32 f16 bf16 f64 bool i8 i8 u8 i4 u2 i16 i32 i32 i64 u7 i23".split()))
+FLOATS = ["f32", "f32", "f32", "f16", "bf16", "f64"]
+SCALARS = tuple(map(scalar, [*FLOATS, "bool", "i8", "i8", "u8", "i4", "u2", "i16", "i32", "i32", "i64", "u7", "i23"]))
 SIZES = TensorType(Element(scalar("bool")), (N, K))  # the first input of every function tells its symbols
 ENCODINGS = (Encoding(0.5), Encoding(0.5), Encoding(0.25), Encoding(0.5, 3), Encoding(2.0**-8), Encoding(0.1, -7))
-NASTY = ("", "x", "blocks.0.attn", 'a "quoted" name', "two\nlines", "tab\t\\", "ümläut", "日本", "\x00\x7f", "😀", "a, b")
+NASTY = (
+    "",
+    "x",
+    "blocks.0.attn",
+    'a "quoted" name',
+    "two\nlines",
+    "tab\t\\",
+    "ümläut",
+    "日本",
+    "\x00\x7f",
+    "😀",
+    "a, b",
+)
 ATTEMPTS = 60
 
 
@@ -65,7 +78,9 @@ def random_module(
 def random_inputs(module: Module, rng: random.Random) -> list[Array]:
     """Arrays for `main`; symbols take random values of their ranges."""
     dims = {s.name: rng.randint(s.lo, s.hi) for s in module.main.symbols.values()}
-    return [random_array(rng, v.type.scalar, tuple(evaluate(d, dims) for d in v.type.shape)) for v in module.main.inputs]
+    return [
+        random_array(rng, v.type.scalar, tuple(evaluate(d, dims) for d in v.type.shape)) for v in module.main.inputs
+    ]
 
 
 def random_array(rng: random.Random, kind: ScalarType, shape: tuple[int, ...]) -> Array:
@@ -245,7 +260,9 @@ class _Body:
             Source(rng.choice(NASTY), rng.choice(NASTY), file := rng.choice(NASTY), rng.randint(0, 99) if file else 0)
             for _ in range(rng.choice([0, 1, 1, 2]))
         ]
-        return Loc(tuple(dict.fromkeys(sources)), tuple(rng.sample(["load", "dead-code", "my pass"], rng.randint(0, 2))))
+        return Loc(
+            tuple(dict.fromkeys(sources)), tuple(rng.sample(["load", "dead-code", "my pass"], rng.randint(0, 2)))
+        )
 
 
 def _vector_encoding(rng: random.Random, shape: tuple[int, ...]) -> Encoding:

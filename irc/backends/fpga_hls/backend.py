@@ -15,6 +15,7 @@ from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.device import DEFAULT, PARTS, Part
 from irc.backends.fpga_hls.emit.project import Samples, project
 from irc.backends.fpga_hls.emit.top import Io
+from irc.backends.fpga_hls.fifo import size_fifos
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import identifier
 from irc.backends.fpga_hls.legality import inner_ops, problems
@@ -56,6 +57,7 @@ def design_of(job: HlsJob) -> Design:
     """The folded design. Raises IrcError with everything that cannot be lowered."""
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
     fold(design.stages, _budget(job), _fixed_folds(job.options))
+    size_fifos(design)
     return design
 
 

@@ -1,7 +1,7 @@
 """From @accelerator to stages and streams.
 
 Every value has one stream and an order; a lowering asks for its operands in the orders it can read. Afterwards each
-stream with several readers gets a fork, each without readers a drain, and every FIFO its depth.
+stream with several readers gets a fork, and each without readers a drain.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from irc.backends.fpga_hls.identifiers import Names, identifier
-from irc.backends.fpga_hls.layout import Layout, c_order, channels_last
+from irc.backends.fpga_hls.layout import c_order, channels_last
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.lower.common import Anchor
 from irc.backends.fpga_hls.lower.math import elementwise
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import bounds_of
-from irc.backends.fpga_hls.regions import Region, Regions, regions_of
+from irc.backends.fpga_hls.regions import Region, regions_of
 from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
 from irc.ir.diagnostics import Collector, IrcError
 from irc.ir.graph import Graph, Value
@@ -24,11 +24,7 @@ from irc.ir.op import Op
 from irc.ir.ops.linear import Conv
 from irc.ir.ops.pool import MaxPool, SumPool
 from irc.ir.ops.quant import Rescale
-from irc.ir.ops.structure import Const, Kernel
-
-SMALLEST_FIFO = 2
-SLACK = 16
-"""Elements a FIFO beside a longer path holds beyond what the longer path needs: packs and registers inside stages."""
+from irc.ir.ops.structure import Kernel
 
 
 def build(accelerator: Graph, lowering: Callable[[type[Op]], Any] = LOWERINGS.get) -> Design:
@@ -56,7 +52,6 @@ def build(accelerator: Graph, lowering: Callable[[type[Op]], Any] = LOWERINGS.ge
     outputs = [_output_port(cx, value, i, names) for i, value in enumerate(accelerator.outputs)]
     design = Design(inputs, outputs, cx.stages)
     _fork(design, names)
-    _size_fifos(design)
     return design
 
 
@@ -145,52 +140,10 @@ def _fork(design: Design, names: Names) -> None:
             else:
                 reader.stream = copy
         template, header = ("fork", "tensor.h") if found else ("drain", "port.h")
-        stage = Stage(template, header, loc, copies, [stream, *copies], [stream.count])
-        stage.name = names.fresh(f"{base}_{template}")
+        name = names.fresh(f"{base}_{template}")
+        stage = Stage(name, template, header, loc, copies, [stream, *copies], [stream.count])
         behind.setdefault(source, []).append(stage)
     stages = list(behind[None])
     for stage in design.stages:
         stages += [stage, *behind.get(stage, [])]
     design.stages = stages
-
-
-# -- FIFO depths
-
-
-def _size_fifos(design: Design) -> None:
-    """Depths that rule out deadlock and stalls where paths part and join again.
-
-    Time is counted in samples. A stream begins when its producer has seen the part of its inputs that it `waits` for. Where
-    a stage joins streams with a common ancestor, it begins with the last of them, and every earlier one needs a FIFO for
-    what arrives until then. Streams without a common ancestor may block without harm.
-    """
-    begin: dict[Stream, float] = {p.stream: 0.0 for p in design.inputs}
-    ancestors: dict[Stream, int] = {p.stream: 1 << i for i, p in enumerate(design.inputs)}
-    for number, stage in enumerate(design.stages, len(design.inputs)):
-        inputs = stage.inputs
-        waits = [stage.waits.get(i, 0.0) for i in range(len(inputs))]
-        start = max((begin[s] + w for s, w in zip(inputs, waits, strict=True)), default=0.0)
-        for i, (stream, wait) in enumerate(zip(inputs, waits, strict=True)):
-            others = 0
-            for j, other in enumerate(inputs):
-                others |= ancestors[other] if j != i else 0
-            early = start - wait - begin[stream]
-            if ancestors[stream] & others and (early > 0 or stage.template == "concat"):
-                chunk = _chunk(stage, stream)
-                stream.depth = max(SMALLEST_FIFO, round(early * stream.count + 0.5) + chunk + SLACK)
-        union = 0
-        for stream in inputs:
-            union |= ancestors[stream]
-        for offset, stream in enumerate(stage.outputs):
-            begin[stream] = start
-            ancestors[stream] = union | ((1 << number) if len(stage.outputs) > 1 else 0)
-            del offset
-
-
-def _chunk(stage: Stage, stream: Stream) -> int:
-    """What a concat leaves waiting while it takes from its other inputs."""
-    rounds = stage.parameters[0] if stage.template == "concat" else 0
-    return stream.count // rounds if isinstance(rounds, int) and rounds else 0
-
-
-__all__ = ["Layout", "Regions", "build"]

@@ -104,7 +104,7 @@ class EpilogueBuilder:
     def rom(self, values: Array, role: str) -> str:
         """The name of a new ROM of the stage, or of an equal one that is there already."""
         for known in self.epilogue.roms:
-            if known.role == role and np.array_equal(known.values, values):
+            if known.role == role and isinstance(known.values, np.ndarray) and np.array_equal(known.values, values):
                 return known.name
         rom = Rom(role, np.ascontiguousarray(values), self.cx.names.fresh(f"{self.stage}_{role}"))
         self.epilogue.roms.append(rom)

@@ -1,15 +1,19 @@
 """FIFO depths that rule out deadlock and stalls where paths part and join again.
 
 Time is counted in samples. If everything ran evenly, part f of every stream would come at time f. A stream really comes
-within f + early .. f + late: each stage adds what it waits for (lines of an image, a row, a whole operand) and its
-pipeline. A stage that reads several streams begins when the last of them allows it; every other one needs a FIFO for
-what comes until then. With these depths the schedule in which everything comes at its time is possible, and a network of
-blocking FIFOs that has a possible schedule never deadlocks.
+within f + early .. f + late: each stage adds what it waits for (lines of an image, a row, a whole operand), its
+pipeline, and by how much it reads or writes unevenly. A stage that joins paths begins when the last of them allows it;
+every other one needs a FIFO for what has come until then. With these depths the schedule in which everything happens at
+its time is possible, and a network of blocking FIFOs that has a possible schedule never deadlocks.
+
+Only what happens between the point where paths part and the point where they join matters: times are counted from the
+last stage that all paths to the join pass through.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from irc.backends.fpga_hls.resources import cycles, latency
@@ -27,32 +31,95 @@ class Arrival:
     late: float
 
 
+Arrivals = dict[Stream, Arrival]
+
+
 def size_fifos(design: Design) -> None:
     """Set the depth of every stream of a folded design."""
-    pace = max((cycles(stage) for stage in design.stages), default=1)
-    arrivals = {port.stream: Arrival(0.0, 0.0) for port in design.inputs}
     for stream in design.streams:
         stream.depth = SMALLEST
-    for stage in design.stages:
-        _visit(stage, arrivals, latency(stage) / pace)
+    pace = max((cycles(stage) for stage in design.stages), default=1)
+    inputs = [port.stream for port in design.inputs]
+    gates = _last_gates(inputs, design.stages)
+    for place, stage in enumerate(design.stages):
+        gate = gates[place]
+        if gate is None:
+            continue
+        arrivals = _outputs(design.stages[gate], _NOW, 0.0) if gate >= 0 else dict.fromkeys(inputs, _NOW)
+        for between in design.stages[gate + 1 : place]:
+            arrivals |= _pass(between, arrivals, latency(between) / pace)
+        _size_inputs(stage, arrivals)
 
 
-def _visit(stage: Stage, arrivals: dict[Stream, Arrival], pipeline: float) -> None:
-    """Depths of the inputs of a stage, and arrivals of its outputs. Streams from ROMs come whenever they are wanted."""
-    timed = [
+_NOW = Arrival(0.0, 0.0)
+_ENTRY = -1  # stands for the inputs of the accelerator in the place of a stage
+
+
+def _last_gates(inputs: Sequence[Stream], stages: Sequence[Stage]) -> list[int | None]:
+    """For each stage that joins paths, the last earlier stage that all of them pass through; None for the others.
+
+    The immediate dominators of the graph without what only ROMs feed (Cooper, Harvey and Kennedy, 2001).
+    """
+    producer = dict.fromkeys(inputs, _ENTRY)
+    above: list[int] = []  # immediate dominator of each stage
+
+    def meet(a: int, b: int) -> int:
+        while a != b:
+            a, b = (above[a], b) if a > b else (a, above[b])
+        return a
+
+    gates: list[int | None] = []
+    for place, stage in enumerate(stages):
+        sources = [producer[s] for s in stage.inputs if s in producer]
+        gate = sources[0] if sources else _ENTRY
+        for other in sources[1:]:
+            gate = meet(gate, other)
+        above.append(gate)
+        gates.append(gate if len(sources) > 1 else None)
+        if sources:
+            producer |= dict.fromkeys(stage.outputs, place)
+    return gates
+
+
+def _timed(stage: Stage, arrivals: Arrivals) -> list[tuple[Stream, Arrival, Pace]]:
+    """The inputs of a stage that come at some time; streams from ROMs come whenever they are wanted."""
+    return [
         (stream, arrivals[stream], stage.takes.get(i, Pace()))
         for i, stream in enumerate(stage.inputs)
         if stream in arrivals
     ]
+
+
+def _start(timed: Sequence[tuple[Stream, Arrival, Pace]]) -> float:
+    """When a stage can begin so that it never waits: its results are counted from there."""
+    return max(arrival.late - take.first for _, arrival, take in timed)
+
+
+def _pass(stage: Stage, arrivals: Arrivals, pipeline: float) -> Arrivals:
+    """When the outputs of a stage come. Behind a join they come evenly, since its FIFOs hold what is uneven."""
+    timed = _timed(stage, arrivals)
     if not timed:
-        return
-    start = max(arrival.late - take.first for _, arrival, take in timed)
+        return {}
+    start = _start(timed)
+    if len(timed) > 1:
+        return _outputs(stage, Arrival(start, start), pipeline)
+    ((_, arrival, take),) = timed
+    return _outputs(stage, Arrival(arrival.early - take.last, start), pipeline)
+
+
+def _outputs(stage: Stage, progress: Arrival, pipeline: float) -> Arrivals:
+    gives = [stage.gives.get(i, Pace()) for i in range(len(stage.outputs))]
+    return {
+        stream: Arrival(progress.early + give.first, progress.late + give.last + pipeline)
+        for stream, give in zip(stage.outputs, gives, strict=True)
+    }
+
+
+def _size_inputs(stage: Stage, arrivals: Arrivals) -> None:
+    """Depths of the inputs of a join: what has come until it is read, and what the other paths may stall."""
+    timed = _timed(stage, arrivals)
+    start = _start(timed)
+    uneven = max(arrival.late - arrival.early for _, arrival, _ in timed)
     for stream, arrival, take in timed:
-        if len(timed) > 1:
-            throttled = start > arrival.late - take.first
-            held = start + (take.last if throttled else take.first) - arrival.early
-            stream.depth = SMALLEST + math.ceil(max(0.0, held) * stream.count)
-    soonest = min(arrival.early - take.last for _, arrival, take in timed)
-    for i, stream in enumerate(stage.outputs):
-        give = stage.gives.get(i, Pace())
-        arrivals[stream] = Arrival(soonest + give.first, start + give.last + pipeline)
+        held = start + take.last - arrival.early + uneven
+        stream.depth = SMALLEST + math.ceil(max(0.0, held) * stream.count)

@@ -30,7 +30,7 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
     _check_names(stages, chosen)
     for stage in stages:
         if stage.name in chosen:
-            _set(stage, *chosen[stage.name])
+            stage.set_fold(*chosen[stage.name])
     spent = sum(multipliers(stage) for stage in stages)
     queue = [(-cycles(stage), i) for i, stage in enumerate(stages)]
     heapq.heapify(queue)
@@ -43,7 +43,7 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
         if step is None:
             return
         spent -= multipliers(stage)
-        _set(stage, *step)
+        stage.set_fold(*step)
         spent += multipliers(stage)
         heapq.heapreplace(queue, (-cycles(stage), i))
 
@@ -53,12 +53,6 @@ def _check_names(stages: Sequence[Stage], fixed: Mapping[str, tuple[int, int]]) 
     for name in fixed:
         if name not in known:
             raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
-
-
-def _set(stage: Stage, pe: int, simd: int) -> None:
-    stage.config["pe"] = pe
-    if "simd" in stage.config:
-        stage.config["simd"] = simd
 
 
 def lanes_of(stage: Stage) -> tuple[int, int]:
@@ -84,9 +78,9 @@ def _cheapest_step(stage: Stage, left: int) -> tuple[int, int] | None:
         step = (min(wider_pe, most_pe), min(wider_simd, most_simd))
         if step == (pe, simd):
             continue
-        _set(stage, *step)
+        stage.set_fold(*step)
         better, extra = cycles(stage), multipliers(stage) - cost
         if better < now and extra <= left:
             candidates.append((extra, better, abs(step[0] - step[1]), step))
-    _set(stage, pe, simd)
+    stage.set_fold(pe, simd)
     return min(candidates)[3] if candidates else None

@@ -43,7 +43,7 @@ class Names:
     """Hands out names that are not taken yet."""
 
     def __init__(self) -> None:
-        self._taken = set(RESERVED)
+        self._taken: set[str] = set(RESERVED)
 
     def fresh(self, wanted: str) -> str:
         """The wanted name, with a number if it is taken. Names that only differ in case or underscores count as equal."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph, Module, Value
@@ -35,7 +33,7 @@ def problems(module: Module, unsupported: list[Diagnostic]) -> list[Diagnostic]:
 def inner_ops(graph: Graph) -> list[Op]:
     """The ops of a function and of its kernels, without constants, terminators and the kernels themselves."""
     return [
-        cast(Op, node)
+        node
         for node in graph.walk()
         if not node.terminator and not isinstance(node, Const | Kernel) and isinstance(node, Op)
     ]

@@ -32,9 +32,12 @@ class Source:
     layout: Layout
 
 
-def waits(part: float) -> Pace:
-    """The pace of an input of which that part has to be there before the first result."""
-    return Pace(-part, -part)
+def waits(part: float, uneven: float = 0.0) -> Pace:
+    """The pace of an input of which that part has to be there before the first result, and which is then read evenly.
+
+    `uneven` is the part by which reading may fall behind that, for example a row.
+    """
+    return Pace(-part, uneven - part)
 
 
 class Lowering:

@@ -14,7 +14,6 @@ from irc.ir.location import Loc
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Kernel
 
-
 TakesEpilogue = Callable[[type[Op]], bool | None]
 """Whether elementwise steps may follow an op in its stage; None for ops without a stage of their own."""
 

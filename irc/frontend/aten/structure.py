@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from irc.frontend.aten.math import to_scalar
 from irc.frontend.aten.table import converts
-from irc.frontend.context import Context, Number, is_whole
+from irc.frontend.context import Context, Number
 from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Compare, Mul, Where
@@ -86,7 +86,7 @@ def arange_start(c: Context, start: Number | Dim, stop: Number | Dim, *rest: Any
 @converts("arange.start_step")
 def arange_step(c: Context, start: Number | Dim, stop: Number | Dim, step: Number | Dim, *rest: Any) -> Value:
     out = c.type
-    whole = all(not isinstance(v, float) or is_whole(v) for v in (start, step))
+    whole = all(not isinstance(v, float) or v.is_integer() for v in (start, step))
     if whole and isinstance(step, int | float):
         first = int(start) if isinstance(start, float) else start
         return c.cast(c.b(Iota(first, int(step), shape=out.shape)), out.scalar)

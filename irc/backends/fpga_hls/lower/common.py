@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,8 +10,9 @@ from irc.backends.fpga_hls.epilogue import EpilogueBuilder
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import Epilogue, Stream
+from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Argument, Config, Pace, Rom, Stage, Stream, Weights
 from irc.ir.op import Op
+from irc.ir.scalars import Array
 
 Lower = Callable[[Lowering, Region, Any], None]
 """Adds the stages of a region with that anchor and defines its result."""
@@ -40,7 +41,7 @@ def lowers(*ops: type[Op], epilogue: bool = False) -> Callable[[F], F]:
 
 
 class Tail:
-    """The end of a stage: its epilogue and its output."""
+    """A stage from its results on: the elementwise ops of its region as an epilogue, its output."""
 
     def __init__(self, cx: Lowering, region: Region, kind: str, layout: Layout, channels: int) -> None:
         self.cx = cx
@@ -49,15 +50,30 @@ class Tail:
         self.name = cx.stage_name(region.loc if region.anchor is None else region.anchor.loc, kind)
         self.builder = EpilogueBuilder(cx, self.name, cx.shape(region.result), layout, channels)
 
-    def finish(self) -> tuple[Stream, list[Stream]]:
-        """Run the steps. The output, and the further streams that the epilogue reads."""
+    def rom(self, role: str, values: Array | Weights) -> Rom:
+        """A constant array of the stage."""
+        return Rom(role, values, self.cx.names.fresh(f"{self.name}_{role}"))
+
+    def close(
+        self, template: str, header: str, inputs: Sequence[Argument], config: Config, takes: Sequence[Pace] = ()
+    ) -> None:
+        """Append the stage: the template reads `inputs` and hands each result to the epilogue, which may read more."""
         for op in self.region.steps:
             self.builder.step(op)
-        self.builder.finish(self.region.result)
-        out = Stream(self.cx.code(self.region.result), self.layout.count, self.region.result, self.layout)
-        self.cx.define(self.region.result, out, self.layout)
-        return out, self.builder.streams
-
-    @property
-    def epilogue(self) -> Epilogue:
-        return self.builder.epilogue
+        result = self.region.result
+        epilogue = self.builder.finish(result)
+        out = Stream(self.cx.code(result), self.layout.count, result, self.layout)
+        stage = Stage(
+            name=self.name,
+            template=template,
+            header=header,
+            loc=self.region.loc,
+            outputs=[out],
+            arguments=[*inputs, out, *self.builder.streams],
+            parameters=[CONFIG, EPILOGUE],
+            config=config,
+            epilogue=epilogue,
+            takes=dict(enumerate(takes)),
+        )
+        self.cx.add(stage)
+        self.cx.define(result, out, self.layout)

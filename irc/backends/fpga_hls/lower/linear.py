@@ -11,10 +11,10 @@ import numpy as np
 
 from irc.backends.fpga_hls.layout import Layout, Loop, Shape, channels_last, extent_of, nest, places_in
 from irc.backends.fpga_hls.lower.common import Tail, lowers
-from irc.backends.fpga_hls.lowering import BUFFERS, Lowering
+from irc.backends.fpga_hls.lowering import BUFFERS, Lowering, waits
 from irc.backends.fpga_hls.ranges import Interval, centred_weights
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Rom, Stage
+from irc.backends.fpga_hls.stage import Config, Pace
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.op import Op
@@ -141,30 +141,16 @@ def rows_of_products(
     column = [1] * op.results[0].type.rank
     column[channel] = -1
     begin_with_sum(tail, op, bias, tuple(column))
-    out, skips = tail.finish()
     x = cx.read(op.x, layout, op.loc)
     codes = np.ascontiguousarray(matrix).reshape(1, outputs, inputs, 1)
-    rom = Rom("weights", GroupedWeights(codes, w_code, w_zp), cx.names.fresh(f"{tail.name}_weights"))
+    rom = tail.rom("weights", GroupedWeights(codes, w_code, w_zp))
     config: Config = {
         "rows": extent_of(outer),
         "channels_in": inputs,
         "channels_out": outputs,
         **operand_config(cx, op, x.code, w_code, w_zp),
     }
-    cx.add(
-        Stage(
-            "linear",
-            "linear.h",
-            region.loc,
-            [out],
-            [x, rom, out, *skips],
-            [CONFIG, EPILOGUE],
-            config,
-            tail.epilogue,
-            waits={0: 1 / extent_of(outer)},
-            name=tail.name,
-        )
-    )
+    tail.close("linear", "linear.h", [x, rom], config, [waits(1 / extent_of(outer), 1 / extent_of(outer))])
 
 
 def image_shape(op: Op, spatial: Sequence[int]) -> tuple[int, int]:
@@ -202,11 +188,12 @@ def window_config(
     }
 
 
-def lines_before_first(window: Config) -> float:
-    """The part of the image that has to be there before the first window."""
+def window_pace(window: Config) -> Pace:
+    """The pace of an image under a window: some lines have to be there before the first result."""
     span = (int(window["kernel_h"]) - 1) * int(window["dilation_h"]) + 1
-    lines = min(int(window["height"]), max(0, span - int(window["pad_top"])))
-    return lines / int(window["height"])
+    height = int(window["height"])
+    lines = min(height, max(0, span - int(window["pad_top"])))
+    return waits(lines / height, min(lines, 2) / height)
 
 
 def require_one_image(op: Op, shape: tuple[int, ...]) -> None:
@@ -233,7 +220,6 @@ def lower_conv(cx: Lowering, region: Region, op: Conv) -> None:
     out_layout = channels_last(cx.shape(op.results[0]))
     tail = Tail(cx, region, op.opname, out_layout, len(w))
     begin_with_sum(tail, op, op.b, (1, -1, *[1] * len(kernel)))
-    out, skips = tail.finish()
     x = cx.read(op.x, channels_last(shape), op.loc)
     window = window_config(op, shape[2:], kernel, op.stride, op.dilation, op.padding)
     shared: Config = {**operand_config(cx, op, x.code, w_code, w_zp), "pad_value": op.x_zp}
@@ -246,21 +232,8 @@ def lower_conv(cx: Lowering, region: Region, op: Conv) -> None:
         grouped = w.reshape(op.groups, len(w) // op.groups, w.shape[1], -1)
         weights = GroupedWeights(grouped, w_code, w_zp)
         config = {"channels_in": shape[1], "channels_out": len(w), "groups": op.groups, **window, **shared}
-    rom = Rom("weights", weights, cx.names.fresh(f"{tail.name}_weights"))
-    cx.add(
-        Stage(
-            "depthwise_conv" if depthwise else "conv",
-            "linear.h",
-            region.loc,
-            [out],
-            [x, rom, out, *skips],
-            [CONFIG, EPILOGUE],
-            config,
-            tail.epilogue,
-            waits={0: lines_before_first(window)},
-            name=tail.name,
-        )
-    )
+    template = "depthwise_conv" if depthwise else "conv"
+    tail.close(template, "linear.h", [x, tail.rom("weights", weights)], config, [window_pace(window)])
 
 
 Role = Literal["batch", "free", "depth"]
@@ -397,7 +370,6 @@ def products_of_streams(cx: Lowering, region: Region, op: Matmul | Linear, w: Va
     out_layout = nest(out_shape, [*pairing.blocks, *rows, *columns])
     tail = Tail(cx, region, op.opname, out_layout, extent_of(columns))
     begin_with_sum(tail, op, op.b if isinstance(op, Linear) else None, (*[1] * (rank - 1), -1))
-    out, skips = tail.finish()
     x_stream = cx.read(op.x, nest(x_shape, x_loops), op.loc, x_shape)
     w_stream = cx.read(w, nest(w_shape, w_loops), op.loc, w_shape)
     w_zp = op.y_zp if isinstance(op, Matmul) else op.w_zp
@@ -418,8 +390,6 @@ def products_of_streams(cx: Lowering, region: Region, op: Matmul | Linear, w: Va
         "rows_first": rows_first,
     }
     in_order = pairing.x.order == (("free", "batch", "depth") if rows_first else ("batch", "free", "depth"))
-    arguments = [x_stream, w_stream, out, *skips]
-    stage = Stage("matmul", "linear.h", region.loc, [out], arguments, [CONFIG, EPILOGUE], config, tail.epilogue)
-    stage.name = tail.name
-    stage.waits = {0: (1 / extent_of(rows) if in_order else 1.0) / blocks, 1: 1 / blocks}
-    cx.add(stage)
+    row = 1 / extent_of(rows) / blocks
+    paces = [waits(row, row) if in_order else waits(1 / blocks), waits(1 / blocks)]
+    tail.close("matmul", "linear.h", [x_stream, w_stream], config, paces)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+
 from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest
 from irc.backends.fpga_hls.lower.common import Tail, lowers
-from irc.backends.fpga_hls.lowering import Lowering
+from irc.backends.fpga_hls.lowering import Lowering, waits
 from irc.backends.fpga_hls.ranges import code_bounds
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Stage
+from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of, literal
 from irc.ir.ops.math import (
     Abs,
@@ -146,13 +147,9 @@ def lower_reduction(cx: Lowering, region: Region, op: Sum | Amax) -> None:
         still = {"stride_h": extent, "stride_w": 1, "dilation_h": 1, "dilation_w": 1}
         padding = {"pad_top": 0, "pad_left": 0, "pad_bottom": 0, "pad_right": 0}
         config = {"channels": channels, "pe": 1, "x_code": code.cpp, **window, **still, **padding}
-    out, skips = tail.finish()
     x = cx.read(op.x, nest(shape, [*outer, *over, *inner]), op.loc)
-    name = "reduce_sum" if isinstance(op, Sum) else "max_pool"
-    stage = Stage(name, "pool.h", region.loc, [out], [x, out, *skips], [CONFIG, EPILOGUE], config, tail.epilogue)
-    stage.waits = {0: (extent - 1) / extent / rows}
-    stage.name = tail.name
-    cx.add(stage)
+    template = "reduce_sum" if isinstance(op, Sum) else "max_pool"
+    tail.close(template, "pool.h", [x], config, [waits((extent - 1) / extent / rows)])
 
 
 def elementwise(cx: Lowering, region: Region) -> None:
@@ -169,11 +166,4 @@ def elementwise(cx: Lowering, region: Region) -> None:
     tail = Tail(cx, region, region.steps[0].opname, layout, channels)
     stream = cx.read(main, layout, region.loc, shape)
     tail.builder.parameter(main, stream.code.storage, "x")
-    out, skips = tail.finish()
-    config: Config = {"count": layout.count, "channels": channels}
-    arguments = [stream, out, *skips]
-    parameters = [CONFIG, EPILOGUE]
-    stage = Stage(
-        "elementwise", "elementwise.h", region.loc, [out], arguments, parameters, config, tail.epilogue, name=tail.name
-    )
-    cx.add(stage)
+    tail.close("elementwise", "elementwise.h", [stream], {"count": layout.count, "channels": channels})

@@ -6,10 +6,10 @@ import math
 
 from irc.backends.fpga_hls.layout import Shape, channels_last
 from irc.backends.fpga_hls.lower.common import Tail, lowers
-from irc.backends.fpga_hls.lower.linear import lines_before_first, require_one_image, window_config
+from irc.backends.fpga_hls.lower.linear import require_one_image, window_config, window_pace
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Stage
+from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import literal
 from irc.ir.ops.pool import MaxPool, SumPool
 
@@ -34,12 +34,8 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
             tail.builder.set(op.results[0], kind, "centred", f"{tail.builder.of(op.results[0])} + {offset}")
     else:
         tail.builder.parameter(op.results[0], x_code.storage, "largest")
-    out, skips = tail.finish()
     x = cx.read(op.x, channels_last(shape), op.loc)
-    stage = Stage(op.opname, "pool.h", region.loc, [out], [x, out, *skips], [CONFIG, EPILOGUE], config, tail.epilogue)
-    stage.waits = {0: lines_before_first(window)}
-    stage.name = tail.name
-    cx.add(stage)
+    tail.close(op.opname, "pool.h", [x], config, [window_pace(window)])
 
 
 def _complete_padding(op: MaxPool | SumPool, size: Shape, dilation: tuple[int, ...], windows: Shape) -> list[int]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest, places_in
 from irc.backends.fpga_hls.lower.common import Tail, lowers
-from irc.backends.fpga_hls.lowering import Lowering
+from irc.backends.fpga_hls.lowering import Lowering, waits
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Argument, Config, Rom, Stage
+from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of
 from irc.ir.graph import Value
 from irc.ir.op import Op
@@ -65,18 +65,15 @@ def lower_softmax(cx: Lowering, region: Region, op: IntSoftmax) -> None:
     layout, length = nest(shape, [*outer, *row]), shape[op.axis]
     tail = Tail(cx, region, "softmax", layout, length)
     _saturated(tail, op, "probability")
-    out, skips = tail.finish()
     x = cx.read(op.x, layout, op.loc)
-    values = constant_of(cx, op, op.table, "table")
-    table = Rom("table", values, cx.names.fresh(f"{tail.name}_table"))
+    table = tail.rom("table", constant_of(cx, op, op.table, "table"))
     config: Config = {"rows": extent_of(outer), "length": length, "frac": op.frac, "x_code": x.code.cpp}
-    mask = [] if op.mask is None else [cx.read(op.mask, layout, op.loc, shape)]
-    arguments: list[Argument] = [x, *mask, table, out, *skips]
-    template = "masked_int_softmax" if mask else "int_softmax"
-    stage = Stage(template, "norm.h", region.loc, [out], arguments, [CONFIG, EPILOGUE], config, tail.epilogue)
-    stage.waits = {0: 2 / extent_of(outer), 1: 2 / extent_of(outer)} if mask else {0: 2 / extent_of(outer)}
-    stage.name = tail.name
-    cx.add(stage)
+    row_pace = waits(2 / extent_of(outer), 1 / extent_of(outer))
+    if op.mask is None:
+        tail.close("int_softmax", "norm.h", [x, table], config, [row_pace])
+    else:
+        mask = cx.read(op.mask, layout, op.loc, shape)
+        tail.close("masked_int_softmax", "norm.h", [x, mask, table], config, [row_pace, row_pace])
 
 
 @lowers(IntNorm, epilogue=True)
@@ -86,13 +83,10 @@ def lower_norm(cx: Lowering, region: Region, op: IntNorm) -> None:
     layout, length = nest(shape, [*outer, *row]), shape[-1]
     tail = Tail(cx, region, "norm", layout, length)
     _saturated(tail, op, "normalised")
-    out, skips = tail.finish()
     x = cx.read(op.x, layout, op.loc)
     columns = places_in(row)
-    gain, offset = (
-        Rom(role, constant_of(cx, op, value, role)[columns], cx.names.fresh(f"{tail.name}_{role}"))
-        for role, value in (("gain", op.g), ("offset", op.b))
-    )
+    gain = tail.rom("gain", constant_of(cx, op, op.g, "gain")[columns])
+    offset = tail.rom("offset", constant_of(cx, op, op.b, "offset")[columns])
     config: Config = {
         "rows": extent_of(outer),
         "length": length,
@@ -103,11 +97,7 @@ def lower_norm(cx: Lowering, region: Region, op: IntNorm) -> None:
         "x_zp": op.x_zp,
         "x_code": x.code.cpp,
     }
-    arguments: list[Argument] = [x, gain, offset, out, *skips]
-    stage = Stage("int_norm", "norm.h", region.loc, [out], arguments, [CONFIG, EPILOGUE], config, tail.epilogue)
-    stage.waits = {0: 2 / extent_of(outer)}
-    stage.name = tail.name
-    cx.add(stage)
+    tail.close("int_norm", "norm.h", [x, gain, offset], config, [waits(2 / extent_of(outer), 1 / extent_of(outer))])
 
 
 def _saturated(tail: Tail, op: IntSoftmax | IntNorm, name: str) -> None:

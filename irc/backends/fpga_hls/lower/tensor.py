@@ -11,7 +11,18 @@ from irc.backends.fpga_hls.lower.common import lowers
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import Interval
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Rom, Stage, Statement, Stream
+from irc.backends.fpga_hls.stage import (
+    CONFIG,
+    EPILOGUE,
+    Config,
+    Epilogue,
+    Pace,
+    Parameter,
+    Rom,
+    Stage,
+    Statement,
+    Stream,
+)
 from irc.backends.fpga_hls.types import Code
 from irc.ir.graph import Value
 from irc.ir.location import Loc
@@ -80,10 +91,19 @@ def lower_concat(cx: Lowering, region: Region, op: Concat) -> None:
     out = Stream(cx.code(result), layout.count, result, layout)
     rounds = extent_of(outer)
     chunks = [s.count // rounds for s in inputs]
-    stage = Stage("concat", "tensor.h", region.loc, [out], [out, *inputs], [rounds, *chunks])
-    stage.name = cx.stage_name(op.loc, "concat")
+    stage = Stage(
+        cx.stage_name(op.loc, "concat"), "concat", "tensor.h", op.loc, [out], [out, *inputs], [rounds, *chunks]
+    )
+    for i, chunk in enumerate(chunks):
+        stage.takes[i] = share(sum(chunks[:i]), chunk, sum(chunks), rounds)
     cx.add(stage)
     cx.define(result, out, layout)
+
+
+def share(begin: int, length: int, whole: int, rounds: int) -> Pace:
+    """The pace of a stream that gives or takes `length` elements from `begin` on in each round of `whole` elements."""
+    first, last = begin / whole, (begin + length) / whole - 1
+    return Pace(min(first, last) / rounds, max(first, last) / rounds)
 
 
 @lowers(Slice)
@@ -106,20 +126,23 @@ def lower_slice(cx: Lowering, region: Region, op: Slice) -> None:
         layout = nest(own, with_axis(outer, axis, own[axis], inner))
         outs.append(Stream(cx.code(result), layout.count, result, layout))
         cx.define(result, outs[-1], layout)
+    rounds = extent_of(outer)
     if parts:
-        chunks = [s.count // extent_of(outer) for s in outs]
-        stage = Stage("split", "tensor.h", op.loc, outs, [x, *outs], [extent_of(outer), *chunks])
+        chunks = [s.count // rounds for s in outs]
+        stage = Stage(cx.stage_name(op.loc, "split"), "split", "tensor.h", op.loc, outs, [x, *outs], [rounds, *chunks])
+        for i, chunk in enumerate(chunks):
+            stage.gives[i] = share(sum(chunks[:i]), chunk, sum(chunks), rounds)
     else:
         config: Config = {
-            "outer": extent_of(outer),
+            "outer": rounds,
             "extent": shape[axis],
             "inner": extent_of(inner),
             "begin": start,
             "end": stop,
             "step": op.step,
         }
-        stage = Stage("slice", "tensor.h", op.loc, outs, [x, *outs], [CONFIG], config)
-    stage.name = cx.stage_name(op.loc, stage.template)
+        stage = Stage(cx.stage_name(op.loc, "slice"), "slice", "tensor.h", op.loc, outs, [x, *outs], [CONFIG], config)
+        stage.gives[0] = share(start, stop - start, shape[axis], rounds)
     cx.add(stage)
 
 
@@ -165,8 +188,10 @@ def lower_pad(cx: Lowering, region: Region, op: Pad) -> None:
         out = Stream(code, extent_of(loops), op.results[0])
         if stream.code != code:
             stream = _widened(cx, stream, code, op.loc)
-        stage = Stage("pad", "tensor.h", op.loc, [out], [stream, out], [CONFIG], config)
-        stage.name = cx.stage_name(op.loc, "pad")
+        name = cx.stage_name(op.loc, "pad")
+        stage = Stage(name, "pad", "tensor.h", op.loc, [out], [stream, out], [CONFIG], config)
+        padded_size = loops[place].extent
+        stage.takes[0] = share(op.before[dim], shape[dim], padded_size, extent_of(loops[:place]))
         cx.add(stage)
         stream = out
     cx.define(op.results[0], stream, nest(cx.shape(op.results[0]), loops))
@@ -175,8 +200,7 @@ def lower_pad(cx: Lowering, region: Region, op: Pad) -> None:
 def _widened(cx: Lowering, stream: Stream, code: Code, loc: Loc) -> Stream:
     """The same numbers in another stream type."""
     out = Stream(code, stream.count, stream.value)
-    name = cx.helper_name(loc, "copy")
-    cx.add(Stage("copy", "tensor.h", loc, [out], [stream, out], [stream.count], name=name))
+    cx.add(Stage(cx.helper_name(loc, "copy"), "copy", "tensor.h", loc, [out], [stream, out], [stream.count]))
     return out
 
 
@@ -193,7 +217,7 @@ def lower_gather(cx: Lowering, region: Region, op: Gather) -> None:
     out = Stream(cx.code(op.results[0]), layout.count, op.results[0], layout)
     name = cx.stage_name(op.loc, "gather")
     rom = Rom("table", table.reshape(rows, columns), cx.names.fresh(f"{name}_table"))
-    cx.add(Stage("gather_rows", "tensor.h", op.loc, [out], [index, rom, out], [index.count], name=name))
+    cx.add(Stage(name, "gather_rows", "tensor.h", op.loc, [out], [index, rom, out], [index.count]))
     cx.define(op.results[0], out, layout)
 
 
@@ -205,7 +229,6 @@ def _limited_index(cx: Lowering, stream: Stream, rows: int, loc: Loc) -> Stream:
     negative = Statement("int64_t", "row", f"position < 0 ? int64_t(position) + {rows} : int64_t(position)")
     limited = Statement(code.storage, "limited", f"{code.storage}(clamp<int64_t>(row, 0, {rows - 1}))")
     epilogue = Epilogue(stream.code.storage, "position", [negative, limited], "limited", code.storage)
-    stage = Stage("elementwise", "elementwise.h", loc, [out], [stream, out], [CONFIG, EPILOGUE], config, epilogue)
-    stage.name = cx.helper_name(loc, "index")
-    cx.add(stage)
+    name, parameters = cx.helper_name(loc, "index"), list[Parameter]([CONFIG, EPILOGUE])
+    cx.add(Stage(name, "elementwise", "elementwise.h", loc, [out], [stream, out], parameters, config, epilogue))
     return out
