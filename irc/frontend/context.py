@@ -50,13 +50,21 @@ class Context:
         """Give up: this use of the op has no equivalent."""
         raise IrcError(Diagnostic(f"{self.target}: {reason}", self.b.loc, hint=hint))
 
+    def number(self, d: Dim, what: str) -> int:
+        """A size that must be a number here."""
+        if not isinstance(d, int):
+            self.unsupported(f"{what} is {d}, not a number", "capture the model with a fixed size there")
+        return d
+
     def const(self, value: Number, scalar: ScalarType) -> Value:
         """A rank-0 constant."""
         return self.b.const(np.asarray(value, scalar.dtype), scalar)
 
-    def size(self, d: Dim) -> Value:
-        """A size as an i64 number of rank 0."""
-        return self.const(d, I64) if isinstance(d, int) else self.b(Reshape(self.b(Iota(d, 1, shape=(1,))), ()))
+    def size(self, d: Dim, scalar: ScalarType = I64) -> Value:
+        """A size as a constant of rank 0."""
+        if isinstance(d, int):
+            return self.const(d, scalar)
+        return self.cast(self.b(Reshape(self.b(Iota(d, 1, shape=(1,))), ())), scalar)
 
     def cast(self, x: Value, scalar: ScalarType) -> Value:
         """`x` as another scalar type; itself if it has that type."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -162,9 +163,9 @@ class _Importer:
             return self._number(node, fake)
         target = cast(Any, node.target)
         args = [self._argument(a) for a in node.args]
-        if getattr(target, "__name__", "") == "getitem":
-            return args[0][args[1]]
         loc = location(node.meta, self.locations)
+        if target is operator.getitem:
+            return self._part(node, args[0], args[1], loc)
         name = str(target)
         convert = converter(name)
         context = Context(Builder.at_end(self.graph, loc), self.symbols, name, fake)
@@ -179,6 +180,17 @@ class _Importer:
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, loc, name))
             return self._stand_in(context, fake)
+
+    def _part(self, node: torch.fx.Node, results: Sequence[Value], index: int, loc: Loc) -> Value:
+        """One of several results; converters leave out those at the end that have no equivalent."""
+        if index < len(results):
+            return results[index]
+        source = cast(torch.fx.Node, node.args[0])
+        name = str(source.target)
+        self.problems.add(
+            Diagnostic(f"{name}: its result {index} (positions) is not supported", loc, hint="use its values only")
+        )
+        return self._stand_in(Context(Builder(self.graph, loc=loc), self.symbols, name, None), node.meta["val"])
 
     def _number(self, node: torch.fx.Node, value: Any) -> Any:
         """A size or number that torch computed; None for asserts and the like."""

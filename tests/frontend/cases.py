@@ -73,7 +73,8 @@ class ModuleOf(nn.Module):
 
 
 UNARY = (
-    "sigmoid.default silu.default hardsigmoid.default hardswish.default tanh.default exp.default sin.default cos.default "
+    "sigmoid.default silu.default hardsigmoid.default hardswish.default tanh.default exp.default "
+    "sin.default cos.default "
     "neg.default abs.default erf.default relu.default relu6.default gelu.default elu.default selu.default celu.default "
     "mish.default log_sigmoid_forward.default softplus.default leaky_relu.default hardtanh.default "
     "threshold.default reciprocal.default floor.default ceil.default trunc.default sign.default "
@@ -204,7 +205,8 @@ CASES: list[Case] = [
         positive(3),
     ),
     case(
-        "div.Tensor_mode div.Scalar_mode floor_divide.default remainder.Tensor remainder.Scalar fmod.Tensor fmod.Scalar",
+        "div.Tensor_mode div.Scalar_mode floor_divide.default remainder.Tensor remainder.Scalar "
+        "fmod.Tensor fmod.Scalar",
         lambda x, y: (
             torch.div(x, y, rounding_mode="floor"),
             torch.div(x, y, rounding_mode="trunc"),
@@ -291,7 +293,8 @@ CASES: list[Case] = [
         bools(4),
     ),
     case(
-        "logical_and.default logical_or.default logical_xor.default logical_not.default bitwise_and.Tensor bitwise_or.Tensor "
+        "logical_and.default logical_or.default logical_xor.default logical_not.default "
+        "bitwise_and.Tensor bitwise_or.Tensor "
         "bitwise_xor.Tensor bitwise_not.default bitwise_and.Scalar bitwise_or.Scalar bitwise_xor.Scalar",
         lambda a, b, x: (
             torch.logical_and(a, x),
@@ -342,7 +345,8 @@ CASES: list[Case] = [
     ),
     # -- math: reductions
     case(
-        "sum.dim_IntList sum.default mean.dim mean.default amax.default amin.default max.default min.default max.dim min.dim",
+        "sum.dim_IntList sum.default mean.dim mean.default amax.default amin.default max.default "
+        "min.default max.dim min.dim",
         lambda x, i, b: (
             x.sum(1),
             x.sum((0, 2), keepdim=True),
@@ -658,7 +662,8 @@ CASES: list[Case] = [
         whole(0, 5, 3),
     ),
     case(
-        "full.default full_like.default new_full.default zeros.default zeros_like.default new_zeros.default ones.default "
+        "full.default full_like.default new_full.default zeros.default zeros_like.default "
+        "new_zeros.default ones.default "
         "ones_like.default new_ones.default scalar_tensor.default eye.default eye.m",
         lambda x: (
             torch.full((2, 3), 1.5),
@@ -711,7 +716,8 @@ CASES: list[Case] = [
     case("one_hot.default", lambda x: F.one_hot(x, 5), whole(0, 5, 2, 3)),
     # -- tensor: shapes
     case(
-        "view.default squeeze.dim squeeze.dims squeeze.default unsqueeze.default expand.default permute.default transpose.int t.default",
+        "view.default squeeze.dim squeeze.dims squeeze.default unsqueeze.default expand.default "
+        "permute.default transpose.int t.default",
         lambda x, y: (
             x.view(6, 4) + 1,
             x.reshape(-1) + 1,

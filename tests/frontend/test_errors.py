@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sympy
 import torch
 import torch.nn.functional as F
-from support import Function, check
+from support import Function, assert_same, check
 from torch import Tensor, nn
 
 from irc.frontend import capture
-from irc.frontend.aten import nearest
+from irc.frontend.aten import CONVERTERS, nearest
+from irc.frontend.dims import Symbols, symbols_of
 from irc.ir.diagnostics import IrcError
+from irc.ir.interpret import interpret
+from irc.ir.ops.math import Sum
+
+aten: Any = torch.ops.aten
 
 
 class Block(nn.Module):
@@ -79,6 +85,7 @@ UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [
     (lambda x: torch.linalg.vector_norm(x, 3), [(3,)], "norm of order 3"),
     (lambda x: F.adaptive_max_pool2d(x, 3), [(1, 1, 4, 4)], r"sizes \[4, 4\] are no multiples of \[3, 3\]"),
     (lambda x: F.conv_transpose2d(x, x), [(1, 1, 3, 3)], "transposed convolution with computed weights"),
+    (nn.ConvTranspose1d(1, 1, 1, padding=1), [(1, 1, 8)], r"padding \[1\] is larger than the kernel"),
     (lambda x: torch.slice_scatter(x, x[::2], 0, 0, 4, 2), [(4,)], "assignment to every 2th element"),
     (
         lambda x: x[torch.zeros(2, dtype=torch.int64), :, torch.zeros(2, dtype=torch.int64)],
@@ -91,30 +98,107 @@ UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [
     (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5), [(1, 2, 4)], "dropout inside attention"),
     (lambda x: F.dropout(x, training=True), [(3,)], "random numbers, as dropout makes"),
     (lambda x: F.batch_norm(x, None, None, training=True), [(3, 2)], "batch statistics"),
-    (lambda x: F.instance_norm(x), [(1, 2, 4)], ""),
+    (lambda x: nn.functional.max_unpool1d(x, x.long(), 2), [(1, 1, 4)], "is not supported"),
 ]
 
 
 @pytest.mark.parametrize(("function", "inputs", "message"), UNSUPPORTED, ids=[u[2] for u in UNSUPPORTED])
 def test_uses_that_are_not_supported(function: Callable[..., Any], inputs: list[Any], message: str) -> None:
-    if not message:
-        check(Function(function), *(torch.randn(s) for s in inputs))
-        return
     with pytest.raises(IrcError, match=message):
         capture(Function(function), inputs)
 
 
-def test_symbolic_sizes_that_are_not_supported() -> None:
-    class Resize(nn.Module):
-        def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-            return F.interpolate(x, scale_factor=2.0), F.pad(x, (1, 1), mode="reflect"), x.var(2)
+class Wide(nn.Module):
+    """A function of one tensor whose size n varies."""
 
-    with pytest.raises(IrcError) as caught:
-        capture(Resize(), (1, 1, 8), dynamic={"x": {2: ("n", 4, 64)}})
-    text = str(caught.value)
-    assert "resizing a symbolic size" in text
-    assert "padding of a symbolic axis" in text or "reflect" in text
-    assert "capture with a fixed" in text
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda x: F.interpolate(x, scale_factor=2.0), "upsample_nearest1d.vec: the size is n, not a number"),
+        (lambda x: F.interpolate(x, scale_factor=2.0, mode="linear"), "upsample_linear1d.vec: the size is n"),
+        (lambda x: aten.reflection_pad1d.default(x, [1, 1]), "the size in reflect padding is n, not a number"),
+        (lambda x: x.var(2), "var.correction: the number of elements is n, not a number"),
+        (lambda x: F.instance_norm(x.transpose(1, 2)), "instance_norm.default: the number of channels is n"),
+        (lambda x: F.scaled_dot_product_attention(x, x, x), "the width of a head is n, not a number"),
+        (lambda x: F.adaptive_avg_pool1d(x, 2), "adaptive_avg_pool1d.default: the size is n, not a number"),
+        (lambda x: x.roll(x.shape[2] // 2, 2), r"roll.default: the shift is floordiv\(n, 2\), not a number"),
+    ],
+)
+def test_sizes_that_must_be_numbers(function: Callable[[Tensor], Any], message: str) -> None:
+    with pytest.raises(IrcError, match=message) as caught:
+        capture(Wide(function), (2, 4, 8), dynamic={"x": {2: ("n", 4, 64)}})
+    assert "hint: capture the model with a fixed size there" in str(caught.value)
+
+
+def test_numbers_computed_from_sizes() -> None:
+    captured = capture(
+        Wide(lambda x: (torch.arange(x.shape[2], x.shape[2] + 2, 0.5), x.flip(2), x.unbind(1), x.std(1))),
+        (2, 4, 8),
+        dynamic={"x": {2: ("n", 4, 64)}},
+    )
+    x = torch.randn(2, 4, 5)
+    expected = [torch.arange(5, 7, 0.5), x.flip(2), *x.unbind(1), x.std(1)]
+    assert_same(interpret(captured.module, [x.numpy()]), expected)
+
+
+def test_size_without_equivalent() -> None:
+    symbols = Symbols({"s0": "n"}, {"s0": (1, 9)})
+    assert str(symbols.dim(sympy.sympify("s0**2 + 3*s0 - Max(s0, 4)"))) == "n*n-max(4, n)+n*3"
+    with pytest.raises(IrcError, match=r"size sqrt\(s0\) cannot be expressed"):
+        symbols.dim(sympy.sympify("sqrt(s0)"))
+
+
+def test_axis_that_torch_fixes() -> None:
+    with pytest.raises(IrcError, match="input 'x': axis 2 should vary as 'n', but the model only works for size 8"):
+        symbols_of(exported_sum(), {"x": {2: "n"}}, {"x": torch.ones(2, 4, 8)})
+
+
+def exported_sum() -> torch.export.ExportedProgram:
+    return torch.export.export(Wide(lambda x: x.sum()), (torch.ones(2, 4, 8),))
+
+
+def test_positions_of_a_pooling() -> None:
+    def function(x: Tensor) -> tuple[Tensor, ...]:
+        return F.max_pool1d(x, 2, return_indices=True)
+
+    with pytest.raises(IrcError, match=r"its result 1 \(positions\) is not supported"):
+        capture(Function(function), ((1, 2, 8),))
+
+
+def test_weights_without_values() -> None:
+    with torch.device("meta"):
+        model = nn.Linear(3, 3)
+    with pytest.raises(IrcError, match=r"(has no values \(meta\)|cannot be captured)"):
+        capture(model, "f32[2, 3]")
+    sparse = Masked(0.0)
+    sparse.mask = sparse.mask.to_sparse()
+    with pytest.raises(IrcError, match=r"('mask' is quantized or sparse|cannot be captured)"):
+        capture(sparse, (3,))
+
+
+def test_input_of_a_foreign_type() -> None:
+    with pytest.raises(IrcError, match="input 'args_0': tensors of complex64 are not supported"):
+        capture(Function(lambda x: x.abs()), torch.ones(2, dtype=torch.complex64))
+
+
+def test_inputs_that_are_objects() -> None:
+    generator = torch.Generator()
+    with pytest.raises(IrcError, match="is a custom_obj, not a tensor"):
+        capture(Function(lambda x: x + torch.rand(3, generator=generator)), (3,))
+
+
+def test_converter_with_the_wrong_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONVERTERS, "aten.relu.default", lambda c, x: c.b(Sum(x, (0,))))
+    with pytest.raises(IrcError, match=r"aten.relu.default was imported as f32\[\], torch has f32\[3\]"):
+        capture(Function(F.relu), (3,))
 
 
 def test_data_dependent_control_flow() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from collections.abc import Callable
@@ -154,7 +155,7 @@ def test_file_of_something_else(folder: Path) -> None:
 
 def test_options_that_do_not_fit(folder: Path) -> None:
     torch.export.save(torch.export.export(Net().eval(), (X,)), "net.pt2")
-    with pytest.raises(UsageError, match="net.pt2 is a whole program; --arch goes with a file of weights"):
+    with pytest.raises(UsageError, match=r"net.pt2 is a whole program; --arch goes with a file of weights"):
         capture("net.pt2", arch="user_net:build")
     with pytest.raises(UsageError, match="--arch goes with a file of weights, not with the factory"):
         capture("user_net:build", X, arch="user_net:build")
@@ -166,7 +167,7 @@ def test_pickled_module_whose_code_is_gone(folder: Path) -> None:
         capture("odd.pt", X, trust_pickle=True)
     data = Path("odd.pt").read_bytes().replace(b"slice", b"slize")
     Path("odd.pt").write_bytes(data)
-    with pytest.raises(IrcError, match="(unpickling failed|damaged or truncated)"):
+    with pytest.raises(IrcError, match=r"(unpickling failed|damaged or truncated)"):
         capture("odd.pt", X, trust_pickle=True)
 
 
@@ -213,11 +214,27 @@ def test_files_of_another_kind(folder: Path, content: bytes) -> None:
     assert "torch.export.save" in str(caught.value)
 
 
+def test_unreadable_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UsageError, match=r"cannot read '.*net.pt2': Permission denied"):
+        capture(saved)
+
+
+def test_damaged_torchscript(folder: Path) -> None:
+    with zipfile.ZipFile("s.pt", "w") as archive:
+        archive.writestr("s/constants.pkl", b"nonsense")
+    with pytest.raises(IrcError, match=r"s.pt: the file is damaged or truncated"):
+        capture("s.pt", X, trust_pickle=True)
+
+
 def test_damaged_safetensors(folder: Path) -> None:
     save_file({"fc.weight": torch.ones(3, 4)}, "w.safetensors")
     data = Path("w.safetensors").read_bytes()
     Path("w.safetensors").write_bytes(data[:-8])
-    with pytest.raises(IrcError, match="w.safetensors: not a readable safetensors file"):
+    with pytest.raises(IrcError, match=r"w.safetensors: not a readable safetensors file"):
         capture("w.safetensors", X, arch="user_net:build")
 
 
@@ -266,6 +283,17 @@ def _bad_samples(records: dict[str, bytes]) -> None:
     records["data/sample_inputs/model.pt"] = b"nonsense"
 
 
+def _odd_samples(records: dict[str, bytes]) -> None:
+    buffer = io.BytesIO()
+    torch.save({"x": torch.ones(2)}, buffer)
+    records["data/sample_inputs/model.pt"] = buffer.getvalue()
+
+
+def _compiled(records: dict[str, bytes]) -> None:
+    del records["models/model.json"]
+    records["data/aotinductor/model/code.so"] = b"x"
+
+
 def _unknown_value(records: dict[str, bytes]) -> None:
     data = json.loads(records["models/model.json"])
     data["graph_module"]["graph"]["outputs"][0]["as_tensor"]["name"] = "nowhere"
@@ -290,6 +318,8 @@ def _future_schema(records: dict[str, bytes]) -> None:
         (_no_config, "the archive has no 'data/weights/model_weights_config.json'"),
         (_bad_config, r"damaged or truncated \('data/weights/model_weights_config.json': KeyError"),
         (_bad_samples, "net.pt2: sample inputs: the file is damaged or truncated"),
+        (_odd_samples, r"sample inputs are not \(args, kwargs\)"),
+        (_compiled, "the archive has 0; it is a compiled AOTInductor package"),
         (_unknown_value, "damaged or truncated"),
         (_future_schema, "Serialized schema version .* does not match"),
     ],

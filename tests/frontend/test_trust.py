@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import random
 import shutil
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from torch import nn
 
 from irc.frontend import capture
 from irc.frontend.untyped import quiet
-from irc.ir.diagnostics import IrcError, UnsafeInputError
+from irc.ir.diagnostics import IrcError, UnsafeInputError, UsageError
 from irc.ir.interpret import interpret
 
 Records = dict[str, bytes]
@@ -185,7 +187,7 @@ def fires(path: Path, mark: Path, use: Callable[[Path], None]) -> None:
         try:
             use(path)
         except Exception as error:  # some payloads break the program after they ran
-            assert mark.exists(), error
+            assert mark.exists(), error  # noqa: PT017
     assert mark.exists()
     mark.unlink()
 
@@ -199,8 +201,8 @@ def fires(path: Path, mark: Path, use: Callable[[Path], None]) -> None:
         (opaque_object, load_only, "refused: it contains a pickled custom object"),
         (legacy_weights, load_only, "refused: weights are pickled"),
         (legacy_constants, load_only, "refused: weights are pickled"),
-        (size_expression, load_only, "refused: the size .* is no plain expression"),
-        (input_name, run, "refused: the name .* is not an identifier"),
+        (size_expression, load_only, r"refused: the size .* is no plain expression"),
+        (input_name, run, r"refused: the name .* is not an identifier"),
     ],
 )
 def test_code_in_a_program_is_refused(
@@ -233,7 +235,7 @@ def test_code_that_is_not_needed_is_dropped(
 def test_op_that_writes_a_file_is_not_run(saved: Path, tmp_path: Path) -> None:
     path, mark = edited(saved, tmp_path, in_json(MODEL, from_file))
     fires(path, mark, run)
-    with pytest.raises(IrcError, match="aten.from_file.default is not supported"):
+    with pytest.raises(IrcError, match=r"aten.from_file.default is not supported"):
         capture(path)
     assert not mark.exists()
 
@@ -277,6 +279,16 @@ def _range_name(data: Any, mark: Path) -> None:
     data["range_constraints"]["u999999999999"] = {"min_val": 0, "max_val": 9}
 
 
+def _text_arithmetic(data: Any, mark: Path) -> None:
+    node = _relu(data)
+    node["target"] = "_operator.mul"
+    node["inputs"] = [{"name": "a", "arg": a, "kind": 1} for a in ({"as_string": "x"}, {"as_int": 2**40})]
+
+
+def _operator_argument(data: Any, mark: Path) -> None:
+    _relu(data)["inputs"][0]["arg"] = {"as_operator": "torch.serialization.os.system"}
+
+
 def _huge_number(data: Any, mark: Path) -> None:
     _relu(data)["inputs"].append({"name": "n", "arg": {"as_int": 2**70}, "kind": 1})
 
@@ -290,6 +302,8 @@ def _huge_number(data: Any, mark: Path) -> None:
         (_custom_value, "the program uses custom objects"),
         (_keyword, "the name 'lambda' in the program is not an identifier"),
         (_range_name, "the name 'u999999999999' of a size"),
+        (_text_arithmetic, "the program calls _operator.mul on something else than numbers"),
+        (_operator_argument, "the name 'torch.serialization.os.system' in the program is not an identifier"),
         (_huge_number, "a number beyond 64 bits under 'as_int'"),
     ],
 )
@@ -300,6 +314,55 @@ def test_odd_programs_are_refused(
     with pytest.raises(UnsafeInputError, match=message):
         capture(path)
     assert not mark.exists()
+
+
+def test_custom_object_record(saved: Path, tmp_path: Path) -> None:
+    path, _ = edited(saved, tmp_path, lambda records, mark: records.update({"data/constants/custom_obj_0": b"x"}))
+    with pytest.raises(UnsafeInputError, match="refused: it contains a pickled custom object"):
+        capture(path)
+
+
+VALUES: list[Any] = [
+    *(None, 0, -1, 7, 2**62, 1.5, True, float("nan"), "", "x", "relu", "s77", "aten", "__import__('os')", [], {}, [1]),
+    *("torch.ops.aten.relu.default", {"as_int": 3}, {"as_none": True}, {"as_tensor": {"name": "x"}}),
+]
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else ()):
+        yield from _paths(item, (*path, key))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_changed_programs_load_or_are_told(saved: Path, tmp_path: Path, seed: int) -> None:
+    """Random edits of the data never end in anything but a module or an IrcError."""
+    rng = random.Random(seed)
+
+    def change(data: Any, mark: Path) -> None:
+        for _ in range(rng.choice([1, 1, 2])):
+            *front, last = rng.choice(list(_paths(data)))
+            place = data
+            for key in front:
+                place = place[key]
+            if rng.random() < 0.8:
+                place[last] = rng.choice(VALUES)
+            else:
+                del place[last]
+
+    outcomes = Counter[str]()
+    for _ in range(50):
+        name = rng.choice([MODEL, MODEL, MODEL, "data/weights/model_weights_config.json"])
+        path, _ = edited(saved, tmp_path, in_json(name, change))
+        try:
+            capture(path)
+            outcomes["loaded"] += 1
+        except IrcError as error:
+            outcomes[type(error).__name__] += 1
+    assert outcomes["loaded"] > 0
+    assert outcomes["IrcError"] > 0
 
 
 # -- archives
@@ -325,6 +388,19 @@ def test_record_outside_the_archive(saved: Path, tmp_path: Path) -> None:
             archive.writestr(name, b"")
         with pytest.raises(UnsafeInputError, match="is outside the folder of the archive"):
             capture(path)
+
+
+def test_too_many_records(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irc.frontend.archive.MOST_RECORDS", 3)
+    with pytest.raises(UnsafeInputError, match=r"refused: \d+ records"):
+        capture(saved)
+
+
+def test_program_of_an_old_torch(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "old.pt2", "w") as archive:
+        archive.writestr("old/serialized_exported_program.json", "{}")
+    with pytest.raises(UnsafeInputError, match="it is a program saved by an older torch, whose weights are pickled"):
+        capture(tmp_path / "old.pt2")
 
 
 def test_two_records_of_one_name(saved: Path, tmp_path: Path) -> None:
@@ -408,7 +484,7 @@ def test_pickle_with_a_payload(tmp_path: Path, new_format: bool) -> None:
     path, mark = tmp_path / "weights.pth", tmp_path / "ran"
     torch.save({"weight": Payload(mark)}, path, _use_new_zipfile_serialization=new_format)
     fires(path, mark, lambda p: torch.load(p, weights_only=False))
-    with pytest.raises(UnsafeInputError, match="refused: it (holds pickled objects|is a pickle)"):
+    with pytest.raises(UnsafeInputError, match=r"refused: it (holds pickled objects|is a pickle)"):
         capture(path, [(2, 4)], arch="torch.nn:Identity")
     assert not mark.exists()
 
@@ -420,5 +496,9 @@ def test_torchscript(tmp_path: Path) -> None:
         torch.jit.trace(model, torch.ones(2, 4)).save(path)
     with pytest.raises(UnsafeInputError, match="refused: it is a TorchScript archive"):
         capture(path, torch.ones(2, 4))
+    with pytest.raises(UsageError, match="sizes of a TorchScript module cannot vary"):
+        capture(path, torch.ones(2, 4), trust_pickle=True, dynamic="b")
+    with pytest.raises(UsageError, match=r"script.pt is a TorchScript module; --arch goes with a file of weights"):
+        capture(path, torch.ones(2, 4), trust_pickle=True, arch="a:b")
     captured = capture(path, torch.ones(2, 4), trust_pickle=True)
     assert_same(interpret(captured.module, captured.sample_inputs), outputs_of(model, torch.ones(2, 4)))

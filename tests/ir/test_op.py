@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import KW_ONLY
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -224,3 +226,9 @@ def test_registry() -> None:
     assert all(cls.__doc__ for cls in all_ops().values())
     with pytest.raises(UsageError, match="unknown op 'lineer'\n  hint: did you mean 'linear'"):
         op_class("lineer")
+
+
+def test_every_op_has_a_file_test_that_runs_it() -> None:
+    files = (Path(__file__).parents[1] / "filetests" / "run").glob("*.irc")
+    text = "\n".join(f.read_text(encoding="utf-8") for f in files)
+    assert [name for name in all_ops() if not re.search(rf"^\s+(%.* = )?{name}\b", text, re.MULTILINE)] == []

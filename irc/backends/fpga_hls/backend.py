@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from irc.backends.base import Backend, Job, ReportData, Runner
 from irc.backends.fpga_hls.boundary import ACCELERATOR
@@ -22,14 +21,10 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import report
+from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
-from irc.backends.fpga_hls.testbench import decode, encode, sample_bytes
-from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
-from irc.ir.graph import Module, Value
-from irc.ir.interpret import arrange_inputs, interpret, run_node
-from irc.ir.op import Op
-from irc.ir.ops.structure import Call
+from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
 SOURCES = "src"
@@ -49,8 +44,6 @@ class Options:
 
 
 HlsJob = Job[Part, Options]
-Accelerate = Callable[[Sequence[Sequence[Array]]], list[list[Array]]]
-"""The accelerator on samples: the codes of each in, the codes of each out."""
 
 
 def design_of(job: HlsJob) -> Design:
@@ -117,60 +110,18 @@ def _golden(job: HlsJob) -> Samples:
     return [codes_of(job.module, golden.inputs) for golden in job.golden]
 
 
-def codes_of(module: Module, inputs: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-    """What the accelerator is given and has to give in one run of main."""
-    seen: dict[Value, Array] = {}
-    interpret(module, inputs, observe=lambda value, array: seen.__setitem__(value, array))
-    call = next(n for n in module.main.nodes if isinstance(n, Call) and n.callee == ACCELERATOR)
-    return [seen[v] for v in call.operands], [seen[v] for v in call.results]
-
-
 @contextmanager
 def start(job: HlsJob, folder: Path) -> Generator[Runner]:
-    """Compile the C simulation in a temporary folder; runs are one process each, however many samples they have."""
-    design = design_of(job)
-    with tempfile.TemporaryDirectory(prefix="irc-hls-") as scratch:
-        program = Path(scratch) / "simulation"
-        sources = folder / SOURCES
-        compile_simulation([sources / f"{job.options.top}.cpp", sources / "tb.cpp"], program)
-
-        def run(calls: Sequence[Sequence[Array]]) -> list[list[Array]]:
-            return run_main(job.module, calls, lambda codes: simulate(design, program, codes))
-
-        yield run
+    """Compile the C simulation; runs are one process each, however many samples they have."""
+    with compiled(design_of(job), folder / SOURCES, job.options.top) as accelerate:
+        yield lambda calls: run_main(job.module, calls, accelerate)
 
 
-def simulate(design: Design, program: Path, samples: Sequence[Sequence[Array]]) -> list[list[Array]]:
-    """The results of the accelerator for each sample, by one run of the compiled test bench."""
-    with tempfile.TemporaryDirectory(prefix="irc-hls-") as scratch:
-        given, wanted = Path(scratch) / "in.bin", Path(scratch) / "out.bin"
-        with given.open("wb") as file:
-            for sample in samples:
-                file.write(encode(design.inputs, sample))
-        run_simulation(program, [given, wanted, str(len(samples))])
-        data, size = wanted.read_bytes(), sample_bytes(design.outputs)
-    return [decode(design.outputs, data[i * size : (i + 1) * size]) for i in range(len(samples))]
-
-
-def run_main(module: Module, calls: Sequence[Sequence[Array]], accelerate: Accelerate) -> list[list[Array]]:
-    """Run main for each call; the accelerator runs for all of them at once."""
-    nodes = [cast(Op, n) for n in module.main.nodes]
-    place = next(i for i, n in enumerate(nodes) if isinstance(n, Call) and n.callee == ACCELERATOR)
-    call = nodes[place]
-    known = [dict(zip(module.main.inputs, arrange_inputs(module.main, inputs), strict=True)) for inputs in calls]
-    for values in known:
-        _evaluate(module, nodes[:place], values)
-    results = accelerate([[values[v] for v in call.operands] for values in known])
-    for values, arrays in zip(known, results, strict=True):
-        values.update(zip(call.results, arrays, strict=True))
-        _evaluate(module, nodes[place + 1 : -1], values)
-    return [[values[v] for v in module.main.outputs] for values in known]
-
-
-def _evaluate(module: Module, nodes: Sequence[Op], values: dict[Value, Array]) -> None:
-    """Add the results of some nodes to the values."""
-    for op in nodes:
-        values.update(zip(op.results, run_node(op, [values[v] for v in op.operands], {}, module), strict=True))
+def trace(job: HlsJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple[Value, Array]]:
+    """What travels between the stages in one run of main."""
+    options = job.options
+    codes, _ = codes_of(job.module, inputs)
+    return watched(design_of(job), folder / SOURCES, options.top, options.io, codes)
 
 
 HLS: Backend[Part, Options] = Backend(
@@ -182,6 +133,7 @@ HLS: Backend[Part, Options] = Backend(
     check=check,
     emit=emit,
     start=start,
+    trace=trace,
     lowerings=LOWERINGS,
     reasons=REASONS,
     pipeline="specialize{batch=1},inline,fold,cse,dce,hls-boundary,fuse",

@@ -6,8 +6,8 @@ stream with several readers gets a fork, and each without readers a drain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import c_order, channels_last
@@ -20,10 +20,10 @@ from irc.backends.fpga_hls.regions import Region, regions_of
 from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
 from irc.ir.diagnostics import Collector, IrcError
 from irc.ir.graph import Graph, Value
+from irc.ir.location import UNKNOWN, Loc
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv
 from irc.ir.ops.pool import MaxPool, SumPool
-from irc.ir.ops.quant import Rescale
 from irc.ir.ops.structure import Kernel
 
 
@@ -72,9 +72,6 @@ def _operands(region: Region) -> Iterable[Value]:
 def _lower(cx: Lowering, region: Region) -> None:
     if region.anchor is not None:
         cx.lowering(type(region.anchor)).lower(cx, region, region.anchor)
-    elif all(isinstance(op, Rescale) for op in region.steps):
-        source = cast(Rescale, region.steps[0]).x
-        cx.alias(region.result, source, cx.layout(source))
     else:
         elementwise(cx, region)
 
@@ -124,26 +121,26 @@ def _fork(design: Design, names: Names) -> None:
             readers[stream].append(stage)
     for port in design.outputs:
         readers[port.stream].append(port)
-    behind: dict[Stage | None, list[Stage]] = {None: []}
-    producer = {s: stage for stage in design.stages for s in stage.outputs}
-    for stream, found in readers.items():
-        source = producer.get(stream)
-        loc = source.loc if source is not None else design.inputs[0].value.loc
-        if len(found) == 1:
-            continue
-        base = source.name if source is not None else stream.name
-        copies = [Stream(stream.code, stream.count, stream.value, stream.layout) for _ in found]
-        for reader, copy in zip(found, copies, strict=True):
-            copy.name = names.fresh(f"{base}_copy")
-            if isinstance(reader, Stage):
-                reader.replace_input(stream, copy)
-            else:
-                reader.stream = copy
-        template, header = ("fork", "tensor.h") if found else ("drain", "port.h")
-        name = names.fresh(f"{base}_{template}")
-        stage = Stage(name, template, header, loc, copies, [stream, *copies], [stream.count])
-        behind.setdefault(source, []).append(stage)
-    stages = list(behind[None])
+    shared = {stream: found for stream, found in readers.items() if len(found) != 1}
+    stages = [_fan_out(p.stream, p.stream.name, UNKNOWN, shared, names) for p in design.inputs if p.stream in shared]
     for stage in design.stages:
-        stages += [stage, *behind.get(stage, [])]
+        forks = [_fan_out(s, stage.name, stage.loc, shared, names) for s in stage.outputs if s in shared]
+        stages += [stage, *forks]
     design.stages = stages
+
+
+def _fan_out(
+    stream: Stream, base: str, loc: Loc, readers: Mapping[Stream, Sequence[Stage | Port]], names: Names
+) -> Stage:
+    """A fork that gives each reader its own copy; a drain if there is no reader."""
+    copies: list[Stream] = []
+    for reader in readers[stream]:
+        copy = Stream(stream.code, stream.count, stream.value, stream.layout, names.fresh(f"{base}_copy"))
+        copies.append(copy)
+        if isinstance(reader, Stage):
+            reader.replace_input(stream, copy)
+        else:
+            reader.stream = copy
+    template, header = ("fork", "tensor.h") if copies else ("drain", "port.h")
+    name = names.fresh(f"{base}_{template}")
+    return Stage(name, template, header, loc, copies, [stream, *copies], [stream.count])

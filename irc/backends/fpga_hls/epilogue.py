@@ -35,8 +35,8 @@ def computes(*ops: type[Op]) -> Callable[[F], F]:
 class EpilogueBuilder:
     """Builds the functor of one stage.
 
-    `shape` and `layout` are those of its results, `channels` the extent of the templates' `channel` argument; `stage` is the
-    name that its ROMs begin with.
+    `shape` and `layout` are those of its results, `channels` is the extent of the `channel` argument of templates,
+    `stage` the name that its ROMs begin with.
     """
 
     def __init__(self, cx: Lowering, stage: str, shape: Shape, layout: Layout, channels: int) -> None:

@@ -1,8 +1,8 @@
 """Folding: how many multipliers each stage gets.
 
-All stages work at once on different samples or rows, so the slowest one sets the pace. Starting from one multiplier each,
-the slowest stage is made faster by the cheapest step that helps, until it cannot be, the target is reached or the budget
-is spent.
+All stages work at once on different samples or rows, so the slowest one sets the pace. Starting from one multiplier
+each, the slowest stage is made faster by the cheapest step that helps, until it cannot be, the target is reached or the
+budget is spent.
 """
 
 from __future__ import annotations

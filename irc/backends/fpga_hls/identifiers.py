@@ -1,4 +1,4 @@
-"""Names from models as C++ identifiers. Nothing else of a model's text reaches generated code outside escaped comments."""
+"""Names from models as C++ identifiers. Nothing else of a model's text reaches generated code, but for comments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ LONGEST = 64
 KEYWORDS = """
 alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl concept const
 constexpr const_cast continue co_await co_return co_yield decltype default delete do double dynamic_cast else enum
-explicit export extern false float for friend goto if inline int long main mutable namespace new noexcept not not_eq nullptr
-operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof static
+explicit export extern false float for friend goto if inline int long main mutable namespace new noexcept not not_eq
+nullptr operator or or_eq private protected public register reinterpret_cast requires return short signed sizeof static
 static_assert static_cast struct switch template this thread_local throw true try typedef typeid typename union unsigned
 using virtual void volatile wchar_t while xor xor_eq
 """
@@ -46,7 +46,7 @@ class Names:
         self._taken: set[str] = set(RESERVED)
 
     def fresh(self, wanted: str) -> str:
-        """The wanted name, with a number if it is taken. Names that only differ in case or underscores count as equal."""
+        """The wanted name, with a number if it is taken. Names that differ in case or underscores alone are equal."""
         name, number = wanted, 2
         while name in self._taken or self._folded(name) in self._taken:
             name, number = f"{wanted}_{number}", number + 1

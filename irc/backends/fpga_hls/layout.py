@@ -1,8 +1,8 @@
 """The order in which the elements of a tensor travel through a stream.
 
-A layout is a nest of loops, outermost first; each has an extent and a stride, counted in elements of the tensor in C order.
-A [2, 3, 4] tensor in C order is one loop ((24, 1),); with its last dimension outermost it is ((4, 1), (6, 4)). So a reshape
-never changes a layout, and a permute only renames strides.
+A layout is a nest of loops, outermost first; each has an extent and a stride, counted in elements of the tensor in C
+order. A [2, 3, 4] tensor in C order is one loop ((24, 1),); with its last dimension outermost it is ((4, 1), (6, 4)).
+So a reshape never changes a layout, and a permute only renames strides.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """(extent, stride) of every loop, outermost first; loops that continue one another are merged, so layouts compare."""
+    """(extent, stride) of every loop, outermost first. Loops that continue one another are merged: layouts compare."""
 
     loops: tuple[tuple[int, int], ...]
 
@@ -71,7 +72,7 @@ class Layout:
         return tuple(reversed(found))
 
     def around(self, shape: Shape, dim: int) -> tuple[tuple[Loop, ...], tuple[Loop, ...]] | None:
-        """The loops outside and inside the only loop of `dim`; None if `dim` has several, or none because its size is 1."""
+        """The loops outside and inside the only loop of `dim`; None if it has several, or none as its size is 1."""
         loops = self.split(shape)
         if loops is None:
             return None
@@ -145,7 +146,7 @@ def places_in(loops: Sequence[Loop]) -> Array:
 def refined(layouts: Sequence[Layout]) -> list[Layout] | None:
     """The layouts with their loops cut at the same strides (not merged); None if these do not divide one another."""
     cuts = sorted({cut for layout in layouts for extent, stride in layout.loops for cut in (stride, extent * stride)})
-    if any(b % a for a, b in zip(cuts, cuts[1:], strict=False)):
+    if any(b % a for a, b in pairwise(cuts)):
         return None
     return [Layout(tuple(part for loop in layout.loops for part in _cut(loop, cuts))) for layout in layouts]
 
@@ -153,7 +154,7 @@ def refined(layouts: Sequence[Layout]) -> list[Layout] | None:
 def _cut(loop: tuple[int, int], cuts: Sequence[int]) -> list[tuple[int, int]]:
     extent, stride = loop
     inside = [c for c in cuts if stride <= c <= extent * stride]
-    return [(b // a, a) for a, b in zip(inside, inside[1:], strict=False)][::-1]
+    return [(b // a, a) for a, b in pairwise(inside)][::-1]
 
 
 def _strides(shape: Shape) -> list[int]:

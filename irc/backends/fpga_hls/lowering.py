@@ -145,7 +145,7 @@ class Lowering:
         return out
 
     def _repeat(self, value: Value, loops: Sequence[Loop], shift: int, loc: Loc) -> Stream:
-        """A value whose dimensions of size 1 (and missing leading ones, `shift`) are repeated; `loops` are the wanted ones."""
+        """A value repeated along dimensions of size 1 and `shift` missing leading ones; `loops` are those wanted."""
         own = self.shape(value)
         repeated = [loop.dim < shift or own[loop.dim - shift] == 1 for loop in loops]
         kept = [Loop(x.dim - shift, x.extent, x.step) for x, r in zip(loops, repeated, strict=True) if not r]

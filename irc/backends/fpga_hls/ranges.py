@@ -68,7 +68,7 @@ def interval_of(scalar: ScalarType) -> Interval:
 class Ranges:
     """Bounds of the values of one function, op by op in order.
 
-    `sums` holds the bounds of every partial sum of a sum of products, without bias; `problems` whatever does not fit 32 bits.
+    `sums` holds the bounds of every partial sum of a sum of products, without bias; `problems` what does not fit.
     """
 
     def __init__(self, resolve: Callable[[Value], Value]) -> None:

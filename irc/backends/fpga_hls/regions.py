@@ -12,6 +12,7 @@ from typing import cast
 from irc.ir.graph import Graph, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
+from irc.ir.ops.quant import Rescale
 from irc.ir.ops.structure import Const, Kernel
 
 TakesEpilogue = Callable[[type[Op]], bool | None]
@@ -34,7 +35,8 @@ class Region:
 
 @dataclass
 class Regions:
-    """The regions of a function in order. `names` leads from values at the border of a kernel to what they stand for."""
+    """The regions of a function in order. `names` leads from values that only stand for others to those: values at the
+    border of a kernel, and what `rescale` gives another meaning."""
 
     regions: list[Region] = field(default_factory=list[Region])
     names: dict[Value, Value] = field(default_factory=dict[Value, Value])
@@ -47,7 +49,7 @@ class Regions:
 
 
 def regions_of(graph: Graph, takes_epilogue: TakesEpilogue) -> Regions:
-    """The regions of a function. `takes_epilogue` says of each op with a stage of its own whether steps may follow it there."""
+    """The regions of a function."""
     found = Regions()
     for node in graph.nodes:
         op = cast(Op, node)
@@ -56,14 +58,17 @@ def regions_of(graph: Graph, takes_epilogue: TakesEpilogue) -> Regions:
         if isinstance(op, Kernel):
             _kernel(op, found, takes_epilogue)
         else:
-            found.regions.append(_single(op, takes_epilogue))
+            _single(op, found, takes_epilogue)
     return found
 
 
-def _single(op: Op, takes_epilogue: TakesEpilogue) -> Region:
-    if takes_epilogue(type(op)) is not None or not op.elementwise:
-        return Region(op, (), op.results[0], op.loc)
-    return Region(None, (op,), op.results[0], op.loc)
+def _single(op: Op, found: Regions, takes_epilogue: TakesEpilogue) -> None:
+    if isinstance(op, Rescale):
+        found.names[op.results[0]] = op.x
+    elif takes_epilogue(type(op)) is not None or not op.elementwise:
+        found.regions.append(Region(op, (), op.results[0], op.loc))
+    else:
+        found.regions.append(Region(None, (op,), op.results[0], op.loc))
 
 
 def _kernel(kernel: Kernel, found: Regions, takes_epilogue: TakesEpilogue) -> None:
@@ -78,10 +83,11 @@ def _kernel(kernel: Kernel, found: Regions, takes_epilogue: TakesEpilogue) -> No
     if _fits(kernel, anchor, steps):
         found.regions.append(Region(anchor, steps, kernel.body.outputs[0], kernel.loc))
     elif len(anchors) == 1 and ops[0] is anchors[0] and _fits(kernel, None, tuple(ops[1:])):
-        found.regions.append(_single(anchors[0], takes_epilogue))
+        _single(anchors[0], found, takes_epilogue)
         found.regions.append(Region(None, tuple(ops[1:]), kernel.body.outputs[0], kernel.loc))
     else:
-        found.regions += [_single(op, takes_epilogue) for op in ops]
+        for op in ops:
+            _single(op, found, takes_epilogue)
 
 
 def _fits(kernel: Kernel, anchor: Op | None, steps: tuple[Op, ...]) -> bool:

@@ -1,4 +1,4 @@
-"""What a stage costs: cycles a sample, multipliers. Formulas follow the loops of the templates, which state them too."""
+"""What a stage costs: cycles a sample, multipliers. Formulas follow the loops of the templates, which state them."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from irc.backends.fpga_hls.layout import Layout
-from irc.backends.fpga_hls.types import Code
+from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.scalars import Array
@@ -123,8 +123,8 @@ Parameter: TypeAlias = "Placeholder | int"
 class Stage:
     """One process of the dataflow region: `name(...)` calls `template<parameters>(arguments)`.
 
-    Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last. `takes` and `gives`
-    say, by position, at which pace inputs are read and outputs written.
+    Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last. `takes` and
+    `gives` say, by position, at which pace inputs are read and outputs written.
     """
 
     name: str
@@ -186,7 +186,8 @@ class Port:
 
     @property
     def code(self) -> Code:
-        return self.stream.code
+        """The code of the graph, which the stream may hold in fewer bits."""
+        return code_of(self.value.type.scalar)
 
     @property
     def count(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from irc.ir.diagnostics import Diagnostic, ToolError
@@ -26,17 +26,18 @@ def find_compiler() -> str:
 
 def compile_simulation(sources: Sequence[Path], program: Path, flags: Sequence[str] = FLAGS) -> None:
     """Compile and link. Raises ToolError with what the compiler said."""
-    _run([find_compiler(), *flags, *map(str, sources), "-o", str(program)], "the C simulation does not compile")
+    _run([find_compiler(), *flags, *map(str, sources), "-o", str(program)], "the C simulation does not compile", {})
 
 
-def run_simulation(program: Path, arguments: Sequence[str | Path]) -> None:
+def run_simulation(program: Path, arguments: Sequence[str | Path], **environment: str) -> None:
     """Run a simulation to its end. Raises ToolError with its messages if it stops early."""
-    _run([str(program), *map(str, arguments)], "the C simulation failed")
+    _run([str(program), *map(str, arguments)], "the C simulation failed", environment)
 
 
-def _run(command: Sequence[str], failure: str) -> None:
+def _run(command: Sequence[str], failure: str, environment: Mapping[str, str]) -> None:
+    variables = {**os.environ, **environment}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=variables)
     except OSError as error:
         raise ToolError(f"{failure}: {Path(command[0]).name}: {error.strerror}") from error
     if done.returncode != 0:

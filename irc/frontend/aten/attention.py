@@ -28,11 +28,8 @@ def sdpa(
 ) -> Value:
     if dropout:
         c.unsupported("dropout inside attention", "call eval() on the model before capturing it")
-    depth = q.type.shape[-1]
     if scale is None:
-        if not isinstance(depth, int):
-            c.unsupported(f"head width {depth} is not a number", "pass scale=")
-        scale = 1 / math.sqrt(depth)
+        scale = 1 / math.sqrt(c.number(q.type.shape[-1], "the width of a head"))
     if grouped:
         k, v = (repeat_heads(c, x, _times(c, q, x)) for x in (k, v))
     if causal:
@@ -48,10 +45,8 @@ def sdpa_fused(
 
 
 def _times(c: Context, q: Value, x: Value) -> int:
-    heads, own = q.type.shape[-3], x.type.shape[-3]
-    if not isinstance(heads, int) or not isinstance(own, int) or heads % own:
-        c.unsupported(f"{own} key heads for {heads} query heads")
-    return heads // own
+    """How many query heads share a key head."""
+    return c.number(q.type.shape[-3], "the number of heads") // c.number(x.type.shape[-3], "the number of heads")
 
 
 def causal_mask(c: Context, rows: Dim, columns: Dim) -> Value:

@@ -112,11 +112,11 @@ def conv(
     groups: int,
 ) -> Value:
     n = w.type.rank - 2
-    before = _spread(padding, n)
-    return _batched(c, x, w, b, _spread(stride, n), (*before, *before), _spread(dilation, n), groups)
+    before = spread(padding, n)
+    return _batched(c, x, w, b, spread(stride, n), (*before, *before), spread(dilation, n), groups)
 
 
-def _spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
+def spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
     """One number for every spatial axis."""
     numbers = (values,) if isinstance(values, int) else tuple(values)
     return numbers * n if len(numbers) == 1 else numbers
@@ -158,11 +158,11 @@ def conv_padding(
 ) -> Value:
     """Padding by word: `valid`, or `same`, whose odd element goes to the end."""
     n = w.type.rank - 2
-    steps = _spread(dilation, n)
+    steps = spread(dilation, n)
     kernel = [k for k in w.type.shape[2:] if isinstance(k, int)]
     total = [d * (k - 1) if padding == "same" else 0 for d, k in zip(steps, kernel, strict=True)]
     pads = (*(t // 2 for t in total), *(t - t // 2 for t in total))
-    return _batched(c, x, w, b, _spread(stride, n), pads, steps, groups)
+    return _batched(c, x, w, b, spread(stride, n), pads, steps, groups)
 
 
 @converts("convolution.default")
@@ -200,16 +200,16 @@ def conv_transpose(
     if not isinstance(w.node, Const):
         c.unsupported("transposed convolution with computed weights", "upsample (nearest) and convolve instead")
     mirrored = _mirrored(w.node.value.array, groups)
-    steps = _spread(dilation, n)
-    before = tuple(d * (k - 1) - p for d, k, p in zip(steps, mirrored.shape[2:], _spread(padding, n), strict=True))
-    after = tuple(v + extra for v, extra in zip(before, _spread(output_padding, n), strict=True))
+    steps = spread(dilation, n)
+    before = tuple(d * (k - 1) - p for d, k, p in zip(steps, mirrored.shape[2:], spread(padding, n), strict=True))
+    after = tuple(v + extra for v, extra in zip(before, spread(output_padding, n), strict=True))
     if min((*before, *after)) < 0:
         c.unsupported(f"padding {list(padding)} is larger than the kernel", "slice the result instead")
     weights = c.b.const(mirrored, w.type.scalar, name=w.name)
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank == n + 1 else x
-    spread = _with_gaps(c, batch, _spread(stride, n))
+    sparse = _with_gaps(c, batch, spread(stride, n))
     return _unbatched(
-        c, Conv(spread, weights, b, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups), x
+        c, Conv(sparse, weights, b, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups), x
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number, promote
-from irc.ir.dims import Dim, product
+from irc.ir.dims import product
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.ops.math import (
@@ -265,8 +265,6 @@ def _both(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, Valu
 
 
 def _arithmetic(c: Context, op: Callable[[Value, Value], Op], x: Value | Number, y: Value | Number) -> Value:
-    if c.type.scalar == BOOL:
-        c.unsupported("arithmetic of bool tensors", "use logical operations, or cast to a number")
     # Narrow integers are computed in i32 and wrap around, as torch's do.
     return c.cast(c.b(op(*_both(c, x, y))), c.type.scalar)
 
@@ -609,10 +607,11 @@ def all_all(c: Context, x: Value) -> Value:
 def variance(c: Context, x: Value, axes: Sequence[int] | None, correction: Number | None, keepdims: bool) -> Value:
     """sum((x - mean)^2) / (n - correction); its root for std."""
     over = _axes(x, axes)
-    count = product(tuple(x.type.shape[a] for a in over))
+    count = c.number(product(tuple(x.type.shape[a] for a in over)), "the number of elements")
     centred = c.b(Sub(x, c.b(Mean(x, over, True))))
     total = c.b(Sum(c.b(Mul(centred, centred)), over, keepdims))
-    out = times(c, total, 1 / (_static(c, count) - (1 if correction is None else correction)))
+    free = count - (1 if correction is None else correction)
+    out = times(c, total, 1 / free if free > 0 else math.inf)
     return c.b(Sqrt(out)) if c.target.startswith("aten.std") else out
 
 
@@ -621,12 +620,6 @@ def variance_and_mean(
     c: Context, x: Value, axes: Sequence[int] | None, correction: Number | None, keepdims: bool
 ) -> tuple[Value, ...]:
     return variance(c, x, axes, correction, keepdims), c.b(Mean(x, _axes(x, axes), keepdims))
-
-
-def _static(c: Context, d: Dim) -> int:
-    if not isinstance(d, int):
-        c.unsupported(f"over {d} elements, which is no number", "capture with fixed sizes there")
-    return d
 
 
 @converts("cumsum.default")

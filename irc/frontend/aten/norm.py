@@ -114,10 +114,7 @@ def instance_norm(
 ) -> Value:
     if not use_input_stats and mean is not None and var is not None:
         return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
-    channels = x.type.shape[1]
-    if not isinstance(channels, int):
-        c.unsupported(f"{channels} channels")
-    return c.b(GroupNorm(x, g, b, groups=channels, eps=float(eps)))
+    return c.b(GroupNorm(x, g, b, groups=c.number(x.type.shape[1], "the number of channels"), eps=float(eps)))
 
 
 @converts("_native_batch_norm_legit_no_training.default")

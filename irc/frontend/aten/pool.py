@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from irc.frontend.aten.linear import spread
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context
 from irc.ir.graph import Value
@@ -13,11 +14,6 @@ from irc.ir.ops.linear import Matmul
 from irc.ir.ops.math import Amax, Mean
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.tensor import Permute, Reshape
-
-
-def _spread(values: Sequence[int] | int, n: int) -> tuple[int, ...]:
-    numbers = (values,) if isinstance(values, int) else tuple(values)
-    return numbers * n if len(numbers) == 1 else numbers
 
 
 def _with_batch(c: Context, x: Value, n: int) -> Value:
@@ -40,9 +36,9 @@ def max_pool(
     ceil: bool,
 ) -> Value:
     n = _axes(c)
-    size, pads = _spread(kernel, n), _spread(padding, n)
-    steps = _spread(stride, n) if stride else size
-    pool = MaxPool(_with_batch(c, x, n), size, steps, (*pads, *pads), _spread(dilation, n), ceil)
+    size, pads = spread(kernel, n), spread(padding, n)
+    steps = spread(stride, n) if stride else size
+    pool = MaxPool(_with_batch(c, x, n), size, steps, (*pads, *pads), spread(dilation, n), ceil)
     return _without_batch(c, c.b(pool), x)
 
 
@@ -91,8 +87,8 @@ def avg_pool(
     if divisor is not None:
         c.unsupported("divisor_override", "multiply the result by a constant instead")
     n = _axes(c)
-    size, pads = _spread(kernel, n), _spread(padding, n)
-    steps = _spread(stride, n) if stride else size
+    size, pads = spread(kernel, n), spread(padding, n)
+    steps = spread(stride, n) if stride else size
     pool = AvgPool(_with_batch(c, x, n), size, steps, (*pads, *pads), ceil, count_pad)
     return _without_batch(c, c.b(pool), x)
 
@@ -110,8 +106,8 @@ def adaptive_avg_pool(c: Context, x: Value, output: Sequence[int]) -> Value:
     spatial = tuple(range(x.type.rank - n, x.type.rank))
     if all(size == 1 for size in c.type.shape[-n:]):
         return c.b(Mean(x, spatial, True))
-    sizes = _static(c, x, n)
-    wanted = [w for w in c.type.shape[-n:] if isinstance(w, int)]
+    sizes = _sizes(c, x, n)
+    wanted = [c.number(d, "the new size") for d in c.type.shape[-n:]]
     if all(s % w == 0 for s, w in zip(sizes, wanted, strict=True)):
         kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
         pool = AvgPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), False, True)
@@ -126,7 +122,7 @@ def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Valu
     n = _axes(c)
     if all(size == 1 for size in output):
         return (c.b(Amax(x, tuple(range(x.type.rank - n, x.type.rank)), True)),)
-    sizes, wanted = _static(c, x, n), _spread(output, n)
+    sizes, wanted = _sizes(c, x, n), spread(output, n)
     if any(s % w for s, w in zip(sizes, wanted, strict=True)):
         c.unsupported(f"sizes {list(sizes)} are no multiples of {list(wanted)}", "use max_pool with a fixed window")
     kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
@@ -134,11 +130,9 @@ def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Valu
     return (_without_batch(c, c.b(pool), x),)
 
 
-def _static(c: Context, x: Value, n: int) -> tuple[int, ...]:
-    sizes = tuple(d for d in x.type.shape[-n:] if isinstance(d, int))
-    if len(sizes) != n:
-        c.unsupported(f"the size of {x.type} is symbolic", "capture the model with a fixed image size")
-    return sizes
+def _sizes(c: Context, x: Value, n: int) -> tuple[int, ...]:
+    """The spatial sizes."""
+    return tuple(c.number(d, "the size") for d in x.type.shape[-n:])
 
 
 def _adaptive_matrix(size: int, want: int) -> np.ndarray:

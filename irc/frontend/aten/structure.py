@@ -8,7 +8,7 @@ from typing import Any, Literal
 from irc.frontend.aten.math import to_scalar
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim
+from irc.ir.dims import Dim, Expr
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Compare, Mul, Where
 from irc.ir.ops.tensor import Expand, Iota, Reshape
@@ -90,18 +90,19 @@ def arange_step(c: Context, start: Number | Dim, stop: Number | Dim, step: Numbe
     if whole and isinstance(step, int | float):
         first = int(start) if isinstance(start, float) else start
         return c.cast(c.b(Iota(first, int(step), shape=out.shape)), out.scalar)
-    if not isinstance(start, int | float) or not isinstance(step, int | float):
-        c.unsupported(f"arange from {start} by {step}")
-    count = c.cast(c.b(Iota(0, 1, shape=out.shape)), F64)
-    values = c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64)))
-    return c.cast(values, out.scalar)
+    return line(c, start, step)
+
+
+def line(c: Context, start: Number | Dim, step: Number | Dim) -> Value:
+    """start, start + step, ... computed in f64, as torch does."""
+    first, slope = (c.size(v, F64) if isinstance(v, int | Expr) else c.const(v, F64) for v in (start, step))
+    count = c.cast(c.b(Iota(0, 1, shape=c.type.shape)), F64)
+    return c.cast(c.b(Add(c.b(Mul(count, slope)), first)), c.type.scalar)
 
 
 @converts("linspace.default")
 def linspace(c: Context, start: Number, stop: Number, steps: int, *rest: Any) -> Value:
-    count = c.cast(c.b(Iota(0, 1, shape=c.type.shape)), F64)
-    step = (stop - start) / max(steps - 1, 1)
-    return c.cast(c.b(Add(c.b(Mul(count, c.const(step, F64))), c.const(start, F64))), c.type.scalar)
+    return line(c, start, (stop - start) / max(steps - 1, 1))
 
 
 @converts("eye.default", "eye.m")

@@ -100,9 +100,8 @@ def pixel_unshuffle(c: Context, x: Value, r: int) -> Value:
 @converts("channel_shuffle.default", "native_channel_shuffle.default")
 def channel_shuffle(c: Context, x: Value, groups: int) -> Value:
     batch, channels, *spatial = x.type.shape
-    if not isinstance(channels, int):
-        c.unsupported(f"{channels} channels")
-    spread = c.b(Reshape(x, (batch, groups, channels // groups, *spatial)))
+    each = c.number(channels, "the number of channels") // groups
+    spread = c.b(Reshape(x, (batch, groups, each, *spatial)))
     return c.b(Reshape(c.b(Permute(spread, (0, 2, 1, *range(3, x.type.rank + 1)))), c.type.shape))
 
 
@@ -165,9 +164,7 @@ def split(c: Context, x: Value, _: Any, axis: int = 0) -> tuple[Value, ...]:
 
 @converts("unbind.int")
 def unbind(c: Context, x: Value, axis: int) -> tuple[Value, ...]:
-    size = x.type.shape[axis]
-    if not isinstance(size, int):
-        c.unsupported(f"a list of {size} tensors", "capture with a fixed size there")
+    size = c.number(x.type.shape[axis], "the number of tensors")
     axis %= x.type.rank
     shape = (*x.type.shape[:axis], *x.type.shape[axis + 1 :])
     return tuple(c.b(Reshape(part, shape)) for part in pieces(c, x, axis, [1] * size))
@@ -187,9 +184,8 @@ def roll(c: Context, x: Value, shifts: Sequence[Dim], axes: Sequence[int]) -> Va
         c.unsupported("roll over the flattened tensor", "name the axis: roll(x, shift, dims=...)")
     for shift, axis in zip(shifts, axes, strict=True):
         size = x.type.shape[axis]
-        if not isinstance(shift, int):
-            c.unsupported(f"roll by {shift}")
-        at = sub(size, shift % size) if isinstance(size, int) else (sub(size, shift) if shift > 0 else -shift)
+        by = c.number(shift, "the shift")
+        at = sub(size, by % size) if isinstance(size, int) else (sub(size, by) if by > 0 else -by)
         if equal(at, size) is not True and at != 0:
             x = c.b(Concat((cut(c, x, axis, at, size), cut(c, x, axis, 0, at)), axis % x.type.rank))
     return x
@@ -305,9 +301,7 @@ def replication_pad(c: Context, x: Value, widths: Sequence[int]) -> Value:
 
 def _pad_axis(c: Context, x: Value, axis: int, before: int, after: int, mode: str) -> Value:
     """Padding that repeats elements is a lookup with constant indices."""
-    size = x.type.shape[axis]
-    if not isinstance(size, int):
-        c.unsupported(f"{mode} padding of a symbolic axis", "capture with a fixed size there")
+    size = c.number(x.type.shape[axis], f"the size in {mode} padding")
     positions = np.arange(-before, size + after)
     if mode == "replicate":
         index = positions.clip(0, size - 1)
@@ -483,7 +477,5 @@ def _linear_matrix(old: int, new: int, corners: bool, factor: float | None) -> n
 
 
 def _sizes(c: Context, x: Value, axis: int) -> tuple[int, int]:
-    old, new = x.type.shape[axis], c.type.shape[axis]
-    if not isinstance(old, int) or not isinstance(new, int):
-        c.unsupported("resizing a symbolic size", "capture with a fixed image size")
-    return old, new
+    """The size of an axis before and after."""
+    return c.number(x.type.shape[axis], "the size"), c.number(c.type.shape[axis], "the new size")

@@ -58,9 +58,11 @@ def _parameters(design: Design, io: Io) -> str:
     return ", ".join(ports)
 
 
-def top_source(design: Design, name: str, io: Io) -> str:
-    """`<name>.cpp`"""
+def top_source(design: Design, name: str, io: Io, watch: str = "") -> str:
+    """`<name>.cpp`; `watch` is a function to call on every stream between two stages, in a simulation."""
     writer = Writer()
+    if watch:
+        writer.directive(f'#include "{watch}.h"')
     writer.directive(f'#include "{name}.h"')
     writer.line()
     for header in sorted({"port.h", "tensor.h"}):
@@ -88,6 +90,8 @@ def top_source(design: Design, name: str, io: Io) -> str:
                 writer.line()
                 writer.comment(path or "(model)")
             writer.line(f"{stage.name}({', '.join(s.name for s in (*stage.inputs, *stage.outputs))});")
+            if watch:
+                writer.lines(f"{watch}({stream.name});" for stream in stage.outputs)
         writer.line()
         for port in design.outputs:
             call = f"save<{port.count}>" if io == "m_axi" else f"copy<{port.count}>"

@@ -47,7 +47,7 @@ def _packed(writer: Writer, rom: Rom, pe: int, simd: int) -> None:
 
 
 def pack(tiles: Array, bits: int) -> Array:
-    """Codes [rows, lanes] as words [rows, words]: without gaps, lane 0 lowest, in the narrowest word that holds a row."""
+    """Codes [rows, lanes] as words [rows, words], without gaps, lane 0 lowest; words are as narrow as a row allows."""
     rows, lanes = tiles.shape
     width = next((w for w in (8, 16, 32) if lanes * bits <= w), 64)
     codes = tiles.astype(np.int64).view(np.uint64) & np.uint64((1 << bits) - 1)

@@ -1,4 +1,4 @@
-"""How ops become stages (`ANCHORS`) or statements of an epilogue (`STEPS`), one file a family; and why the others do not."""
+"""How ops become stages (`ANCHORS`) or statements of an epilogue (`STEPS`), one file a family."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the lowerings of all families share: the registry of ops with stages of their own, and building the tail of a stage."""
+"""What the lowerings of all families share: the registry of ops with stages of their own, and the end of a stage."""
 
 from __future__ import annotations
 

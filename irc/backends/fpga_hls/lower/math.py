@@ -153,7 +153,7 @@ def lower_reduction(cx: Lowering, region: Region, op: Sum | Amax) -> None:
 
 
 def elementwise(cx: Lowering, region: Region) -> None:
-    """A stage for elementwise ops that follow no anchor: it goes through the operand that has the shape of the result."""
+    """A stage for elementwise ops that follow no anchor: it goes through an operand of the shape of the result."""
     shape = cx.shape(region.result)
     operands = [cx.resolve(v) for op in region.steps for name in op.elementwise if (v := getattr(op, name)) is not None]
     inside = {op.results[0] for op in region.steps}

@@ -50,7 +50,7 @@ def _rescale(e: EpilogueBuilder, op: Rescale) -> str:
 
 
 def _rows(cx: Lowering, op: IntSoftmax | IntNorm, axis: int) -> tuple[list[Loop], list[Loop]]:
-    """Loops over rows and within a row, which comes in any order: as they are, or in C order with the axis innermost."""
+    """Loops over rows and within a row, which may come in any order; in C order if rows do not come in one piece."""
     shape = cx.shape(op.x)
     grouped = cx.layout(op.x).grouped(shape, [axis])
     if grouped is None:
