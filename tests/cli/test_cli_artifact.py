@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import edit_manifest
+from small_model import edit_manifest
 
 BROKEN = Path(__file__).parent / "broken_things.py"
 

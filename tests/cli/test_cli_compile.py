@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import two_layers
+from small_model import two_layers
 
 from irc.ir.files import read_module, write_module
 

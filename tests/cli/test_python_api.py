@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import two_layers
+from small_model import two_layers
 
 import irc as ircc
 from irc.feedback import IrcWarning

@@ -153,6 +153,11 @@ def with_errors(part: Part, found: tuple[Diagnostic, ...]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def difference_of(expected: str, found: str) -> str:
+    lines = difflib.unified_diff(expected.splitlines(), found.splitlines(), "expected", "found", lineterm="")
+    return "\n".join(lines)
+
+
 def filecheck(printed: str, part: Part) -> None:
     """Match the CHECK lines of a part. Raises Unexpected with what FileCheck says."""
     options = Options("test")
@@ -207,16 +212,12 @@ class IrcItem(pytest.Item):
             outcome = replace(outcome, text=_ERROR.sub("", outcome.text))
         except IrcError as error:
             outcome = Outcome("", with_errors(self.part, error.diagnostics))
-        if _CHECK.search(self.part.text):
-            filecheck(outcome.printed, self.part)
         if outcome.text != self.part.text:
-            if self.config.getoption("bless"):
-                self.bless(outcome.text)
-            else:
-                lines = difflib.unified_diff(
-                    self.part.text.splitlines(), outcome.text.splitlines(), "expected", "found", lineterm=""
-                )
-                raise Unexpected("\n".join(lines))
+            if not self.config.getoption("bless"):
+                raise Unexpected(difference_of(self.part.text, outcome.text))
+            self.bless(outcome.text)
+        if outcome.printed and _CHECK.search(self.part.text):
+            filecheck(outcome.printed, self.part)
 
     def bless(self, text: str) -> None:
         texts = _SPLIT.split(self.path.read_text(encoding="utf-8"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import KW_ONLY
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,3 +145,10 @@ def test_results_may_be_none_or_several() -> None:
     module = parse(text)
     assert str(module) == text
     assert not difference(module, parse(str(module)))
+
+
+def test_the_documented_example_is_canonical() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "text-format.md").read_text(encoding="utf-8")
+    begin = page.index("    func @main")
+    example = textwrap.dedent(page[begin : page.index("\n    }\n", begin) + 7])
+    assert str(parse(example)) == example

@@ -7,6 +7,7 @@ writes. What a stage costs follows from its template, configuration and epilogue
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -86,9 +87,9 @@ class Epilogue:
     operands: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # (type, name) of further streams
     roms: list[Rom] = field(default_factory=list[Rom])
 
-    def uses(self, word: str) -> bool:
-        """Whether a statement mentions `index` or `channel`."""
-        return any(word in s.expression for s in self.statements)
+    def uses(self, name: str) -> bool:
+        """Whether a variable or argument is read."""
+        return name == self.result or any(name in re.findall(r"\w+", s.expression) for s in self.statements)
 
     @property
     def is_identity(self) -> bool:

@@ -51,9 +51,8 @@ def _config(writer: Writer, name: str, config: Config) -> None:
 
 
 def _epilogue(writer: Writer, name: str, epilogue: Epilogue) -> None:
-    parameters = [f"{epilogue.type} {epilogue.parameter}"]
-    parameters += [f"int {word}" if epilogue.uses(word) else "int" for word in ("index", "channel")]
-    parameters += [f"{kind} {operand}" for kind, operand in epilogue.operands]
+    given = [(epilogue.type, epilogue.parameter), ("int", "index"), ("int", "channel"), *epilogue.operands]
+    parameters = [f"{kind} {word}" if epilogue.uses(word) else kind for kind, word in given]
     operator = f"{epilogue.result_type} operator()({', '.join(parameters)}) const"
     with writer.block(f"struct {name}", "};"), writer.block(operator):
         writer.pragma("INLINE")

@@ -115,6 +115,10 @@ def namespace(name: str) -> str:
     return f"{name}_stages"
 
 
+HELPERS = {"requantize_float": "arith_float.h", "extend_code": "rom.h"}
+"""Functions of epilogues that not every template header brings along."""
+
+
 def stage_file(name: str, group: str, stages: list[Stage]) -> str:
     """`stages/<group>.h`"""
     writer = Writer()
@@ -122,8 +126,7 @@ def stage_file(name: str, group: str, stages: list[Stage]) -> str:
     writer.line()
     with writer.guard(f"{name.upper()}_STAGES_{group.upper()}_H"):
         headers = {stage.header for stage in stages}
-        if any(s.epilogue and any("requantize_float" in x.expression for x in s.epilogue.statements) for s in stages):
-            headers.add("arith_float.h")
+        headers |= {HELPERS[word] for word in HELPERS if any(s.epilogue and s.epilogue.uses(word) for s in stages)}
         for header in sorted(headers):
             writer.directive(f'#include "../irc/{header}"')
         for stage in stages:

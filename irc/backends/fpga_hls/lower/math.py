@@ -8,7 +8,7 @@ from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest
 from irc.backends.fpga_hls.lower.common import Tail, lowers
 from irc.backends.fpga_hls.lowering import Lowering, waits
-from irc.backends.fpga_hls.ranges import code_bounds
+from irc.backends.fpga_hls.ranges import Interval, code_bounds
 from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of, literal
@@ -84,7 +84,21 @@ def _cast(e: EpilogueBuilder, op: Cast) -> str:
 
 @computes(Compare)
 def _compare(e: EpilogueBuilder, op: Compare) -> str:
-    return f"{e.of(op.x)} {RELATIONS[op.how]} {e.of(op.y)}"
+    x, y = e.of(op.x), e.of(op.y)
+    settled = always(op.how, e.cx.ranges.of(op.x), e.cx.ranges.of(op.y))
+    return f"{x} {RELATIONS[op.how]} {y}" if settled is None else str(settled).lower()
+
+
+def always(how: str, x: Interval, y: Interval) -> bool | None:
+    """The outcome of a comparison that bounds settle; None if both are possible."""
+    if how in ("gt", "ge"):
+        return always({"gt": "lt", "ge": "le"}[how], y, x)
+    if how in ("lt", "le"):
+        reach = 0 if how == "lt" else 1
+        return True if x.hi < y.lo + reach else False if x.lo >= y.hi + reach else None
+    apart = x.hi < y.lo or y.hi < x.lo
+    same = x.lo == x.hi == y.lo == y.hi
+    return (how == "ne") == apart if apart or same else None
 
 
 @computes(LogicalAnd)

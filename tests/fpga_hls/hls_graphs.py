@@ -1,6 +1,6 @@
 """Random integer graphs for the HLS backend: chains of layers with odd shapes, widths and parameters.
 
-Every node is evaluated on the sample inputs as it is added, so that each requantize spreads its results over their codes.
+Every node is evaluated on the sample inputs as it is added, so that each requantize spreads its results over its codes.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Generator:
         axis = self.pick([x.type.rank - 1, 1, self.number(0, x.type.rank - 1)]) if channel else None
         extent = (x.type.shape[axis],) if axis is not None else ()
         ratios = ratio * self.rng.uniform(0.5, 1.5, extent)
-        shared = dict(axis=axis, x_zp=x_zp, zp=zp, to=Element(to))
+        shared: dict[str, Any] = {"axis": axis, "x_zp": x_zp, "zp": zp, "to": Element(to)}
         if self.chance(0.4):
             return self.add(Requantize(x, self.const(ratios.astype(np.float32), F32), mode="float", **shared))
         bits = self.number(8, 30)
@@ -202,6 +202,7 @@ class _Generator:
             self.gate,
             self.select,
             self.parts,
+            self.expand,
         ]
         if len(shape) in (3, 4) and shape[0] == 1:
             moves += [self.conv] * 5 + [self.pool] * 2
@@ -299,14 +300,17 @@ class _Generator:
         kind = self.pick([Add, Sub]) if max(t.type.scalar.bits for t in terms) > 12 else self.pick([Add, Sub, Mul])
         return self.settle(self.add(kind(*terms)))
 
-    def gate(self, x: Value) -> Value:
-        """x times a smaller computed value."""
-        x = self.narrow(x)
+    def summary(self, x: Value) -> Value:
+        """Sums over some dimensions, which become 1."""
         rank = x.type.rank
         axes = tuple(sorted(self.rng.choice(rank, self.number(1, rank), replace=False).tolist()))
-        small = self.requantize(self.add(Sum(x, axes=axes, keepdims=True)))
-        product = Mul(x, small) if self.chance(0.7) else Mul(small, x)
-        return self.settle(self.add(product))
+        return self.requantize(self.add(Sum(x, axes=axes, keepdims=True)))
+
+    def gate(self, x: Value) -> Value:
+        """x, or a summary of it, times a summary of it."""
+        x = self.narrow(x)
+        factors = [x if self.chance(0.8) else self.summary(x), self.summary(x)]
+        return self.settle(self.add(Mul(*(factors[i] for i in self.rng.permutation(2)))))
 
     def select(self, x: Value) -> Value:
         """x or something else, by comparison."""
@@ -463,8 +467,11 @@ class _Generator:
         return self.add(Gather(self.const(self.codes(kind, (rows, columns)), kind), index))
 
     def expand(self, x: Value) -> Value:
+        """Repeats what a summary has left."""
+        x = self.summary(self.narrow(x))
         shape = tuple(self.number(2, 3) if n == 1 and i else n for i, n in enumerate(x.type.static_shape or ()))
-        return self.add(Expand(x, shape=shape))
+        lead = (1,) if len(shape) < 4 and self.chance(0.3) else ()
+        return self.add(Expand(x, shape=(*lead, *shape)))
 
 
 def _is_const(value: Value) -> bool:
