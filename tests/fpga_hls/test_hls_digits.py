@@ -1,0 +1,117 @@
+"""The example models on the HLS backend: the bits of the interpreter, in plain, sanitized and vendor types."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hls_designs import SANITIZED, STRICT, ap_types, job_of, legalised, need_compiler
+
+from irc.backends.base import Job
+from irc.backends.fpga_hls.backend import HLS, Options, design_of
+from irc.backends.fpga_hls.device import Part
+from irc.backends.fpga_hls.simulation import codes_of, simulate
+from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
+from irc.frontend.capture import capture
+from irc.ir.interpret import interpret
+from irc.ir.scalars import Array
+from irc.passes.base import PassContext
+from irc.passes.pipeline import run_pipeline
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FAST = {"digits_cnn": "quant8", "digits_vit": "quant4a4"}
+
+pytestmark = pytest.mark.tool("g++")
+
+
+IMAGES = np.load(EXAMPLES / "digits_test.npz")["x"]
+
+
+@cache
+def job(model: str, preset: str, calibration: int) -> Job[Part, Options]:
+    """The job of an example behind a preset, calibrated on so many samples, with two golden vectors."""
+    module = capture(EXAMPLES / f"{model}.pt2").module
+    samples = np.load(EXAMPLES / "digits_calib.npz")["x"][:calibration]
+    run_pipeline(preset, module, PassContext(samples={module.main.inputs[0].name: samples}))
+    return job_of(legalised(module), [[IMAGES[:1]], [IMAGES[1:2]]])
+
+
+def differing(given: Job[Part, Options], folder: Path, count: int) -> list[int]:
+    """The test images for which the C simulation of an emitted project differs from the interpreter."""
+    calls = [[IMAGES[i : i + 1]] for i in range(count)]
+    with HLS.start(given, folder) as run:
+        results = run(calls)
+    expected = [interpret(given.module, call) for call in calls]
+    return [i for i in range(count) if not np.array_equal(results[i][0], expected[i][0])]
+
+
+@pytest.mark.parametrize("model", FAST)
+def test_first_images(tmp_path: Path, model: str):
+    need_compiler()
+    given = job(model, FAST[model], 16)
+    assert HLS.check(given) == []
+    HLS.emit(given, tmp_path)
+    assert differing(given, tmp_path, 64) == []
+
+
+def test_golden_vectors_pass_in_every_kind_of_build(tmp_path: Path):
+    """Strict warnings, sanitizers and vendor types; both models side by side, since compiling takes the time."""
+    need_compiler()
+    builds = {"sanitized": [*STRICT, "-O0", *SANITIZED], "vendor": ["-std=c++14", "-O0", *ap_types()]}
+
+    def build_and_run(model: str, kind: str) -> None:
+        program = tmp_path / f"{model}_{kind}"
+        compile_simulation([tmp_path / model / "src" / n for n in ("accelerator.cpp", "tb.cpp")], program, builds[kind])
+        run_simulation(program, [])
+
+    for model, preset in FAST.items():
+        HLS.emit(job(model, preset, 16), tmp_path / model)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(build_and_run, model, kind) for model in FAST for kind in builds]:
+            done.result()
+
+
+def test_trace_shows_every_stage(tmp_path: Path):
+    need_compiler()
+    given = job("digits_cnn", "quant8", 16)
+    HLS.emit(given, tmp_path)
+    expected = dict[object, Array]()
+    interpret(given.module, [IMAGES[:1]], observe=lambda value, array: expected.__setitem__(value, array))
+    assert HLS.trace is not None
+    shown = list(HLS.trace(given, tmp_path, [IMAGES[:1]]))
+    assert len(shown) >= len(design_of(given).stages)
+    assert all(np.array_equal(array, expected[value]) for value, array in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["quant8", "quant4", "quant4a4"])
+@pytest.mark.parametrize("model", FAST)
+def test_whole_test_split(tmp_path: Path, model: str, preset: str):
+    need_compiler()
+    given = job(model, preset, 10_000)
+    HLS.emit(given, tmp_path)
+    assert differing(given, tmp_path, len(IMAGES)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("io", ["m_axi", "axis"])
+def test_some_images_with_sanitizers(tmp_path: Path, io: str):
+    """Every kind of read and write of a real model, on both kinds of ports."""
+    need_compiler()
+    for model, preset in FAST.items():
+        module = job(model, preset, 16).module
+        given = job_of(module, [[IMAGES[:1]]], io=io)
+        HLS.emit(given, tmp_path / model)
+        program = tmp_path / f"{model}_program"
+        files = [tmp_path / model / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
+        compile_simulation(files, program, [*STRICT, "-O1", *SANITIZED])
+        pairs = [codes_of(module, [IMAGES[i : i + 1]]) for i in range(8)]
+        results = simulate(design_of(given), program, [codes for codes, _ in pairs])
+        assert all(
+            np.array_equal(a, b)
+            for got, (_, want) in zip(results, pairs, strict=True)
+            for a, b in zip(got, want, strict=True)
+        )
