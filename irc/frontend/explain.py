@@ -6,18 +6,21 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
+from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.fx.experimental.symbolic_shapes import ConstraintViolationError, GuardOnDataDependentSymNode
 
 from irc.frontend.provenance import in_library
 from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.location import Loc, at
 
+_DATA_DEPENDENT = (GuardOnDataDependentSymNode, DataDependentOutputException)
+
 
 def explained(error: Exception, name: str) -> IrcError:
     """torch's exception as one diagnostic at the user's source line."""
     loc = _place(error)
     causes = [error, *_chain(error)]
-    if any(isinstance(e, GuardOnDataDependentSymNode) or "data-dependent" in str(e) for e in causes):
+    if any(isinstance(e, _DATA_DEPENDENT) or "data-dependent" in str(e) for e in causes):
         return IrcError(
             Diagnostic(
                 f"{name}: the control flow of forward depends on the data",

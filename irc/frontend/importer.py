@@ -27,6 +27,7 @@ from irc.ir.scalars import Array
 from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
+_NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 SHOWN_PLACES = 6  # how many further places a diagnostic lists
 
 
@@ -159,55 +160,43 @@ class _Importer:
 
     def _call(self, node: torch.fx.Node) -> Any:
         fake = node.meta.get("val")
-        if isinstance(fake, torch.SymInt | int | float | bool) or fake is None:
-            return self._number(node, fake)
+        if fake is None or isinstance(fake, _NUMBERS):
+            return fake  # sizes, which are converted where an op needs them, and checks without a result
         target = cast(Any, node.target)
-        args = [self._argument(a) for a in node.args]
-        loc = location(node.meta, self.locations)
-        if target is operator.getitem:
-            return self._part(node, args[0], args[1], loc)
         name = str(target)
-        convert = converter(name)
+        loc = location(node.meta, self.locations)
         context = Context(Builder.at_end(self.graph, loc), self.symbols, name, fake)
         try:
+            if target is operator.getitem:
+                return self._part(node)
+            convert = converter(name)
             if convert is None:
-                self.problems.add(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
-                return self._stand_in(context, fake)
+                raise IrcError(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
             keywords = {k: self._argument(v) for k, v in node.kwargs.items()}
-            result = convert(context, *_in_order(target, args, keywords))
-            return self._checked(context, result, fake)
+            arguments = _in_order(target, [self._argument(a) for a in node.args], keywords)
+            return self._checked(context, convert(context, *arguments), fake)
         except IrcError as error:
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, loc, name))
             return self._stand_in(context, fake)
 
-    def _part(self, node: torch.fx.Node, results: Sequence[Value], index: int, loc: Loc) -> Value:
+    def _part(self, node: torch.fx.Node) -> Value:
         """One of several results; converters leave out those at the end that have no equivalent."""
+        source, index = cast("tuple[torch.fx.Node, int]", node.args)
+        results: Sequence[Value] = self.values[source]
         if index < len(results):
             return results[index]
-        source = cast(torch.fx.Node, node.args[0])
-        name = str(source.target)
-        self.problems.add(
-            Diagnostic(f"{name}: its result {index} (positions) is not supported", loc, hint="use its values only")
-        )
-        return self._stand_in(Context(Builder(self.graph, loc=loc), self.symbols, name, None), node.meta["val"])
-
-    def _number(self, node: torch.fx.Node, value: Any) -> Any:
-        """A size or number that torch computed; None for asserts and the like."""
-        try:
-            return self.symbols.dim(value) if isinstance(value, torch.SymInt) else value
-        except IrcError as error:
-            for diagnostic in error.diagnostics:
-                self.problems.add(_placed(diagnostic, location(node.meta, self.locations), str(node.target)))
-            return 1
+        raise IrcError(f"result {index} of {source.target} is not supported", hint="use its first result only")
 
     def _argument(self, a: Any) -> Any:
         if isinstance(a, torch.fx.Node):
-            return self.values[a]
+            return self._argument(self.values[a])
         if is_list(a):
             return [self._argument(x) for x in a]
         if isinstance(a, torch.SymInt):
             return self.symbols.dim(a)
+        if isinstance(a, torch.SymFloat | torch.SymBool):
+            raise IrcError(f"the number {a} varies", hint="numbers that are no sizes must be constants")
         return a
 
     def _checked(self, context: Context, result: Result, fake: Any) -> Result:

@@ -94,31 +94,38 @@ class Encoding:
         """Why a tensor of this scalar type and shape cannot have this encoding; empty if it can."""
         if not scalar.is_integer:
             return f"only integers have an encoding, not {scalar}"
-        vectors = list(self.data)
+        if self.binary and (scalar != I1 or self.zp != 0):
+            return "a binary encoding is of i1 and has no zero point"
+        return self._axis_problem(shape) or self._vector_problem(shape) or self._number_problem()
+
+    def _axis_problem(self, shape: Shape) -> str:
         if self.axis is None:
-            if vectors or self.group is not None:
-                return "several scales or zero points, and groups, need an axis"
-        elif not 0 <= self.axis < len(shape):
+            several = any(self.data) or self.group is not None
+            return "several scales or zero points, and groups, need an axis" if several else ""
+        if not 0 <= self.axis < len(shape):
             return f"axis {self.axis} of a tensor with {len(shape)} dimensions"
-        elif not isinstance(self.scale, Data):
+        if not isinstance(self.scale, Data):
             return "an encoding with an axis needs a vector of scales"
-        elif self.group is not None and not _divides(self.group, shape[self.axis]):
-            return f"groups of {self.group} do not divide {shape[self.axis]}"
+        size = shape[self.axis]
+        if self.group is not None and (self.group < 1 or not isinstance(size, int) or size % self.group):
+            return f"groups of {self.group} do not divide {size}"
+        return ""
+
+    def _vector_problem(self, shape: Shape) -> str:
+        wanted = self.vector_shape(shape)
         for what, vector, kind in (("scales", self.scale, F32), ("zero points", self.zp, I32)):
-            if isinstance(vector, Data) and not same_shape(vector.shape, self.vector_shape(shape)):
+            if isinstance(vector, Data) and not same_shape(vector.shape, wanted):
                 return f"{what} of shape {list(vector.shape)} do not fit {shape_text(shape)}"
             if isinstance(vector, Data) and vector.scalar != kind:
                 return f"{what} are {vector.scalar}, expected {kind}"
+        return ""
+
+    def _number_problem(self) -> str:
         if isinstance(self.zp, int) and not I32.min <= self.zp <= I32.max:
             return f"zero point {self.zp} does not fit i32"
-        if self.binary and (scalar != I1 or self.zp != 0):
-            return "a binary encoding is of i1 and has no zero point"
-        loaded = not isinstance(self.scale, Data) or self.scale.loaded
-        return (
-            ""
-            if not loaded or np.all((self.scales > 0) & np.isfinite(self.scales))
-            else "scales must be positive and finite"
-        )
+        absent = isinstance(self.scale, Data) and not self.scale.loaded
+        sound = absent or np.all((self.scales > 0) & np.isfinite(self.scales))
+        return "" if sound else "scales must be positive and finite"
 
     def __str__(self) -> str:
         parts = [data_text(self.scale) if isinstance(self.scale, Data) else float_text(self.scale, F32)]
@@ -136,10 +143,6 @@ class Encoding:
 
 
 I1 = scalar("i1")
-
-
-def _divides(group: int, size: Dim) -> bool:
-    return group >= 1 and isinstance(size, int) and size % group == 0
 
 
 def per_tensor(scale: float, zp: int = 0) -> Encoding:

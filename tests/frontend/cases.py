@@ -546,7 +546,10 @@ CASES: list[Case] = [
         floats(4),
     ),
     case(
-        "rms_norm.default", lambda x, g: (F.rms_norm(x, (4,), g, 1e-3), F.rms_norm(x, (4,))), floats(2, 3, 4), floats(4)
+        "rms_norm.default",
+        lambda x, g: (F.rms_norm(x, (4,), g, 1e-3), F.rms_norm(x, (4,)), F.rms_norm(x, (3, 4), x[0])),
+        floats(2, 3, 4),
+        floats(4),
     ),
     case("group_norm.default", seeded(lambda: nn.GroupNorm(2, 6)), floats(2, 6, 3, 5)),
     case(
@@ -590,6 +593,7 @@ CASES: list[Case] = [
             F.avg_pool2d(x, 2, 2, 1, count_include_pad=False),
             F.avg_pool2d(x, 2, 2, ceil_mode=True),
             F.avg_pool3d(y, 2),
+            F.avg_pool2d(x, 2, padding=1, count_include_pad=False, divisor_override=3),
         ),
         floats(2, 3, 7, 9),
         floats(1, 2, 4, 4, 6),

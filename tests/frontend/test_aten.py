@@ -27,7 +27,7 @@ def test_entry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
 REFUSED = {  # entries whose only answer is an explanation, tested in test_importer.py
     "aten.native_dropout.default",
     "aten.bernoulli.p",
-    "aten._native_batch_norm_legit.default",
+    "aten._native_batch_norm_legit_functional.default",
     "aten._native_batch_norm_legit.no_stats",
 }
 

@@ -12,26 +12,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RAISING = {"fail", "found", "IrcError", "UsageError", "Diagnostic", "Miss"}
-RETURNING = {"problem", "check_mask", "_check_nm"}  # functions whose result is a message
+RETURNING = re.compile(".*problem|check_mask|_check_nm")  # functions whose result is a message
 MODULES = sorted((ROOT / "irc" / "ir").rglob("*.py"))
 
 
-def messages(tree: ast.AST, op: str = "") -> Iterator[tuple[int, str]]:
-    """Line and regular expression of each message in a syntax tree; messages of an op start with its name."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Call) and node.args and _called(node) in RAISING:
-            prefix = f"{op}: " if op and _called(node) == "fail" else ""
-            yield from ((line, prefix + text) for line, text in _patterns(node.args[0]))
-        elif isinstance(node, ast.Return) and isinstance(tree, ast.AST) and node.value is not None:
-            yield from _patterns(node.value) if getattr(tree, "returns_messages", False) else ()
-        if isinstance(node, ast.ClassDef):
-            yield from messages(node, next((k.value.value for k in node.keywords if k.arg == "name"), op))
-        else:
-            if isinstance(node, ast.FunctionDef):
-                node.returns_messages = node.name in RETURNING
-            elif not isinstance(node, ast.expr):
-                node.returns_messages = getattr(tree, "returns_messages", False)
-            yield from messages(node, op)
+def messages(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and regular expression of each message in a module; those of an op start with its name."""
+    for top in module.body:
+        names = [k.value.value for k in getattr(top, "keywords", []) if k.arg == "name"]
+        for node in ast.walk(top):
+            if isinstance(node, ast.Call) and node.args and _called(node) in RAISING:
+                prefix = f"{names[0]}: " if names and _called(node) == "fail" else ""
+                yield from ((line, prefix + text) for line, text in _patterns(node.args[0]))
+            elif isinstance(node, ast.FunctionDef) and RETURNING.fullmatch(node.name):
+                returned = (n.value for n in ast.walk(node) if isinstance(n, ast.Return) and n.value is not None)
+                yield from (found for value in returned for found in _patterns(value))
 
 
 def _called(call: ast.Call) -> str:

@@ -102,7 +102,7 @@ def emit(job: HlsJob, folder: Path) -> ReportData:
         path = folder / SOURCES / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="ascii", newline="\n")
-    return report(design, job.options.clock)
+    return report(design, job.target, options.clock, options.io)
 
 
 def _golden(job: HlsJob) -> Samples:

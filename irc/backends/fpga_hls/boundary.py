@@ -77,7 +77,8 @@ def _outline(module: Module, inside: list[Op], after: set[Op]) -> None:
     known = {v for op in [*inside, *constants] for v in op.results}
     enter = list(dict.fromkeys(v for op in inside for v in op.operands if v not in known))
     leave = [v for op in inside for v in op.results if any(user not in nodes for user in v.users)]
-    accelerator = Graph([v.type for v in enter], names=_names(enter), name=ACCELERATOR)
+    symbols = main.symbols.values()
+    accelerator = Graph([v.type for v in enter], names=_names(enter), name=ACCELERATOR, symbols=symbols)
     values = dict(zip(enter, accelerator.inputs, strict=True))
     place = next(n for n in main.nodes if n.terminator or n in after)
     b = Builder.at_end(accelerator)

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from irc.backends.base import ReportData
+from irc.backends.fpga_hls.area import Area, Use, area, ports, total, uses
+from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.resources import cycles, multipliers
 from irc.backends.fpga_hls.stage import Design, Stage
 
+ESTIMATE = (
+    "DSP, BRAM, LUT and FF are an estimate from the structure of the templates, not the result of a synthesis: DSP and "
+    "BRAM follow from widths and depths, LUT and FF may be off by half. Products with an operand below 9 bits count as "
+    "LUTs, which Vitis HLS may decide otherwise. Ports count for the model itself."
+)
 
-def report(design: Design, clock: float) -> ReportData:
-    """Cycles and multipliers in all, and by module path. `clock` in MHz."""
+
+def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
+    """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz."""
     slowest = max(design.stages, key=cycles, default=None)
     pace = cycles(slowest) if slowest else 0
     summary: dict[str, Any] = {
@@ -20,18 +28,34 @@ def report(design: Design, clock: float) -> ReportData:
         "slowest stage": slowest.name if slowest else "none",
         "multipliers": sum(multipliers(stage) for stage in design.stages),
         "FIFO bits": sum(s.depth * s.code.bits for s in design.streams),
+        **resources(uses(design, part, io), part),
     }
-    layers: dict[str, list[Stage]] = {}
+    layers: dict[str, list[Stage]] = {"": []}
     for stage in design.stages:
         layers.setdefault(stage.loc.path, []).append(stage)
-    return {"summary": summary, "layers": [_row(path, stages) for path, stages in layers.items()]}
+    rows = [_row(path, stages, ports(design, io) if path == "" else Area()) for path, stages in layers.items()]
+    return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
 
 
-def _row(path: str, stages: list[Stage]) -> dict[str, Any]:
+def resources(found: list[Use], part: Part) -> dict[str, str]:
+    """The estimate against the part: each kind, and whether it all fits."""
+    missing = "; ".join(use.verdict for use in found if use.missing)
+    texts = {f"{use.kind}, estimated": use.text for use in found}
+    return {**texts, f"fits {part.name}, estimated": f"no: {missing}" if missing else "yes"}
+
+
+def _row(path: str, stages: list[Stage], beside: Area) -> dict[str, Any]:
+    """A layer; `beside` is what it takes beside its stages."""
+    used = total([beside, *map(area, stages)])
     return {
         "layer": path,
         "stages": ", ".join(stage.name for stage in stages),
-        "cycles": max(cycles(stage) for stage in stages),
+        "cycles": max(map(cycles, stages), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
         "ROM bits": sum(rom.bits for stage in stages for rom in stage.roms),
+        "DSP": used.dsp,
+        "BRAM18": used.bram18,
+        "URAM": used.uram,
+        "LUT": used.lut,
+        "FF": used.ff,
     }

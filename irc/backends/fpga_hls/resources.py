@@ -34,7 +34,7 @@ def _linear(stage: Stage) -> int:
     return stage.number("rows") * max(inputs, tiles(outputs, pe) * tiles(inputs, simd), outputs)
 
 
-def _windows(stage: Stage) -> tuple[int, int]:
+def window_counts(stage: Stage) -> tuple[int, int]:
     """Height and width of the result of a window."""
     sizes: list[int] = []
     for size, side, before, after in (
@@ -50,7 +50,7 @@ def _windows(stage: Stage) -> tuple[int, int]:
 def _sliding_window(stage: Stage, packs: int) -> int:
     """Cycles of sliding_window for `packs` packs a pixel."""
     height, stride = stage.number("height"), stage.number("stride_h")
-    out_h, out_w = _windows(stage)
+    out_h, out_w = window_counts(stage)
     span = (stage.number("kernel_h") - 1) * stage.number("dilation_h") + 1
 
     def lines_before(row: int) -> int:
@@ -64,7 +64,7 @@ def _sliding_window(stage: Stage, packs: int) -> int:
 def _conv(stage: Stage) -> int:
     pe, simd = stage.fold
     groups, inputs, outputs = stage.number("groups"), stage.number("channels_in"), stage.number("channels_out")
-    pixels = math.prod(_windows(stage))
+    pixels = math.prod(window_counts(stage))
     taps = stage.number("kernel_h") * stage.number("kernel_w")
     packs = tiles(inputs // groups, simd)
     return max(
@@ -82,25 +82,34 @@ def _by_channel(stage: Stage) -> int:
     return max(
         stage.number("height") * stage.number("width") * channels,
         _sliding_window(stage, tiles(channels, pe)),
-        math.prod(_windows(stage)) * channels,
+        math.prod(window_counts(stage)) * channels,
     )
+
+
+def is_blocks(stage: Stage) -> bool:
+    """Whether the windows of a pooling stage tile the image, which needs no line buffer."""
+    n = stage.number
+    padded = n("pad_top") or n("pad_left") or n("pad_bottom") or n("pad_right")
+    tiled = n("stride_h") == n("kernel_h") and n("stride_w") == n("kernel_w")
+    return tiled and n("dilation_h") == n("dilation_w") == 1 and not padded
 
 
 def _pool(stage: Stage) -> int:
     n = stage.number
-    blocks = (
-        n("stride_h") == n("kernel_h") and n("stride_w") == n("kernel_w") and n("dilation_h") == n("dilation_w") == 1
-    )
-    padded = n("pad_top") or n("pad_left") or n("pad_bottom") or n("pad_right")
-    return n("height") * n("width") * n("channels") if blocks and not padded else _by_channel(stage)
+    return n("height") * n("width") * n("channels") if is_blocks(stage) else _by_channel(stage)
+
+
+def buffers_x(stage: Stage) -> bool:
+    """Whether a matmul stage keeps all of x, because x comes in another order than the results."""
+    order = "Order<FREE, BATCH, DEPTH>" if stage.config["rows_first"] else "Order<BATCH, FREE, DEPTH>"
+    return stage.config["x_order"] != order
 
 
 def _matmul(stage: Stage) -> int:
     pe, simd = stage.fold
     n = stage.number
     batch, rows, depth, columns = n("batch"), n("rows"), n("depth"), n("columns")
-    order = "Order<FREE, BATCH, DEPTH>" if stage.config["rows_first"] else "Order<BATCH, FREE, DEPTH>"
-    buffered = stage.config["x_order"] != order
+    buffered = buffers_x(stage)
     load = batch * depth * (max(columns, rows) if buffered else columns)
     rest = batch * rows * max(tiles(columns, pe) * tiles(depth, simd), columns, 0 if buffered else depth)
     return n("blocks") * (load + rest if n("buffers") == 1 else max(load, rest))

@@ -512,8 +512,8 @@ def masked_fill(c: Context, x: Value, mask: Value, value: Value | Number) -> Val
 
 
 def _axes(x: Value, axes: Sequence[int] | int | None) -> tuple[int, ...]:
-    """The axes a reduction runs over; none given means all."""
-    if axes is None:
+    """The axes a reduction runs over; none given means all, and a number has none."""
+    if axes is None or not x.type.rank:
         return tuple(range(x.type.rank))
     given = (axes,) if isinstance(axes, int) else tuple(axes)
     return given or tuple(range(x.type.rank))

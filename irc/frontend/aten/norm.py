@@ -69,10 +69,12 @@ def native_layer_norm(
 
 @converts("rms_norm.default")
 def rms_norm(c: Context, x: Value, shape: Sequence[int], g: Value | None, eps: float | None) -> Value:
-    if len(shape) != 1:
-        c.unsupported(f"normalised over {len(shape)} axes", "reshape so that one axis is normalised")
-    epsilon = eps if eps is not None else _machine_epsilon(x)
-    return c.b(RmsNorm(x, g, eps=float(epsilon)))
+    epsilon = float(eps if eps is not None else _machine_epsilon(x))
+    if len(shape) == 1:
+        return c.b(RmsNorm(x, g, eps=epsilon))
+    flat = c.b(Reshape(x, (*x.type.shape[: -len(shape)], math.prod(shape))))
+    row = c.b(Reshape(g, (math.prod(shape),))) if g is not None else None
+    return c.b(Reshape(c.b(RmsNorm(flat, row, eps=epsilon)), c.type.shape))
 
 
 def _machine_epsilon(x: Value) -> float:
@@ -131,7 +133,7 @@ def native_batch_norm(
     return (c.b(BatchNorm(x, mean, var, g, b, eps=float(eps))),)
 
 
-@converts("_native_batch_norm_legit.no_stats", "_native_batch_norm_legit.default")
+@converts("_native_batch_norm_legit.no_stats", "_native_batch_norm_legit_functional.default")
 def native_batch_norm_training(c: Context, *arguments: object) -> Value:
     c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")
 

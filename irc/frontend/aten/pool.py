@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from irc.frontend.aten.table import converts
 from irc.frontend.context import Context
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Matmul
-from irc.ir.ops.math import Amax, Mean
+from irc.ir.ops.math import Amax, Mean, Mul
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.tensor import Permute, Reshape
 
@@ -84,13 +85,14 @@ def avg_pool(
     count_pad: bool,
     divisor: int | None,
 ) -> Value:
-    if divisor is not None:
-        c.unsupported("divisor_override", "multiply the result by a constant instead")
+    if divisor is not None and ceil:
+        c.unsupported("divisor_override with ceil_mode", "multiply the result by a constant instead")
     n = _axes(c)
     size, pads = spread(kernel, n), spread(padding, n)
     steps = spread(stride, n) if stride else size
-    pool = AvgPool(_with_batch(c, x, n), size, steps, (*pads, *pads), ceil, count_pad)
-    return _without_batch(c, c.b(pool), x)
+    pool = AvgPool(_with_batch(c, x, n), size, steps, (*pads, *pads), ceil, count_pad or divisor is not None)
+    out = _without_batch(c, c.b(pool), x)
+    return out if divisor is None else c.b(Mul(out, c.const(math.prod(size) / divisor, out.type.scalar)))
 
 
 @converts(

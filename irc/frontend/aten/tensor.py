@@ -185,7 +185,10 @@ def roll(c: Context, x: Value, shifts: Sequence[Dim], axes: Sequence[int]) -> Va
     for shift, axis in zip(shifts, axes, strict=True):
         size = x.type.shape[axis]
         by = c.number(shift, "the shift")
-        at = sub(size, by % size) if isinstance(size, int) else (sub(size, by) if by > 0 else -by)
+        if isinstance(size, int):
+            at = size - by % size if size else 0
+        else:
+            at = sub(size, by) if by > 0 else -by
         if equal(at, size) is not True and at != 0:
             x = c.b(Concat((cut(c, x, axis, at, size), cut(c, x, axis, 0, at)), axis % x.type.rank))
     return x
@@ -322,7 +325,7 @@ def embedding(c: Context, weight: Value, index: Value, padding: Dim, by_frequenc
 
 @converts("index_select.default")
 def index_select(c: Context, x: Value, axis: int, index: Value) -> Value:
-    return c.b(Gather(x, index, axis % x.type.rank))
+    return c.b(Gather(x, index, axis % x.type.rank)) if x.type.rank else x
 
 
 @converts("gather.default")

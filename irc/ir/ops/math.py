@@ -360,8 +360,8 @@ class Binary(Op):
         if a.scalar.is_float and a.scalar == b.scalar:
             return TensorType(a.element, shape)
         if not (a.scalar.is_integer and b.scalar.is_integer):
-            both = a.scalar.is_float and b.scalar.is_float
-            self.fail(f"operands are {a} and {b}", hint="cast one of them" if both else "quantize or dequantize one")
+            mixed = a.scalar.is_integer or b.scalar.is_integer
+            self.fail(f"operands are {a} and {b}", hint="quantize or dequantize one" if mixed else "cast one of them")
         if not self.integers:
             self.fail(f"operands are {a} and {b}, expected floats", hint="dequantize them")
         widest = max(a.scalar, b.scalar, key=lambda s: s.bits)

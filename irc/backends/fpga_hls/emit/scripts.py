@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from irc.backends.fpga_hls.area import area, uses
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
@@ -77,6 +78,7 @@ def guide(design: Design, name: str, part: Part, clock: float, io: Io) -> str:
     pace = max((cycles(stage) for stage in design.stages), default=1)
     ports = "\n".join(f"- `{port_text(port)}`" for port in (*design.inputs, *design.outputs))
     rows = "\n".join(map(_row, design.stages))
+    totals = "\n".join(f"| {use.kind} | {use.text} | `{use.most}` |" for use in uses(design, part, io))
     return f"""\
 # {name}
 
@@ -105,9 +107,16 @@ Stages in order of execution. Names are the module paths of the model with `_` f
 Each stage is a function in its file below `stages/`, behind a comment with its place in the model; its constants are
 in `weights/<stage>.h`.
 
-| layer | stage | file | template | pe x simd | cycles |
-|---|---|---|---|---|---|
+| layer | stage | file | template | pe x simd | cycles | DSP | BRAM18 | LUT | FF |
+|---|---|---|---|---|---|---|---|---|---|
 {rows}
+
+What stages take is estimated from their structure, not synthesised; a stage counts the FIFOs that it writes. In all,
+with the ports of the accelerator:
+
+| of {part.name} | estimated | most of it in |
+|---|---|---|
+{totals}
 
 ## Change the folding
 
@@ -136,7 +145,9 @@ def _row(stage: Stage) -> str:
     layer = harmless(source_text(stage.loc.sources[0])).replace("|", "/") if stage.loc.sources else "(no module path)"
     size = f"{pe} x {simd}" if stage.foldable else ""
     file = f"`stages/{group_of(stage)}.h`"
-    return f"| {layer} | `{stage.name}` | {file} | {stage.template} | {size} | {cycles(stage)} |"
+    used = area(stage)
+    costs = f"{used.dsp} | {used.bram18} | {used.lut} | {used.ff}"
+    return f"| {layer} | `{stage.name}` | {file} | {stage.template} | {size} | {cycles(stage)} | {costs} |"
 
 
 def _fold_example(stages: Sequence[Stage]) -> str:

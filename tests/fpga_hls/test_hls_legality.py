@@ -1,0 +1,191 @@
+"""What the HLS backend refuses, and what it says then."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hls_designs import job_of, legalised
+
+from irc.backends.fpga_hls.backend import HLS
+from irc.ir.diagnostics import UsageError
+from irc.ir.graph import Module
+from irc.ir.parser import parse
+
+
+def said(text: str, **options: object) -> str:
+    """All diagnostics for a module, as one text."""
+    return "\n".join(map(str, HLS.check(job_of(legalised(parse(text)), **options))))
+
+
+FLOAT = """
+func @main(%x: f32[1, 4]) -> f32[1, 4] {
+  %1 = gelu %x : f32[1, 4]  at "act" (GELU) model.py:3
+  %2 = exp %1 : f32[1, 4]  at "exp" (Exp) model.py:4
+  return %2
+}
+"""
+
+
+def test_floats_are_refused_all_at_once():
+    text = said(FLOAT)
+    assert "input 'x' enters the accelerator as f32, not as codes" in text
+    assert '"act" (GELU) model.py:3: gelu: the backend hls cannot run it' in text
+    assert '"exp" (Exp) model.py:4: exp: the backend hls cannot run it' in text
+    assert "integerize makes it a table lookup of codes" in text
+
+
+def test_an_island_is_refused():
+    text = said("""
+func @main(%x: i8<0.5>[1, 4]) -> f32[1, 4] {
+  %0 = const 0.5 : f32[]
+  %1 = const 2.0 : f32[]
+  %2 = dequantize %x, %0 : f32[1, 4]  at "before"
+  %3 = softmax %2 : f32[1, 4]  at "attn.softmax" (Softmax) model.py:7
+  %4 = quantize %3, %1 : i8<0.5>[1, 4]  at "behind"
+  %5 = dequantize %4, %0 : f32[1, 4]
+  return %5
+}
+""")
+    assert '"attn.softmax" (Softmax) model.py:7: softmax: the backend hls cannot run it' in text
+    assert "integerize{islands=none}" in text
+    assert "floats in the middle of the graph" in text
+
+
+def test_a_symbolic_dimension_is_refused():
+    text = said("""
+func @main(%x: i8[1, n]) -> i8[1, n] where n in [1, 9] {
+  %1 = clamp %x {lo = 0.0} : i8[1, n]  at "relu"
+  return %1
+}
+""")
+    assert '"relu": clamp gives i8[1, n], whose size is not known before it runs' in text
+    assert "specialize{batch=1 dims=n:64}" in text
+
+
+def test_an_accumulator_of_more_than_32_bits_is_refused():
+    text = said("""
+func @main(%x: i16[1, 4]) -> i32[1, 1] {
+  %w = const [[32767, 32767, -32768, 32767]] : i16[1, 4]
+  %1 = linear %x, %w : i32[1, 1]  at "head" (Linear) model.py:9
+  return %1
+}
+""")
+    # -32768 * (3 * 32767) - 32767 * 32768, and 32767 * (3 * 32767) + 32768 * 32768
+    assert (
+        '"head" (Linear) model.py:9: linear: a result can be -4294836224 .. 4294770691, which does not fit 32 bits'
+        in text
+    )
+
+
+def test_a_sum_of_streams_is_proved_too():
+    text = said("""
+func @main(%x: i32[1, 4]) -> i32[1, 4] {
+  %1 = add %x, %x : i32[1, 4]  at "sum"
+  return %1
+}
+""")
+    assert '"sum": add: a result can be -4294967296 .. 4294967294' in text
+
+
+def test_64_bit_arithmetic_is_refused():
+    text = said("""
+func @main(%x: i64[1, 4]) -> i64[1, 4] {
+  %1 = add %x, %x : i64[1, 4]  at "sum"
+  return %1
+}
+""")
+    assert '"sum": add works on 64-bit integers; the accelerator has 32 bits' in text
+    assert "cast to i32 in the model" in text
+
+
+def test_nothing_to_accelerate():
+    text = said("func @main(%x: i8[2]) -> i8[2] { return %x }")
+    assert "there is nothing to accelerate: main has no integer operation" in text
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            "%1 = conv %x, %w {stride = [1, 1, 1], padding = [0, 0, 0, 0, 0, 0], dilation = [1, 1, 1]} : "
+            "i32[1, 1, 2, 2, 1]",
+            "conv: 3 spatial dimensions; the accelerator takes images and sequences",
+        ),
+        ("%1 = gather %x, %i {axis = 2} : i8[1, 1, 2, 2, 2]", "gather: only rows of a constant table can be gathered"),
+    ],
+)
+def test_what_has_no_stage(body: str, message: str):
+    result = body.rpartition(": ")[2]
+    text = said(f"""
+func @main(%x: i8[1, 1, 2, 2, 2]) -> {result} {{
+  %w = const [[[[[3, 4]]]]] : i8[1, 1, 1, 1, 2]
+  %i = const [0, 1] : i64[2]
+  {body}  at "layer"
+  return %1
+}}
+""")
+    assert f'"layer": {message}' in text
+
+
+def test_two_images_at_once():
+    text = said("""
+func @main(%x: i8[2, 1, 4, 4]) -> i8[2, 1, 2, 2] {
+  %1 = max_pool %x {kernel = [2, 2], stride = [2, 2], padding = [0, 0, 0, 0], dilation = [1, 1]}
+       : i8[2, 1, 2, 2]  at "pool"
+  return %1
+}
+""")
+    assert '"pool": max_pool: 2 images at once inside the accelerator' in text
+    assert "specialize{batch=1}" in text
+
+
+def test_weights_that_are_computed():
+    text = said("""
+func @main(%x: i8[1, 1, 4, 4], %w: i8[1, 1, 2, 2]) -> i32[1, 1, 3, 3] {
+  %1 = conv %x, %w {stride = [1, 1], padding = [0, 0, 0, 0], dilation = [1, 1]} : i32[1, 1, 3, 3]  at "conv"
+  return %1
+}
+""")
+    assert '"conv": conv: its weights are not constant' in text
+
+
+def test_a_zero_point_that_is_no_code():
+    text = said("""
+func @main(%x: i4[1, 2]) -> i32[1, 1] {
+  %w = const [[1, 2]] : i8[1, 2]
+  %1 = linear %x, %w {x_zp = 9} : i32[1, 1]  at "fc"
+  return %1
+}
+""")
+    assert '"fc": linear: x_zp = 9 is no code of its operand (-8 .. 7)' in text
+
+
+SMALL = """
+func @main(%x: i8[1, 4]) -> i8[1, 4] {
+  %1 = clamp %x {lo = 0.0} : i8[1, 4]  at "relu"
+  return %1
+}
+"""
+
+
+def test_bad_options():
+    assert "'std::x' cannot be the name of the top function" in said(SMALL, top="std::x")
+    assert "'while' cannot be the name of the top function" in said(SMALL, top="while")
+    assert "clock and fps are positive" in said(SMALL, clock=-1.0)
+    assert "dsp is a part of the device" in said(SMALL, dsp=1.5)
+
+
+def test_bad_folds():
+    assert "fold 'head' is not stage:PExSIMD" in said(SMALL, fold=("head",))
+    assert "fold 'head:0x1' is not stage:PExSIMD" in said(SMALL, fold=("head:0x1",))
+    assert "there is no stage 'head' to fold" in said(SMALL, fold=("head:2x2",))
+
+
+def test_unknown_part():
+    with pytest.raises(UsageError, match="no target 'zcu103'"):
+        HLS.find_target("zcu103")
+
+
+def test_a_legal_module():
+    module: Module = parse(SMALL)
+    assert HLS.check(job_of(legalised(module), [[np.zeros((1, 4), np.int8)]])) == []
