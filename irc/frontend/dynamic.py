@@ -72,14 +72,11 @@ def torch_shapes(given: Arguments, axes: Axes) -> dict[str, Any] | None:
 
 def widened(given: Arguments, axes: Axes) -> Arguments:
     """The arguments with size 1 doubled along varying axes: torch takes a size 1 for a constant."""
-
-    def widen(name: str, value: Any) -> Any:
-        for place, axis in axes.get(name, {}).items():
+    wide: dict[str, Any] = {}
+    for name, places in axes.items():
+        value = given.by_name[name]
+        for place, axis in places.items():
             if value.shape[place] == 1 and axis.hi > 1:
                 value = torch.cat((value, value), dim=place)
-        return value
-
-    changed = {name: widen(name, value) for name, value in given.by_name.items()}
-    replaced = {id(old): changed[name] for name, old in given.by_name.items()}
-    args = tuple(replaced.get(id(v), v) for v in given.args)
-    return Arguments(args, {k: replaced.get(id(v), v) for k, v in given.kwargs.items()}, changed, given.random)
+        wide[name] = value
+    return given.replaced(wide)

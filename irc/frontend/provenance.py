@@ -13,7 +13,7 @@ _SELF = "L__self__"
 _ENTRIES = re.compile(f";(?={_SELF})")
 _REPEATED = re.compile(r"@\d+$")  # torch marks the second call of a module with "@1"
 _TORCH = re.compile(r"(^|/)torch/")
-_LIBRARIES = re.compile(r"(^|/)(torch|site-packages|dist-packages)/")
+_LIBRARIES = re.compile(r"(^|/)(torch|site-packages|dist-packages|lib/python3\.\d+)/")
 
 
 def location(meta: Mapping[str, Any], known: Mapping[str, Loc]) -> Loc:
@@ -48,7 +48,7 @@ def recorded(metadata: Any) -> Loc:
 
 
 def in_library(file: str) -> bool:
-    """Whether a source file belongs to torch or another installed package."""
+    """Whether a source file belongs to torch, another installed package or Python itself."""
     return _LIBRARIES.search(file.replace("\\", "/")) is not None
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 import re
+from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -23,12 +24,27 @@ MOST_ELEMENTS = 2**31  # of an input made up from its shape
 
 @dataclass(frozen=True)
 class Arguments:
-    """Arguments of one call of `forward`; `by_name` has those whose parameter is known."""
+    """Arguments of one call of `forward`, bound to its parameters where these are known.
+
+    `random` says that values were made up.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    by_name: dict[str, Any] = field(default_factory=dict[str, Any])
     random: bool = False
+    bound: inspect.BoundArguments | None = None
+
+    @property
+    def by_name(self) -> dict[str, Any]:
+        """The arguments whose parameter is known, in order."""
+        return dict(self.bound.arguments) if self.bound is not None else self.kwargs
+
+    def replaced(self, values: dict[str, Any]) -> Arguments:
+        """The same call with other values for parameters."""
+        if self.bound is None:
+            return Arguments(self.args, {**self.kwargs, **values}, self.random)
+        bound = inspect.BoundArguments(self.bound.signature, OrderedDict({**self.bound.arguments, **values}))
+        return Arguments(bound.args, bound.kwargs, self.random, bound)
 
 
 def arguments(inputs: Any, module: torch.nn.Module | None = None) -> Arguments:
@@ -46,14 +62,14 @@ def arguments(inputs: Any, module: torch.nn.Module | None = None) -> Arguments:
     else:
         args, kwargs = (maker.value(inputs),), {}
     if module is None or isinstance(module, torch.jit.ScriptModule):  # without a Python signature
-        return Arguments(args, kwargs, dict(kwargs), maker.random)
+        return Arguments(args, kwargs, maker.random)
     signature = inspect.signature(module.forward)
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         parameters = ", ".join(signature.parameters)
         raise UsageError(f"the example inputs do not fit forward({parameters}): {error}") from error
-    return Arguments(bound.args, bound.kwargs, dict(bound.arguments), maker.random)
+    return Arguments(bound.args, bound.kwargs, maker.random, bound)
 
 
 def _is_shape(value: Any) -> bool:

@@ -18,8 +18,8 @@ from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.device import Part
-from irc.backends.fpga_hls.emit.project import sources
 from irc.backends.fpga_hls.fifo import size_fifos
+from irc.backends.fpga_hls.project import sources
 from irc.backends.fpga_hls.simulation import codes_of
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.testbench import decode, encode, sample_bytes

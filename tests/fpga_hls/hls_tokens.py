@@ -46,6 +46,16 @@ def run(design: Design, samples: int) -> list[int]:
     return _Clock(samples).run([*processes, *leaving], len(leaving))
 
 
+def alone(stage: Stage, samples: int) -> int:
+    """The cycles of the last of some samples of one stage whose neighbours never make it wait."""
+    x, y = ([Fifo(64) for _ in streams] for streams in (stage.inputs, stage.outputs))
+    processes = [("", _repeat(s.count, (), [f])) for s, f in zip(stage.inputs, x, strict=True)]
+    processes += [(stage.name, process) for process in PROCESSES[stage.template](stage, x, y)]
+    leaving = [("", _repeat(s.count, [f], ())) for s, f in zip(stage.outputs, y, strict=True)]
+    ends = _Clock(samples).run([*processes, *leaving], len(leaving))
+    return ends[-1] - ends[-2]
+
+
 class _Clock:
     def __init__(self, samples: int) -> None:
         self.samples = samples

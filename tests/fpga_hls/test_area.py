@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from hls_designs import job_of
 from test_hls_digits import FAST, job
 
@@ -33,6 +34,7 @@ from irc.backends.fpga_hls.identifiers import TEMPLATES
 from irc.backends.fpga_hls.reports import report
 from irc.backends.fpga_hls.stage import Config, Epilogue, Stage, Statement, Stream
 from irc.backends.fpga_hls.types import Code
+from irc.cli.lists import targets_command
 from irc.ir.location import UNKNOWN
 
 ZCU102 = PARTS["zcu102"]
@@ -307,3 +309,9 @@ def test_guide_and_report_show_the_estimate(tmp_path):
     guide = (tmp_path / "src/README.md").read_text()
     for use in uses(design_of(given), given.target, "m_axi"):
         assert f"| {use.kind} | {use.text} | `{use.most}` |" in guide
+
+
+def test_targets_show_their_budgets():
+    shown = CliRunner().invoke(targets_command, ["hls"]).output
+    row = next(line for line in shown.splitlines() if line.startswith("pynq-z2"))
+    assert all(f"{number:,}".replace(",", " ") in row for number in (53_200, 106_400, 220, 140))

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hls_designs import SANITIZED, STRICT, ap_types, job_of, legalised, need_compiler
+from hls_designs import SANITIZED, STRICT, ap_types, job_of, need_compiler
+from hls_examples import FAST, IMAGES, job
 
 from irc.backends.base import Job
 from irc.backends.fpga_hls.backend import HLS, Options, design_of
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.simulation import codes_of, simulate
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
-from irc.frontend.capture import capture
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
-from irc.passes.base import PassContext
-from irc.passes.pipeline import run_pipeline
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-FAST = {"digits_cnn": "quant8", "digits_vit": "quant4a4"}
 
 pytestmark = pytest.mark.tool("g++")
-
-
-IMAGES = np.load(EXAMPLES / "digits_test.npz")["x"]
-
-
-@cache
-def job(model: str, preset: str, calibration: int) -> Job[Part, Options]:
-    """The job of an example behind a preset, calibrated on so many samples, with two golden vectors."""
-    module = capture(EXAMPLES / f"{model}.pt2").module
-    samples = np.load(EXAMPLES / "digits_calib.npz")["x"][:calibration]
-    run_pipeline(preset, module, PassContext(samples={module.main.inputs[0].name: samples}))
-    return job_of(legalised(module), [[IMAGES[:1]], [IMAGES[1:2]]])
 
 
 def differing(given: Job[Part, Options], folder: Path, count: int) -> list[int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from cases import CASES, Case
-from support import check
+from aten_cases import CASES, Case
+from torch_support import check
 
 from irc.frontend import importer
 from irc.frontend.aten import CONVERTERS

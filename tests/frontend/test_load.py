@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from support import assert_same, outputs_of
 from torch import Tensor, nn
+from torch_support import assert_same, outputs_of
 
 from irc.frontend import capture
 from irc.ir.diagnostics import IrcError, UsageError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import assert_round_trip, assert_same, outputs_of
+from torch_support import assert_round_trip, assert_same, outputs_of
 
 from irc.frontend import Captured, capture
 from irc.ir.interpret import interpret
@@ -33,8 +33,7 @@ def assert_captured(captured: Captured, expected: list[torch.Tensor]) -> float:
     [
         "resnet18",
         "deit_tiny",
-        "bert_mini",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet50", "mobilenet_v2", "deit_small")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet50", "mobilenet_v2", "deit_small", "bert_mini")),
     ],
 )
 def test_zoo(name: str) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from support import assert_round_trip, check
 from torch import Tensor, nn
+from torch_support import assert_round_trip, check
 
 from irc.frontend import capture
 from irc.frontend.provenance import recorded

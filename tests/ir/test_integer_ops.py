@@ -554,6 +554,8 @@ def test_softmax_is_near_the_real_one() -> None:
 
 
 def test_softmax_of_nothing_is_zero() -> None:
+    empty = np.zeros((2, 0), np.int64)
+    assert run(lambda x, t: IntSoftmax(x, t, to=Element(U8)), (empty, I8), (np.array([2**15]), I32)).shape == (2, 0)
     x, mask = np.array([[1, 2]]), np.array([[False, False]])
     assert run(
         lambda x, t, m: IntSoftmax(x, t, m, to=Element(U8)), (x, I8), (np.array([2**15]), I32), (mask, BOOL)

@@ -26,6 +26,7 @@ from irc.ir.ops.structure import Call, Return
 from irc.ir.ops.tensor import Concat, Pad, Permute, Slice
 from irc.ir.registry import all_ops, op_class
 from irc.ir.types import TensorType, f32_tensor
+from irc.tables import BUILT_IN, OPS
 
 
 class Every(Op, name="every"):
@@ -231,4 +232,5 @@ def test_registry() -> None:
 def test_every_op_has_a_file_test_that_runs_it() -> None:
     files = (Path(__file__).parents[1] / "filetests" / "run").glob("*.irc")
     text = "\n".join(f.read_text(encoding="utf-8") for f in files)
-    assert [name for name in all_ops() if not re.search(rf"^\s+(%.* = )?{name}\b", text, re.MULTILINE)] == []
+    own = [name for name in all_ops() if OPS.owner(name) == BUILT_IN]
+    assert [name for name in own if not re.search(rf"^\s+(%.* = )?{name}\b", text, re.MULTILINE)] == []

@@ -71,8 +71,8 @@ narrow port of a DSP. (hls4ml: Vitis HLS puts products with weights below 9 bits
 something else, which the templates do not. The limit for the wider operand is assumed.)"""
 
 DSP_PORTS = (27, 18)
-"""Bits of the signed operands of a DSP48E2 (UG579). A DSP48E1 has 25 x 18 (UG479), which takes as many blocks for all
-products that occur here."""
+"""Bits of the signed operands of a DSP48E2 (UG579). A DSP48E1 has 25 x 18 (UG479), so an operand of 26 or 27 bits may
+take one more there than is counted."""
 
 
 def product(a: int, b: int) -> Area:

@@ -12,13 +12,13 @@ from irc.backends.base import Backend, Job, ReportData, Runner
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.device import DEFAULT, PARTS, Part
-from irc.backends.fpga_hls.emit.project import Samples, project
 from irc.backends.fpga_hls.emit.top import Io
 from irc.backends.fpga_hls.fifo import size_fifos
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import identifier
 from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
+from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import report
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched

@@ -110,7 +110,7 @@ def _names(values: list[Value]) -> list[str]:
     names: list[str] = []
     for value in values:
         source = value
-        while isinstance(source.node, Op) and source.node.operands and not source.name:
+        while isinstance(source.node, Op) and source.node.operands:
             source = source.node.operands[0]
         wanted = source.name or f"x{len(names)}"
         names.append(wanted if wanted not in names else f"{wanted}_{len(names)}")

@@ -16,7 +16,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from irc.backends.fpga_hls.resources import cycles, latency
+from irc.backends.fpga_hls.resources import latency, pace
 from irc.backends.fpga_hls.stage import Design, Pace, Stage, Stream
 
 SMALLEST = 16
@@ -38,7 +38,7 @@ def size_fifos(design: Design) -> None:
     """Set the depth of every stream of a folded design."""
     for stream in design.streams:
         stream.depth = SMALLEST
-    pace = max((cycles(stage) for stage in design.stages), default=1)
+    sample = pace(design)
     inputs = [port.stream for port in design.inputs]
     gates = _last_gates(inputs, design.stages)
     for place, stage in enumerate(design.stages):
@@ -47,7 +47,7 @@ def size_fifos(design: Design) -> None:
             continue
         arrivals = _outputs(design.stages[gate], _NOW, 0.0) if gate >= 0 else dict.fromkeys(inputs, _NOW)
         for between in design.stages[gate + 1 : place]:
-            arrivals |= _pass(between, arrivals, latency(between) / pace)
+            arrivals |= _pass(between, arrivals, latency(between) / sample)
         _size_inputs(stage, arrivals)
 
 

@@ -55,6 +55,10 @@ def _check_names(stages: Sequence[Stage], fixed: Mapping[str, tuple[int, int]]) 
             raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
 
 
+WORTHWHILE = 0.9
+"""A step has to save a tenth of the cycles of its stage; below that, something else bounds the stage."""
+
+
 def lanes_of(stage: Stage) -> tuple[int, int]:
     """The most that `pe` and `simd` of a stage can use."""
     config = stage.config
@@ -80,7 +84,7 @@ def _cheapest_step(stage: Stage, left: int) -> tuple[int, int] | None:
             continue
         stage.set_fold(*step)
         better, extra = cycles(stage), multipliers(stage) - cost
-        if better < now and extra <= left:
+        if better <= now * WORTHWHILE and extra <= left:
             candidates.append((extra, better, abs(step[0] - step[1]), step))
     stage.set_fold(pe, simd)
     return min(candidates)[3] if candidates else None

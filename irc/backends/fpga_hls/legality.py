@@ -9,7 +9,9 @@ from irc.ir.op import Op
 from irc.ir.ops.quant import Dequantize, Quantize
 from irc.ir.ops.structure import Const, Kernel
 from irc.ir.ops.tensor import Gather
+from irc.ir.scalars import integer
 
+U32 = integer(32, signed=False)
 QUANTIZE_FIRST = "compile with quant8, quant4 or quant4a4, which leave no float in between"
 
 
@@ -65,6 +67,9 @@ def _op(op: Op) -> Diagnostic | None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
     if 0 in result.static_shape:
         return Diagnostic(f"{op.opname} gives an empty tensor, {result}", op.loc)
+    if any(v.type.scalar == U32 for v in (*op.operands, op.results[0])):
+        hint = "cast to i32 in the model"
+        return Diagnostic(f"{op.opname} works on u32; the accelerator computes in signed 32 bits", op.loc, hint=hint)
     wide = [v for v in op.operands if v.type.scalar.is_integer and v.type.scalar.bits > 32]
     if result.scalar.bits > 32 or (wide and not (isinstance(op, Gather) and wide == [op.indices])):
         hint = "cast to i32 in the model; only indices of gather may have 64 bits"

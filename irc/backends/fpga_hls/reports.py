@@ -7,7 +7,7 @@ from typing import Any
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, Use, area, ports, total, uses
 from irc.backends.fpga_hls.device import Part
-from irc.backends.fpga_hls.resources import cycles, multipliers
+from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 
 ESTIMATE = (
@@ -20,11 +20,10 @@ ESTIMATE = (
 def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
     """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz."""
     slowest = max(design.stages, key=cycles, default=None)
-    pace = cycles(slowest) if slowest else 0
     summary: dict[str, Any] = {
         "stages": len(design.stages),
-        "cycles per sample": pace,
-        "samples per second": round(clock * 1e6 / pace) if pace else 0,
+        "cycles per sample": pace(design),
+        "samples per second": round(clock * 1e6 / pace(design)),
         "slowest stage": slowest.name if slowest else "none",
         "multipliers": sum(multipliers(stage) for stage in design.stages),
         "FIFO bits": sum(s.depth * s.code.bits for s in design.streams),

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
-from irc.backends.fpga_hls.stage import Stage
+from irc.backends.fpga_hls.stage import Design, Stage
 
 ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/norm.h
 
 
 def cycles(stage: Stage) -> int:
-    """Cycles between two samples in steady state."""
+    """Cycles between two samples in steady state. Streams carry one element a cycle."""
+    streams = max((s.count for s in (*stage.inputs, *stage.outputs)), default=0)
     formula = FORMULAS.get(stage.template)
-    if formula is not None:
-        return formula(stage)
-    return max(s.count for s in (*stage.inputs, *stage.outputs))
+    return max(streams, formula(stage)) if formula is not None else streams
+
+
+def pace(design: Design) -> int:
+    """Cycles between two samples: the slowest stage sets the pace, or the port that carries most."""
+    ports = [port.count for port in (*design.inputs, *design.outputs)]
+    return max(*ports, *(cycles(stage) for stage in design.stages), 1)
 
 
 def multipliers(stage: Stage) -> int:
@@ -47,43 +51,41 @@ def window_counts(stage: Stage) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def _sliding_window(stage: Stage, packs: int) -> int:
-    """Cycles of sliding_window for `packs` packs a pixel."""
-    height, stride = stage.number("height"), stage.number("stride_h")
+def _windowed(stage: Stage, channels: int, packs: int, row: int) -> int:
+    """Cycles of a stage behind sliding_window: `packs` packs a pixel of `channels`, `row` cycles of work a result row.
+
+    The lines of the first row come before it, those of the next row while a row is worked on, and what is left of them
+    behind it. Scalars come one a cycle.
+    """
+    n = stage.number
     out_h, out_w = window_counts(stage)
-    span = (stage.number("kernel_h") - 1) * stage.number("dilation_h") + 1
+    span = (n("kernel_h") - 1) * n("dilation_h") + 1
+    emitted = out_w * packs * n("kernel_h") * n("kernel_w")
 
-    def lines_before(row: int) -> int:
-        return max(0, min(height, row * stride - stage.number("pad_top") + span))
+    def lines_before(oy: int) -> int:
+        return max(0, min(n("height"), oy * n("stride_h") - n("pad_top") + span))
 
-    line = stage.number("width") * packs
-    emit = out_w * packs * stage.number("kernel_h") * stage.number("kernel_w")
-    return lines_before(0) * line + out_h * max(emit, stride * line) + (height - lines_before(out_h - 1)) * line
+    line = n("width") * channels
+    total = (lines_before(0) + n("height") - lines_before(out_h - 1)) * line
+    for oy in range(out_h):
+        arriving = lines_before(oy + 1) - lines_before(oy) if oy < out_h - 1 else 0
+        behind = max(0, arriving * n("width") * packs - emitted) * channels // packs
+        total += max(row, emitted, arriving * line - behind) + behind
+    return total
 
 
 def _conv(stage: Stage) -> int:
-    pe, simd = stage.fold
-    groups, inputs, outputs = stage.number("groups"), stage.number("channels_in"), stage.number("channels_out")
-    pixels = math.prod(window_counts(stage))
-    taps = stage.number("kernel_h") * stage.number("kernel_w")
-    packs = tiles(inputs // groups, simd)
-    return max(
-        stage.number("height") * stage.number("width") * inputs,
-        _sliding_window(stage, groups * packs),
-        pixels * groups * tiles(outputs // groups, pe) * taps * packs,
-        pixels * outputs,
-    )
+    (pe, simd), n = stage.fold, stage.number
+    groups, out_w = n("groups"), window_counts(stage)[1]
+    packs = tiles(n("channels_in") // groups, simd)
+    products = groups * tiles(n("channels_out") // groups, pe) * n("kernel_h") * n("kernel_w") * packs
+    return _windowed(stage, n("channels_in"), groups * packs, out_w * max(products, n("channels_out")))
 
 
 def _by_channel(stage: Stage) -> int:
-    """depthwise_conv and pooling."""
-    pe, _ = stage.fold
-    channels = stage.number("channels")
-    return max(
-        stage.number("height") * stage.number("width") * channels,
-        _sliding_window(stage, tiles(channels, pe)),
-        math.prod(window_counts(stage)) * channels,
-    )
+    """depthwise_conv, and pooling with windows that overlap."""
+    (pe, _), channels = stage.fold, stage.number("channels")
+    return _windowed(stage, channels, tiles(channels, pe), window_counts(stage)[1] * channels)
 
 
 def is_blocks(stage: Stage) -> bool:

@@ -57,7 +57,7 @@ class Sdpa(Op, name="sdpa"):
         scores = (q @ np.swapaxes(k, -1, -2)) * q.dtype.type(self.scale)
         if mask is not None:
             scores = np.where(mask, scores, -np.inf) if mask.dtype == np.bool_ else scores + mask
-        top = np.max(scores, axis=-1, keepdims=True)
+        top = np.max(scores, axis=-1, keepdims=True, initial=-np.inf)
         e = np.exp(scores - np.where(top == -np.inf, 0, top))
         total: Array = np.sum(e, axis=-1, keepdims=True)
         weights = np.divide(e, total, out=np.zeros_like(e), where=total != 0)

@@ -49,7 +49,7 @@ class Softmax(Op, name="softmax"):
 
     def reference(self, x: Array) -> Array:
         wide = single(x)
-        e = np.exp(wide - np.max(wide, axis=self.axis, keepdims=True))
+        e = np.exp(wide - np.max(wide, axis=self.axis, keepdims=True, initial=-np.inf))
         return (e / np.sum(e, axis=self.axis, keepdims=True)).astype(x.dtype)
 
     def work(self) -> Work:

@@ -356,7 +356,8 @@ class IntSoftmax(Op, name="int_softmax"):
     def reference(self, x: Array, table: Array, mask: Array | None) -> Array:
         codes = x.astype(np.int64)
         kept = np.True_ if mask is None else np.broadcast_to(mask, x.shape)
-        top = np.max(np.where(kept, codes, self.x.type.scalar.min), axis=self.axis, keepdims=True)
+        lowest = self.x.type.scalar.min
+        top = np.max(np.where(kept, codes, lowest), axis=self.axis, keepdims=True, initial=lowest)
         distance = np.clip(top - codes, 0, len(table) - 1)
         e = np.where(kept, table[distance].astype(np.int64), 0)
         total = e.sum(axis=self.axis, keepdims=True)

@@ -9,7 +9,7 @@ from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
-from irc.backends.fpga_hls.resources import cycles
+from irc.backends.fpga_hls.resources import cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 
 
@@ -35,7 +35,7 @@ ap: tb_ap
 	./tb_ap
 
 tb_ap: $(SOURCES) $(HEADERS)
-	$(CXX) $(FLAGS) -DIRC_AP_TYPES -isystem $(AP_TYPES) $(SOURCES) -o $@
+	$(CXX) $(FLAGS) -Wno-maybe-uninitialized -DIRC_AP_TYPES -isystem $(AP_TYPES) $(SOURCES) -o $@
 
 hls:
 	vitis_hls -f run_hls.tcl
@@ -75,7 +75,7 @@ INTERFACES = {
 
 def guide(design: Design, name: str, part: Part, clock: float, io: Io) -> str:
     """`README.md`"""
-    pace = max((cycles(stage) for stage in design.stages), default=1)
+    sample = pace(design)
     ports = "\n".join(f"- `{port_text(port)}`" for port in (*design.inputs, *design.outputs))
     rows = "\n".join(map(_row, design.stages))
     totals = "\n".join(f"| {use.kind} | {use.text} | `{use.most}` |" for use in uses(design, part, io))
@@ -83,7 +83,7 @@ def guide(design: Design, name: str, part: Part, clock: float, io: Io) -> str:
 # {name}
 
 A dataflow accelerator in Vitis HLS C++ for {part.name} ({part.part}) at {clock:g} MHz. Every row of the table below is
-a process; all of them work at once. The slowest takes {pace} cycles a sample, so {clock * 1e6 / pace:.0f} samples a
+a process; all of them work at once. The slowest takes {sample} cycles a sample, so {clock * 1e6 / sample:.0f} samples a
 second if memory keeps up.
 
 ## Use

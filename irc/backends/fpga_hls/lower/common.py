@@ -11,6 +11,7 @@ from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Argument, Config, Pace, Rom, Stage, Stream, Weights
+from irc.backends.fpga_hls.types import Code
 from irc.ir.op import Op
 from irc.ir.scalars import Array
 
@@ -38,6 +39,12 @@ def lowers(*ops: type[Op], epilogue: bool = False) -> Callable[[F], F]:
         return lower
 
     return register
+
+
+def check_zero_point(op: Op, name: str, zp: int, code: Code) -> None:
+    """Fail at `op` if a zero point is no code, which the types of stages are too narrow for."""
+    if not code.lowest <= zp <= code.highest:
+        op.fail(f"{name} = {zp} is no code of its operand ({code.lowest} .. {code.highest})")
 
 
 class Tail:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 
-from irc.backends.fpga_hls.layout import Layout, Loop, Shape, channels_last, extent_of, nest, places_in
-from irc.backends.fpga_hls.lower.common import Tail, lowers
+from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, channels_last, extent_of, nest, places_in
+from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
+from irc.backends.fpga_hls.lower.tensor import sliced
 from irc.backends.fpga_hls.lowering import BUFFERS, Lowering, waits
 from irc.backends.fpga_hls.ranges import Interval, centred_weights
 from irc.backends.fpga_hls.regions import Region
-from irc.backends.fpga_hls.stage import Config, Pace
+from irc.backends.fpga_hls.stage import Config, Pace, Stream
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.op import Op
@@ -62,22 +63,25 @@ class DepthwiseWeights:
         return padded.reshape(-1, pe, taps).transpose(0, 2, 1).reshape(-1, pe)
 
 
-def weight_codes(cx: Lowering, op: Linear | Conv) -> tuple[Array, Code, int]:
-    """The weights as codes of one zero point; with one a channel they are centred first, which takes a bit more."""
+@dataclass(frozen=True)
+class Weights:
+    """Weight codes of one zero point, in whatever shape."""
+
+    codes: Array
+    code: Code
+    zp: int
+
+
+def weights_of(cx: Lowering, op: Linear | Conv) -> Weights:
+    """The weights of an op; with a zero point a channel they are centred first, which may take a bit more."""
     w = cx.constant(op.w)
     if w is None:
         op.fail("its weights are not constant", hint="only matmul multiplies two computed tensors")
     code, zps = code_of(op.w.type.scalar), np.unique(np.asarray(op.w_zp))
     if zps.size == 1 and code.lowest <= zps[0] <= code.highest:
-        return w, code, int(zps[0])
+        return Weights(w, code, int(zps[0]))
     centred = centred_weights(op, w)
-    return centred, Interval(int(centred.min()), int(centred.max())).code, 0
-
-
-def check_zero_point(op: Op, name: str, zp: int, code: Code) -> None:
-    """Fail at `op` if a zero point is no code, which the multiplier operands are too narrow for."""
-    if not code.lowest <= zp <= code.highest:
-        op.fail(f"{name} = {zp} is no code of its operand ({code.lowest} .. {code.highest})")
+    return Weights(centred, Interval(int(centred.min()), int(centred.max())).code, 0)
 
 
 def operand_config(cx: Lowering, op: Linear | Conv | Matmul, code: Code, w_code: Code, w_zp: int) -> Config:
@@ -106,49 +110,58 @@ def begin_with_sum(tail: Tail, op: Linear | Conv | Matmul, bias: Value | None, c
         builder.set(op.results[0], builder.type_of(op.results[0]), "biased", f"{builder.of(op.results[0])} + {text}")
 
 
+def innermost(
+    cx: Lowering, value: Value, dim: int, otherwise: Layout, *, as_it_comes: bool = True
+) -> tuple[Layout, list[Loop], list[Loop]]:
+    """An order in which a dimension is innermost, its outer and its inner loops: as the value comes, if that is one."""
+    shape = cx.shape(value)
+    for layout in (cx.layout(value), otherwise) if as_it_comes else (otherwise,):
+        loops = layout.grouped(shape, [dim])
+        if loops is not None:
+            return layout, list(loops[0]), list(loops[1])
+    raise AssertionError("the dimension is innermost otherwise")
+
+
 @lowers(Linear, epilogue=True)
 def lower_linear(cx: Lowering, region: Region, op: Linear) -> None:
     """The rows may come in any order, and so may the elements of a row: the columns of the weights follow them."""
-    shape, inner = cx.shape(op.x), op.x.type.rank - 1
-    layout = cx.layout(op.x)
-    loops = layout.grouped(shape, [inner])
-    if loops is None:
-        layout = nest(shape, [Loop(d, n) for d, n in enumerate(shape)])
-        loops = cast("tuple[tuple[Loop, ...], tuple[Loop, ...]]", layout.grouped(shape, [inner]))
     if cx.constant(op.w) is None:
         products_of_streams(cx, region, op, op.w, {0: "free", 1: "depth"})
         return
-    w, w_code, w_zp = weight_codes(cx, op)
-    matrix = w[:, places_in(loops[1])]
-    rows_of_products(cx, region, op, layout, (loops[0], inner), (matrix, w_code, w_zp), op.b)
+    last = op.x.type.rank - 1
+    layout, outer, row = innermost(cx, op.x, last, c_order(cx.shape(op.x)))
+    rows = Rows(cx.read(op.x, layout, op.loc), outer, last)
+    w = weights_of(cx, op)
+    rows_of_products(cx, region, op, rows, replace(w, codes=w.codes[:, places_in(row)]), op.b)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A stream of rows: the loops over them, and the dimension of the result that takes the place of a row."""
+
+    stream: Stream
+    loops: Sequence[Loop]
+    dim: int
 
 
 def rows_of_products(
-    cx: Lowering,
-    region: Region,
-    op: Linear | Conv | Matmul,
-    layout: Layout,
-    rows: tuple[Sequence[Loop], int],
-    weights: tuple[Array, Code, int],
-    bias: Value | None,
+    cx: Lowering, region: Region, op: Linear | Conv | Matmul, rows: Rows, w: Weights, bias: Value | None
 ) -> None:
-    """A `linear` stage: x travels in `layout`, row by row; `rows` are the loops over rows and the channel dimension."""
-    matrix, w_code, w_zp = weights
-    outer, channel = rows
-    outputs, inputs = matrix.shape
+    """A `linear` stage: every row times the weights [outputs, inputs]."""
+    x, outer, channel = rows.stream, rows.loops, rows.dim
+    outputs, inputs = w.codes.shape
     out_layout = nest(cx.shape(op.results[0]), [*outer, Loop(channel, outputs)])
     tail = Tail(cx, region, op.opname, out_layout, outputs)
     column = [1] * op.results[0].type.rank
     column[channel] = -1
     begin_with_sum(tail, op, bias, tuple(column))
-    x = cx.read(op.x, layout, op.loc)
-    codes = np.ascontiguousarray(matrix).reshape(1, outputs, inputs, 1)
-    rom = tail.rom("weights", GroupedWeights(codes, w_code, w_zp))
+    codes = np.ascontiguousarray(w.codes).reshape(1, outputs, inputs, 1)
+    rom = tail.rom("weights", GroupedWeights(codes, w.code, w.zp))
     config: Config = {
         "rows": extent_of(outer),
         "channels_in": inputs,
         "channels_out": outputs,
-        **operand_config(cx, op, x.code, w_code, w_zp),
+        **operand_config(cx, op, x.code, w.code, w.zp),
     }
     tail.close("linear", "linear.h", [x, rom], config, [waits(1 / extent_of(outer), 1 / extent_of(outer))])
 
@@ -205,35 +218,47 @@ def require_one_image(op: Op, shape: tuple[int, ...]) -> None:
 def lower_conv(cx: Lowering, region: Region, op: Conv) -> None:
     shape = cx.shape(op.x)
     kernel = cx.shape(op.w)[2:]
-    w, w_code, w_zp = weight_codes(cx, op)
-    pointwise = math.prod(kernel) == 1 and max(op.stride) == 1 and not any(op.padding) and op.groups == 1
-    if pointwise:
-        layout = cx.layout(op.x)
-        loops = layout.grouped(shape, [1])
-        if loops is None:
-            layout = channels_last(shape)
-            loops = cast("tuple[tuple[Loop, ...], tuple[Loop, ...]]", layout.grouped(shape, [1]))
-        matrix = w.reshape(w.shape[:2])[:, places_in(loops[1])]
-        rows_of_products(cx, region, op, layout, (loops[0], 1), (matrix, w_code, w_zp), op.b)
+    w = weights_of(cx, op)
+    outputs, inputs = w.codes.shape[:2]
+    if math.prod(kernel) == 1 and not any(op.padding) and op.groups == 1:
+        rows, channels = _pixels(cx, op, shape)
+        matrix = w.codes.reshape(outputs, inputs)[:, places_in(channels)]
+        rows_of_products(cx, region, op, rows, replace(w, codes=matrix), op.b)
         return
     require_one_image(op, shape)
     out_layout = channels_last(cx.shape(op.results[0]))
-    tail = Tail(cx, region, op.opname, out_layout, len(w))
+    tail = Tail(cx, region, op.opname, out_layout, outputs)
     begin_with_sum(tail, op, op.b, (1, -1, *[1] * len(kernel)))
     x = cx.read(op.x, channels_last(shape), op.loc)
     window = window_config(op, shape[2:], kernel, op.stride, op.dilation, op.padding)
-    shared: Config = {**operand_config(cx, op, x.code, w_code, w_zp), "pad_value": op.x_zp}
-    depthwise = op.groups == shape[1] == len(w) and op.groups > 1
+    shared: Config = {**operand_config(cx, op, x.code, w.code, w.zp), "pad_value": op.x_zp}
+    depthwise = op.groups == shape[1] == outputs and op.groups > 1
     if depthwise:
-        weights = DepthwiseWeights(w.reshape(len(w), -1), w_code, w_zp)
+        weights = DepthwiseWeights(w.codes.reshape(outputs, -1), w.code, w.zp)
         del shared["simd"]
-        config: Config = {"channels": len(w), **window, **shared}
+        config: Config = {"channels": outputs, **window, **shared}
     else:
-        grouped = w.reshape(op.groups, len(w) // op.groups, w.shape[1], -1)
-        weights = GroupedWeights(grouped, w_code, w_zp)
-        config = {"channels_in": shape[1], "channels_out": len(w), "groups": op.groups, **window, **shared}
+        grouped = w.codes.reshape(op.groups, outputs // op.groups, inputs, -1)
+        weights = GroupedWeights(grouped, w.code, w.zp)
+        config = {"channels_in": shape[1], "channels_out": outputs, "groups": op.groups, **window, **shared}
     template = "depthwise_conv" if depthwise else "conv"
     tail.close(template, "linear.h", [x, tail.rom("weights", weights)], config, [window_pace(window)])
+
+
+def _pixels(cx: Lowering, op: Conv, shape: Shape) -> tuple[Rows, Sequence[Loop]]:
+    """The pixels that a pointwise convolution takes, as rows, and the loops over the channels of each.
+
+    A stride needs no window: slices drop what it skips.
+    """
+    layout, outer, channels = innermost(cx, op.x, 1, channels_last(shape), as_it_comes=max(op.stride) == 1)
+    stream = cx.read(op.x, layout, op.loc)
+    for dim, step in enumerate(op.stride, 2):
+        place = next((i for i, loop in enumerate(outer) if loop.dim == dim), None)
+        if step > 1 and place is not None:
+            inner = [*outer[place + 1 :], *channels]
+            stream, extent = sliced(cx, stream, outer[:place], shape[dim], inner, range(0, shape[dim], step), op.loc)
+            outer[place] = Loop(dim, extent)
+    return Rows(stream, outer, 1), channels
 
 
 Role = Literal["batch", "free", "depth"]
@@ -281,18 +306,13 @@ def lower_matmul(cx: Lowering, region: Region, op: Matmul) -> None:
 
 def _constant_matrix(cx: Lowering, region: Region, op: Matmul, y: Array) -> None:
     """x times a constant matrix is a linear stage without bias."""
-    shape = cx.shape(op.x)
-    inner = len(shape) - 1
-    layout = cx.layout(op.x)
-    loops = layout.grouped(shape, [inner])
-    if loops is None:
-        layout = nest(shape, [Loop(d, n) for d, n in enumerate(shape)])
-        loops = cast("tuple[tuple[Loop, ...], tuple[Loop, ...]]", layout.grouped(shape, [inner]))
+    last = op.x.type.rank - 1
+    layout, outer, row = innermost(cx, op.x, last, c_order(cx.shape(op.x)))
     code = code_of(op.y.type.scalar)
     check_zero_point(op, "y_zp", op.y_zp, code)
-    shift = op.results[0].type.rank - len(shape)  # y may have leading dimensions of size 1 that x lacks
-    outer = [Loop(x.dim + shift, x.extent, x.step) for x in loops[0]]
-    rows_of_products(cx, region, op, layout, (outer, inner + shift), (y.T[:, places_in(loops[1])], code, op.y_zp), None)
+    shift = op.results[0].type.rank - 1 - last  # y may have leading dimensions of size 1 that x lacks
+    rows = Rows(cx.read(op.x, layout, op.loc), [Loop(x.dim + shift, x.extent, x.step) for x in outer], last + shift)
+    rows_of_products(cx, region, op, rows, Weights(y.T[:, places_in(row)], code, op.y_zp), None)
 
 
 Loops = Sequence[Loop]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from irc.backends.fpga_hls.layout import Shape, channels_last
-from irc.backends.fpga_hls.lower.common import Tail, lowers
+from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lower.linear import require_one_image, window_config, window_pace
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.regions import Region
@@ -27,6 +27,7 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
     config: Config = {"channels": shape[1], "pe": 1, "x_code": x_code.cpp, **window}
     if isinstance(op, SumPool):
         bits = cx.ranges.sums[op].bits
+        check_zero_point(op, "x_zp", op.x_zp, x_code)
         config |= {"acc_bits": bits, "pad_value": op.x_zp}
         tail.builder.parameter(op.results[0], f"Int<{bits}>", "acc")
         if op.x_zp:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest, places_in
-from irc.backends.fpga_hls.lower.common import Tail, lowers
+from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lowering import Lowering, waits
 from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config
@@ -84,6 +84,7 @@ def lower_norm(cx: Lowering, region: Region, op: IntNorm) -> None:
     tail = Tail(cx, region, "norm", layout, length)
     _saturated(tail, op, "normalised")
     x = cx.read(op.x, layout, op.loc)
+    check_zero_point(op, "x_zp", op.x_zp, x.code)
     columns = places_in(row)
     gain = tail.rom("gain", constant_of(cx, op, op.g, "gain")[columns])
     offset = tail.rom("offset", constant_of(cx, op, op.b, "offset")[columns])

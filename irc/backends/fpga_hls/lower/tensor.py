@@ -112,38 +112,55 @@ def lower_slice(cx: Lowering, region: Region, op: Slice) -> None:
     if op.results[0] in cx.sources:
         return  # a sibling has done it
     shape, axis = cx.shape(op.x), op.axis % op.x.type.rank
-    start, stop = cast(int, op.start), min(cast(int, op.stop), shape[axis])
-    if (start, stop, op.step) == (0, shape[axis], 1):
+    kept = range(cast(int, op.start), min(cast(int, op.stop), shape[axis]), op.step)
+    if kept == range(shape[axis]):
         cx.alias(op.results[0], op.x, cx.layout(op.x))
         return
     outer, inner = along_axis(cx, op.x, axis)
     x = cx.read(op.x, nest(shape, with_axis(outer, axis, shape[axis], inner)), op.loc)
     parts = _partition(cx, op, axis)
-    outs: list[Stream] = []
-    for part in parts or [op]:
-        result = part.results[0]
-        own = cx.shape(result)
-        layout = nest(own, with_axis(outer, axis, own[axis], inner))
-        outs.append(Stream(cx.code(result), layout.count, result, layout))
-        cx.define(result, outs[-1], layout)
-    rounds = extent_of(outer)
     if parts:
-        chunks = [s.count // rounds for s in outs]
-        stage = Stage(cx.stage_name(op.loc, "split"), "split", "tensor.h", op.loc, outs, [x, *outs], [rounds, *chunks])
-        for i, chunk in enumerate(chunks):
-            stage.gives[i] = share(sum(chunks[:i]), chunk, sum(chunks), rounds)
+        streams = _split(cx, x, [cx.shape(part.results[0])[axis] for part in parts], outer, inner, op.loc)
     else:
-        config: Config = {
-            "outer": rounds,
-            "extent": shape[axis],
-            "inner": extent_of(inner),
-            "begin": start,
-            "end": stop,
-            "step": op.step,
-        }
-        stage = Stage(cx.stage_name(op.loc, "slice"), "slice", "tensor.h", op.loc, outs, [x, *outs], [CONFIG], config)
-        stage.gives[0] = share(start, stop - start, shape[axis], rounds)
+        parts, streams = [op], [sliced(cx, x, outer, shape[axis], inner, kept, op.loc)[0]]
+    for part, stream in zip(parts, streams, strict=True):
+        own = cx.shape(part.results[0])
+        stream.value, stream.layout = part.results[0], nest(own, with_axis(outer, axis, own[axis], inner))
+        cx.define(part.results[0], stream, stream.layout)
+
+
+def _split(
+    cx: Lowering, x: Stream, extents: Sequence[int], outer: Sequence[Loop], inner: Sequence[Loop], loc: Loc
+) -> list[Stream]:
+    """A `split` stage: the parts of each round, one stream each."""
+    rounds = extent_of(outer)
+    chunks = [extent * extent_of(inner) for extent in extents]
+    outs = [Stream(x.code, rounds * chunk) for chunk in chunks]
+    stage = Stage(cx.stage_name(loc, "split"), "split", "tensor.h", loc, outs, [x, *outs], [rounds, *chunks])
+    for i, chunk in enumerate(chunks):
+        stage.gives[i] = share(sum(chunks[:i]), chunk, sum(chunks), rounds)
     cx.add(stage)
+    return outs
+
+
+def sliced(
+    cx: Lowering, x: Stream, outer: Sequence[Loop], extent: int, inner: Sequence[Loop], kept: range, loc: Loc
+) -> tuple[Stream, int]:
+    """A `slice` stage: the kept indices of the loop of `extent` between `outer` and `inner`; how many they are."""
+    rounds = extent_of(outer)
+    out = Stream(x.code, rounds * len(kept) * extent_of(inner))
+    config: Config = {
+        "outer": rounds,
+        "extent": extent,
+        "inner": extent_of(inner),
+        "begin": kept.start,
+        "end": kept.stop,
+        "step": kept.step,
+    }
+    stage = Stage(cx.stage_name(loc, "slice"), "slice", "tensor.h", loc, [out], [x, out], [CONFIG], config)
+    stage.gives[0] = share(kept.start, kept[-1] + 1 - kept.start, extent, rounds)
+    cx.add(stage)
+    return out, len(kept)
 
 
 def _partition(cx: Lowering, op: Slice, axis: int) -> list[Slice]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from support import Function
 from torch import Tensor, nn
+from torch_support import Function
 
 aten: Any = torch.ops.aten
 G = torch.Generator().manual_seed(7)

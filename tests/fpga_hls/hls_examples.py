@@ -1,0 +1,31 @@
+"""The example models as jobs of the HLS backend."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from hls_designs import job_of, legalised
+
+from irc.backends.base import Job
+from irc.backends.fpga_hls.backend import Options
+from irc.backends.fpga_hls.device import Part
+from irc.frontend.capture import capture
+from irc.passes.base import PassContext
+from irc.passes.pipeline import run_pipeline
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FAST = {"digits_cnn": "quant8", "digits_vit": "quant4a4"}
+"""The preset of each model for short tests."""
+
+IMAGES = np.load(EXAMPLES / "digits_test.npz")["x"]
+
+
+@cache
+def job(model: str, preset: str, calibration: int) -> Job[Part, Options]:
+    """The job of an example behind a preset, calibrated on so many samples, with two golden vectors."""
+    module = capture(EXAMPLES / f"{model}.pt2").module
+    samples = np.load(EXAMPLES / "digits_calib.npz")["x"][:calibration]
+    run_pipeline(preset, module, PassContext(samples={module.main.inputs[0].name: samples}))
+    return job_of(legalised(module), [[IMAGES[:1]], [IMAGES[1:2]]])

@@ -1,0 +1,93 @@
+"""FIFO depths and cycle formulas, against a model of every loop of every template (hls_tokens.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hls_designs import Trial, design_of, legalised
+from hls_examples import FAST, job
+from hls_graphs import random_graph
+from hls_tokens import Deadlock, alone, run
+
+from irc.backends.fpga_hls.backend import design_of as folded_design
+from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.backends.fpga_hls.fifo import SMALLEST, size_fifos
+from irc.backends.fpga_hls.resources import cycles, pace
+from irc.backends.fpga_hls.stage import Design
+from irc.ir.parser import parse
+
+ROW_STAGES = ("int_softmax", "masked_int_softmax", "int_norm")  # bounded by a divider, which tokens do not show
+
+
+def random_designs(seeds: range) -> list[tuple[int, Design]]:
+    """Designs of random graphs, folded at random."""
+    found: list[tuple[int, Design]] = []
+    for seed in seeds:
+        module = legalised(random_graph(seed).module, fused=seed % 3 > 0)
+        if ACCELERATOR in module.functions:
+            design = Trial.of("", module, [], np.random.default_rng(seed)).design
+            size_fifos(design)
+            found.append((seed, design))
+    return found
+
+
+def test_depths_suffice():
+    for seed, design in random_designs(range(100)):
+        ends = run(design, 3)
+        assert ends[2] > 0, seed
+
+
+def test_shallow_fifos_would_not():
+    """The model does find deadlocks, and residual paths do need depth."""
+    stuck = 0
+    for _, design in random_designs(range(100)):
+        for stream in design.streams:
+            stream.depth = min(stream.depth, SMALLEST)
+        try:
+            run(design, 2)
+        except Deadlock:
+            stuck += 1
+    assert stuck > 3
+
+
+def test_formulas_count_the_cycles_of_the_loops():
+    """A stage alone, with quick neighbours, takes as long as its formula says."""
+    off: list[float] = []
+    for _, design in random_designs(range(100)):
+        for stage in design.stages:
+            if stage.template not in ROW_STAGES and cycles(stage) >= 100:
+                off.append(alone(stage, 3) / cycles(stage) - 1)
+    assert len(off) > 80
+    assert max(map(abs, off)) < 0.4
+    assert np.mean(np.abs(off)) < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", FAST)
+def test_a_whole_network_keeps_its_pace(model: str):
+    design = folded_design(job(model, FAST[model], 16))
+    ends = run(design, 4)
+    assert ends[3] - ends[2] <= 1.05 * pace(design)
+
+
+@pytest.mark.slow
+def test_depths_of_many_designs():
+    for _, design in random_designs(range(1000, 3000)):
+        run(design, 3)
+
+
+RESIDUAL = """
+func @main(%x: i8[1, 16, 8]) -> i32[1, 16, 8] {
+  %1 = amax %x {axes = [1], keepdims = true} : i8[1, 1, 8]
+  %2 = expand %1 : i8[1, 16, 8]
+  %3 = add %x, %2 : i32[1, 16, 8]
+  return %3
+}
+"""
+
+
+def test_a_path_beside_a_whole_tensor_holds_it():
+    design = design_of(legalised(parse(RESIDUAL)))
+    copies = [s for stage in design.stages if stage.template == "fork" for s in stage.outputs]
+    assert max(s.depth for s in copies) >= 15 * 8
+    assert min(s.depth for s in copies) == SMALLEST
