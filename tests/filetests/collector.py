@@ -3,9 +3,9 @@
 // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
 // RUN: verify                 reads and verifies
 // RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
-// RUN: opt --passes TEXT      runs a pipeline and prints the module
+// RUN: opt --passes TEXT      runs a pipeline and prints the module; the INPUT lines are its samples
 // CHECK...: pattern           FileCheck on what was printed, written by hand
-// INPUT x: [[1, 2]]           an input of `run`, in JSON
+// INPUT x: [[1, 2]]           an input of `run`, samples for `opt`, in JSON
 // OUTPUT: i32[2] [3, 4]       generated: a result of `run`; floats compare to 1e-5
 ... // ERROR@7: message        generated: a diagnostic at column 7 of this line (`// ERROR: ...` if it has no place)
 // ----                        splits a file into parts; the RUN lines of the first serve those that have none
@@ -95,15 +95,19 @@ def run_verify(part: Part, arguments: list[str]) -> Outcome:
 def run_opt(part: Part, arguments: list[str]) -> Outcome:
     (flag, passes) = arguments
     assert flag == "--passes"
+    pipeline, base = (importlib.import_module(f"irc.passes.{name}") for name in ("pipeline", "base"))
+    module = part.module()
+    types = {value.name: value.type.scalar.dtype for value in module.main.inputs} if _INPUT.search(part.text) else {}
+    samples = {name: np.array(array, types[name]) for name, array in given_inputs(part).items()}
+    printed = str(pipeline.run_pipeline(passes, module, base.PassContext(samples=samples or None)))
     if not _CHECK.search(part.text):
         raise Unexpected("nothing is checked")
-    pipeline, base = (importlib.import_module(f"irc.passes.{name}") for name in ("pipeline", "base"))
-    return Outcome(str(pipeline.run_pipeline(passes, part.module(), base.PassContext())), part.text)
+    return Outcome(printed, part.text)
 
 
 def run_run(part: Part, arguments: list[str]) -> Outcome:
     module = part.module()
-    given = {name: np.array(json.loads(text)) for name, text in _INPUT.findall(part.text)}
+    given = given_inputs(part)
     if arguments:
         (flag, seed) = arguments
         assert flag == "--seed"
@@ -116,6 +120,11 @@ def run_run(part: Part, arguments: list[str]) -> Outcome:
     kept = [o if close(o, n) else n for o, n in zip([*old, *[""] * len(lines)], lines, strict=False)]
     body = _OUTPUT.sub("", part.text).rstrip("\n")
     return Outcome("\n".join(lines), "\n".join([body, *(f"// OUTPUT: {line}" for line in kept)]) + "\n")
+
+
+def given_inputs(part: Part) -> dict[str, Array]:
+    """The arrays of the INPUT lines."""
+    return {name: np.array(json.loads(text)) for name, text in _INPUT.findall(part.text)}
 
 
 def random_array(rng: np.random.Generator, t: TensorType) -> Array:

@@ -51,5 +51,6 @@ def test_every_rule_fires_in_a_file_test(monkeypatch: pytest.MonkeyPatch) -> Non
     for path in FILES:
         text = path.read_text()
         pipeline = re.findall(r"^// RUN: opt --passes (\S+)$", text, re.MULTILINE)
-        run_pipeline(pipeline[0], parse(text), PassContext())
+        if "\n// ----" not in text:  # those hold one example of a whole pass, not rules
+            run_pipeline(pipeline[0], parse(text), PassContext())
     assert {rule.name for rules in LISTS.values() for rule in rules} - fired == set()

@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
         ),
         _TABLE,
     ),
-    **dict.fromkeys(("erf", "sin", "cos", "floor", "pow", "leaky_relu"), _TABLE),
+    **dict.fromkeys(("erf", "sin", "cos", "floor", "round", "pow", "leaky_relu"), _TABLE),
     "relu": "integerize makes it a clamp of codes, or part of requantize",
     "div": "integers have no division; multiply by the reciprocal, which quantize turns into a scale",
     "mean": "integerize makes it a sum whose scale is divided",
