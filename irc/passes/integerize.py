@@ -17,7 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 import numpy as np
 
 from irc.ir.builder import Builder
-from irc.ir.diagnostics import Collector, IrcError
+from irc.ir.diagnostics import Collector, Diagnostic, IrcError
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import OPERANDS, Op
 from irc.ir.ops.common import scale_ratio
@@ -230,7 +230,10 @@ class _Lowering:
         if np.rint(np.max(ratio) * 2.0**shift) >= 2**self.multiplier:
             shift -= 1
         if shift < 1:
-            raise IrcError(f"a scale ratio of {float(np.max(ratio)):.3g} is too large for requantize")
+            message = f"a scale ratio of {float(np.max(ratio)):.3g} is too large for requantize"
+            raise IrcError(
+                Diagnostic(message, self.b.loc, hint="ranges of neighbouring layers differ too much: --calib")
+            )
         return min(shift, 62)
 
     def without_zp(self, codes: Value) -> Value:
@@ -282,7 +285,7 @@ def _bias(cx: _Lowering, op: Linear | Conv, x: Encoding, w: Encoding, axis: int)
     if op.b is None:
         return None
     if not isinstance(op.b.node, Const):
-        op.fail("the bias is not constant")
+        op.fail("the bias is not constant", hint="add it behind the layer")
     scales = (x.scales.astype(np.float64) * w.scales.astype(np.float64)).astype(np.float32)
     codes = np.rint(op.b.node.value.array.astype(np.float64) / scales)
     if np.any(np.abs(codes) >= 2**31):
@@ -383,7 +386,7 @@ def clamp(cx: _Lowering, op: Clamp) -> Value:
 def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
     x = cx.of(op, op.x)
     if x.type.scalar.bits > 16:
-        op.fail("its operand is not quantized")
+        op.fail("its operand is not quantized", hint=f"quantize its input in the model, or islands={op.opname}")
     total = cx.b(Sum(x, axes=op.axes, keepdims=op.keepdims, x_zp=int(cx.encoding(x).zps)))
     if isinstance(op, Sum):
         return total
@@ -393,7 +396,7 @@ def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
 
 def _static(op: Op, dims: list[Any]) -> list[int]:
     if not all(isinstance(d, int) for d in dims):
-        op.fail("the reduced dimensions must be static in an integer graph")
+        op.fail("the reduced dimensions must be static in an integer graph", hint="specialize{dims=n:64}")
     return dims
 
 
@@ -419,7 +422,7 @@ def where(cx: _Lowering, op: Where) -> Value | None:
         cx.masks[op.result] = op.condition
         return cx.of(op, op.x)
     if is_mask_fill(op.y):
-        op.fail("a mask that does not go straight into softmax has no integer form")
+        op.fail("a mask that does not go straight into softmax has no integer form", hint="islands=where")
     x, y = (cx.of(op, v) for v in (op.x, op.y))
     return cx.b(Where(op.condition, x, cx.requantize(y, x.type.element)))
 
@@ -439,9 +442,9 @@ def norm(cx: _Lowering, op: LayerNorm | RmsNorm) -> Value:
     x = cx.of(op, op.x)
     target = cx.target(op.result)
     if target is None or target.encoding is None:
-        op.fail("its result is read in several encodings, or in none")
+        op.fail("its result is read in several encodings, or in none", hint=f"islands={op.opname}")
     if isinstance(op, LayerNorm) and op.axes != 1:
-        op.fail(f"integer layer norm is over the last axis, not the last {op.axes}")
+        op.fail(f"integer layer norm is over the last axis, not the last {op.axes}", hint="islands=layer_norm")
     channels = _static(op, [op.x.type.shape[-1]])[0]
     gamma = _vector(op, op.g, channels, 1.0)
     beta = _vector(op, op.b if isinstance(op, LayerNorm) else None, channels, 0.0)
@@ -473,7 +476,7 @@ def _vector(op: Op, value: Value | None, channels: int, default: float) -> Array
     if value is None:
         return np.full(channels, default)
     if not isinstance(value.node, Const):
-        op.fail("its scale or offset is not constant")
+        op.fail("its scale or offset is not constant", hint="multiply and add behind it")
     return value.node.value.array.astype(np.float64)
 
 
@@ -483,7 +486,7 @@ def table(cx: _Lowering, op: Unary) -> Value:
     x = cx.of(op, op.x)
     target = cx.target(op.result)
     if target is None or target.encoding is None:
-        op.fail("its result is read in several encodings, or in none")
+        op.fail("its result is read in several encodings, or in none", hint=f"islands={op.opname}")
     if x.type.scalar.bits > 8:
         op.fail(f"its operand has {x.type.scalar.bits} bits, a table takes at most 8")
     scalar, encoding = x.type.scalar, cx.encoding(x)

@@ -247,6 +247,7 @@ def test_every_kind_of_data(irc, model, data, tmp_path):
     np.savez(tmp_path / "parts/a.npz", x=x[:5])
     (tmp_path / "irc_test_batches.py").write_text(
         "import numpy as np\ndef f():\n    x = np.load('x.npy')\n    yield {'x': x[:3]}\n    yield {'x': x[3:]}\n"
+        "def fails():\n    return 1 / 0\n"
         "def one():\n    return {'x': np.load('x.npy')}\ndef bad():\n    return [1]\n"
     )
     for index, calib in enumerate([data, "x.npy", "parts", "irc_test_batches:f", "irc_test_batches:one"]):
@@ -254,6 +255,7 @@ def test_every_kind_of_data(irc, model, data, tmp_path):
     arts = [tree(tmp_path / f"art{index}") for index in range(5)]
     assert all(art == arts[0] for art in arts)
     fails_with(irc, model, "irc_test_batches:bad", "the function gives no dicts of arrays by input name")
+    fails_with(irc, model, "irc_test_batches:fails", "the function failed: ZeroDivisionError: division by zero")
 
 
 def test_parts_must_agree(irc, model, tmp_path):
@@ -263,6 +265,13 @@ def test_parts_must_agree(irc, model, tmp_path):
     fails_with(irc, model, "parts", "its parts cannot be joined")
     np.savez(tmp_path / "parts/b.npz", y=np.zeros((2, 7), np.float32))
     fails_with(irc, model, "parts", "its parts hold different arrays: x and y")
+
+
+def test_inputs_must_hold_equally_many_samples(irc, tmp_path):
+    text = "func @main(%a: f32[b, 2], %c: f32[b, 2]) -> f32[b, 2] where b in [1, 8] {\n"
+    (tmp_path / "two.irc").write_text(text + "  %y = add %a, %c : f32[b, 2]\n  return %y\n}\n")
+    np.savez(tmp_path / "bad.npz", a=np.zeros((2, 2), np.float32), c=np.zeros((3, 2), np.float32))
+    fails_with(irc, tmp_path / "two.irc", "bad.npz", "the arrays hold different numbers of samples: a 2, c 3")
 
 
 def test_random_data_only_with_a_warning(irc, model, tmp_path):

@@ -117,6 +117,14 @@ def test_wrong_type_of_an_option(irc, text):
     assert "option 'batch' is 'one', expected int|none" in error
 
 
+def test_option_without_a_default(irc, text, tmp_path):
+    source = EXAMPLE.read_text().replace("below: float = 0.01", "below: float")
+    (tmp_path / "mine.py").write_text(source)
+    error = irc("opt", text, "--load", "mine.py", "--passes", "drop-small", code=2).stderr
+    assert "drop-small needs the option below" in error
+    assert "needed" in irc("passes", "drop-small", "--load", "mine.py").stdout
+
+
 def test_broken_pipeline_text(irc, text):
     assert "'}' is missing" in irc("opt", text, "--passes", "specialize{", code=2).stderr
 
@@ -156,6 +164,9 @@ def test_time_passes(irc, text):
 def test_explain(irc, model):
     shown = irc("opt", model, "--passes", "canonicalize", "--explain", "NoSuchRule").stderr
     assert shown.startswith("NoSuchRule: no near miss")
+    shown = irc("opt", model, "--passes", "fold", "--explain", "FoldConstants").stderr
+    assert "FoldConstants: return" in shown
+    assert "return is no computation" in shown
 
 
 def test_calibration_needs_samples(irc, model):

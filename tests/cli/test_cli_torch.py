@@ -66,6 +66,8 @@ def test_another_model_is_noticed(irc, tmp_path):
     irc("compile", "one.pt2", "-o", "art")
     irc("verify", "art", "--model", "one.pt2")
     error = irc("verify", "art", "--model", "two.pt2", code=3).stderr
+    assert "error: the captured graph is up to " in error
+    assert "off PyTorch, whose outputs reach" in error
     assert "is this the model that the artifact was compiled from?" in error
 
 

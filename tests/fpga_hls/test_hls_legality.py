@@ -98,6 +98,44 @@ func @main(%x: i64[1, 4]) -> i64[1, 4] {
     assert "cast to i32 in the model" in text
 
 
+@pytest.mark.parametrize(
+    ("signature", "node", "message"),
+    [
+        ("(%x: f32[1, 4]) -> f32[1, 4]", "add %x, %x : f32[1, 4]", "add computes f32; the accelerator has no floats"),
+        ("(%x: i8[1, 0]) -> i8[1, 0]", "clamp %x {lo = 0.0} : i8[1, 0]", "clamp gives an empty tensor, i8[1, 0]"),
+        (
+            "(%x: u32[1, 4]) -> u32[1, 4]",
+            "clamp %x {lo = 1.0} : u32[1, 4]",
+            "clamp works on u32; the accelerator computes in signed 32 bits",
+        ),
+    ],
+)
+def test_types_the_accelerator_does_not_have(signature: str, node: str, message: str):
+    assert f'"layer": {message}' in said(f'func @main{signature} {{\n  %1 = {node}  at "layer"\n  return %1\n}}')
+
+
+def test_a_bias_that_is_computed():
+    text = said("""
+func @main(%x: i8[1, 2], %b: i32[1]) -> i32[1, 1] {
+  %w = const [[1, 2]] : i8[1, 2]
+  %0 = clamp %b {lo = -9.0, hi = 9.0} : i32[1]
+  %1 = linear %x, %w, %0 : i32[1, 1]  at "fc"
+  return %1
+}
+""")
+    assert '"fc": linear: its bias is not constant' in text
+
+
+def test_computed_weights_with_several_zero_points():
+    text = said("""
+func @main(%x: i8[1, 2], %w: i8[2, 2]) -> i32[1, 2] {
+  %1 = linear %x, %w {w_zp = [1, 2]} : i32[1, 2]  at "fc"
+  return %1
+}
+""")
+    assert '"fc": linear: weights that are computed need one zero point' in text
+
+
 def test_nothing_to_accelerate():
     text = said("func @main(%x: i8[2]) -> i8[2] { return %x }")
     assert "there is nothing to accelerate: main has no integer operation" in text
@@ -178,7 +216,7 @@ def test_bad_options():
 def test_bad_folds():
     assert "fold 'head' is not stage:PExSIMD" in said(SMALL, fold=("head",))
     assert "fold 'head:0x1' is not stage:PExSIMD" in said(SMALL, fold=("head:0x1",))
-    assert "there is no stage 'head' to fold" in said(SMALL, fold=("head:2x2",))
+    assert "fold: there is no stage 'head' to fold" in said(SMALL, fold=("head:2x2",))
 
 
 def test_unknown_part():

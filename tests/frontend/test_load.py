@@ -331,6 +331,13 @@ def test_damaged_programs(saved: Path, change: Callable[[dict[str, bytes]], None
     assert caught.value.exit_code == 1
 
 
+def test_archive_without_records(saved: Path) -> None:
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.mkdir("net")
+    with pytest.raises(IrcError, match=r"net.pt2: the file is damaged or truncated \(no records\)"):
+        capture(saved)
+
+
 def test_program_without_sample_inputs(saved: Path) -> None:
     rewritten(saved, lambda records: records.update({"data/sample_inputs/model.pt": b""}))
     assert capture(saved).sample_inputs == {}

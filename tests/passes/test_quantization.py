@@ -109,6 +109,13 @@ def test_calibrate_without_samples() -> None:
 # -- encodings
 
 
+def test_samples_must_be_equally_many() -> None:
+    module = parse("func @main(%x: f32[b, 2], %y: f32[b, 2]) -> f32[b, 2] where b in [1, 8] {\n  return %x\n}\n")
+    samples = {"x": np.zeros((2, 2), np.float32), "y": np.zeros((3, 2), np.float32)}
+    with pytest.raises(IrcError, match="inputs have different numbers of samples"):
+        run_pipeline("calibrate", module, PassContext(samples=samples))
+
+
 def test_ranges_without_negative_values_are_unsigned_with_zero_point_0() -> None:
     element = choose_element(Range(0.5, 2.55), 8, "auto")
     assert str(element) == "u8<0.01>"
