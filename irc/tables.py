@@ -129,7 +129,13 @@ PASSES = Table(
     | _rows("irc.backends.fpga_hls", {"boundary": "hls-boundary:Boundary"}),
 )
 PRESETS = Table("preset", _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4"}))
-BACKENDS = Table("backend", _rows("irc.backends", {"reference": "reference:REFERENCE", "fpga_hls.backend": "hls:HLS"}))
+BACKENDS = Table(
+    "backend",
+    _rows(
+        "irc.backends",
+        {"reference": "reference:REFERENCE", "fpga_hls.backend": "hls:HLS", "cpu_simd.backend": "cpu:CPU"},
+    ),
+)
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party
 FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture"})
 API = Table(  # what `import irc` offers, see irc/__init__.py

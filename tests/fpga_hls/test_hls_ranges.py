@@ -12,7 +12,7 @@ from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.lower.math import always
 from irc.backends.fpga_hls.ranges import Interval, bounds_of, products
-from irc.backends.fpga_hls.regions import regions_of
+from irc.backends.regions import regions_of
 from irc.ir.graph import Module, Value
 from irc.ir.interpret import interpret
 from irc.ir.parser import parse

@@ -16,8 +16,8 @@ from irc.backends.fpga_hls.lower.common import Anchor
 from irc.backends.fpga_hls.lower.math import elementwise
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import bounds_of
-from irc.backends.fpga_hls.regions import Region, regions_of
 from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
+from irc.backends.regions import Region, regions_of
 from irc.ir.diagnostics import Collector, IrcError
 from irc.ir.graph import Graph, Value
 from irc.ir.location import UNKNOWN, Loc

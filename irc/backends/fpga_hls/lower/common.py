@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from irc.backends.fpga_hls.epilogue import EpilogueBuilder
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.lowering import Lowering
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Argument, Config, Pace, Rom, Stage, Stream, Weights
 from irc.backends.fpga_hls.types import Code
+from irc.backends.regions import Region
 from irc.ir.op import Op
 from irc.ir.scalars import Array
 

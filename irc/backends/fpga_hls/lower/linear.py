@@ -14,9 +14,9 @@ from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lower.tensor import sliced
 from irc.backends.fpga_hls.lowering import BUFFERS, Lowering, waits
 from irc.backends.fpga_hls.ranges import Interval, centred_weights
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config, Pace, Stream
 from irc.backends.fpga_hls.types import Code, code_of
+from irc.backends.regions import Region
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul

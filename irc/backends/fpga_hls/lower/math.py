@@ -9,9 +9,9 @@ from irc.backends.fpga_hls.layout import Loop, extent_of, nest
 from irc.backends.fpga_hls.lower.common import Tail, lowers
 from irc.backends.fpga_hls.lowering import Lowering, waits
 from irc.backends.fpga_hls.ranges import Interval, code_bounds
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of, literal
+from irc.backends.regions import Region
 from irc.ir.ops.math import (
     Abs,
     Add,

@@ -8,9 +8,9 @@ from irc.backends.fpga_hls.layout import Shape, channels_last
 from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lower.linear import require_one_image, window_config, window_pace
 from irc.backends.fpga_hls.lowering import Lowering
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import literal
+from irc.backends.regions import Region
 from irc.ir.ops.pool import MaxPool, SumPool
 
 

@@ -6,9 +6,9 @@ from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest, places_in
 from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lowering import Lowering, waits
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of
+from irc.backends.regions import Region
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.ops.common import along

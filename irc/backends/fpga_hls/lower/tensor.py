@@ -10,7 +10,6 @@ from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, extent_of
 from irc.backends.fpga_hls.lower.common import lowers
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import Interval
-from irc.backends.fpga_hls.regions import Region
 from irc.backends.fpga_hls.stage import (
     CONFIG,
     EPILOGUE,
@@ -24,6 +23,7 @@ from irc.backends.fpga_hls.stage import (
     Stream,
 )
 from irc.backends.fpga_hls.types import Code
+from irc.backends.regions import Region
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.ops.tensor import Concat, Expand, Gather, Pad, Permute, Reshape, Slice

@@ -1,0 +1,98 @@
+"""Instruction sets: what a kernel may use, and how many registers it has. A target is a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from irc.backends.cpu_simd.codegen.llvm import host_features, host_triple
+from irc.ir.diagnostics import UsageError
+
+Dot = Literal["vpdpbusd", "vpmaddwd", "sdot", "usdot", "multiply"]
+"""The instruction that sums products of integers; `multiply` is any machine's."""
+
+
+@dataclass(frozen=True)
+class Isa:
+    """An instruction set as a target of `irc compile --backend cpu --target NAME`."""
+
+    name: str
+    summary: str
+    triple: str
+    features: str
+    vector_bytes: int
+    registers: int
+    dot: Dot
+    cpu: str = ""
+
+    @property
+    def lanes(self) -> int:
+        """32-bit lanes of a register."""
+        return self.vector_bytes // 4
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The features that a machine must have, in the words of LLVM."""
+        return frozenset(part[1:] for part in self.features.split(",") if part.startswith("+"))
+
+
+X86 = "x86_64-unknown-linux-gnu"
+ARM = "aarch64-unknown-linux-gnu"
+V3 = "+avx2,+fma,+f16c,+bmi,+bmi2,+lzcnt,+movbe,+popcnt"
+V4 = f"{V3},+avx512f,+avx512bw,+avx512vl,+avx512dq,+avx512cd"
+
+ISAS = {
+    isa.name: isa
+    for isa in (
+        Isa("x86-64-v3", "Intel Haswell, AMD Zen and later: AVX2", X86, V3, 32, 16, "vpmaddwd"),
+        Isa(
+            "avx-vnni",
+            "Intel Alder Lake and later: AVX2 with int8 dot products",
+            X86,
+            f"{V3},+avxvnni",
+            32,
+            16,
+            "vpdpbusd",
+        ),
+        Isa("avx512", "Intel Skylake-X: AVX-512 without int8 dot products", X86, V4, 64, 32, "vpmaddwd"),
+        Isa(
+            "avx512-vnni",
+            "Intel Ice Lake, AMD Zen 4 and later: AVX-512 with int8 dot products",
+            X86,
+            f"{V4},+avx512vnni,+avx512vbmi",
+            64,
+            32,
+            "vpdpbusd",
+        ),
+        Isa("aarch64", "any 64-bit Arm", ARM, "+neon", 16, 32, "multiply"),
+        Isa("aarch64+dotprod", "Arm Cortex-A75, Neoverse N1 and later", ARM, "+neon,+dotprod", 16, 32, "sdot"),
+        Isa("aarch64+i8mm", "Arm Neoverse V1, N2, Cortex-A510 and later", ARM, "+neon,+dotprod,+i8mm", 16, 32, "usdot"),
+        Isa(
+            "riscv64",
+            "64-bit RISC-V without vectors",
+            "riscv64-unknown-linux-gnu",
+            "+m,+a,+f,+d,+c",
+            16,
+            32,
+            "multiply",
+        ),
+    )
+}
+
+HOST_FIRST = ("avx512-vnni", "avx512", "avx-vnni", "x86-64-v3", "aarch64+i8mm", "aarch64+dotprod", "aarch64")
+"""Where this machine offers several, the first is taken."""
+
+
+def runs_here(isa: Isa) -> bool:
+    """Whether this machine has the instructions."""
+    return isa.triple.split("-")[0] == host_triple().split("-")[0] and isa.needs <= host_features()
+
+
+def host() -> Isa:
+    """The best instruction set of this machine. Raises UsageError if irc knows none of its."""
+    for name in HOST_FIRST:
+        if runs_here(ISAS[name]):
+            return ISAS[name]
+    raise UsageError(
+        f"irc has no instruction set for this machine ({host_triple()})", hint=f"--target is one of {', '.join(ISAS)}"
+    )

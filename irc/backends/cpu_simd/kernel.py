@@ -1,0 +1,204 @@
+"""A kernel under construction: a function over views, with the symbols of the graph as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from irc.backends.cpu_simd.codegen.lanes import Function, Lane, Operand
+from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.views import View
+from irc.ir.dims import Call, Dim, Shape, equal, mul
+from irc.ir.scalars import ScalarType
+
+
+def register(scalar: ScalarType) -> str:
+    """The LLVM type in which a value is computed; half floats are computed as f32 and rounded after every op."""
+    if scalar.kind == "bool":
+        return "i1"
+    if scalar.is_float:
+        return "double" if scalar.bits == 64 else "float"
+    return "i32" if scalar.bits < 32 or scalar == ScalarType("i", 32) else "i64"
+
+
+def memory(scalar: ScalarType) -> str:
+    """The LLVM type of an element in memory, as NumPy has it."""
+    if scalar.is_float:
+        return {2: "half", 4: "float", 8: "double"}[scalar.dtype.itemsize]
+    return f"i{scalar.dtype.itemsize * 8}"
+
+
+@dataclass(eq=False)
+class Kernel:
+    """The function, and what its pointer arguments point to: the first element of each view."""
+
+    isa: Isa
+    symbols: Sequence[str]
+    f: Function = field(init=False)
+    views: list[View] = field(default_factory=list[View])
+    _dims: dict[Dim, Lane] = field(default_factory=dict[Dim, Lane])
+
+    def __post_init__(self) -> None:
+        self.f = Function("", {f"dim_{name}": "i64" for name in self.symbols}, result="i32")
+
+    def pointer(self, view: View) -> Lane:
+        """The address of the first element of a view."""
+        for place, known in enumerate(self.views):
+            if known.buffer is view.buffer and known.offset == view.offset:
+                return self.f[f"p{place}"]
+        self.views.append(view)
+        name = f"p{len(self.views) - 1}"
+        self.f.parameters = {**self.f.parameters, name: "ptr"}
+        return self.f[name]
+
+    def dim(self, d: Dim) -> Operand:
+        """A dimension: a number, or an i64 computed from the symbols. Must first be asked for outside of any loop."""
+        if isinstance(d, int):
+            return d
+        if d not in self._dims:
+            self._dims[d] = emit_dim(self.f, d, lambda name: self.f[f"dim_{name}"])
+        return self._dims[d]
+
+    # -- elements
+
+    def load(self, view: View, at: Lane, lanes: int = 1) -> Lane:
+        """Consecutive elements at an address, as registers."""
+        return self.as_register(self.f.load(at, memory(view.scalar), lanes), view.scalar)
+
+    def as_register(self, raw: Lane, scalar: ScalarType) -> Lane:
+        """What was read from memory, in the type in which it is computed."""
+        if scalar.kind == "bool":
+            return raw.compare("ne", 0)
+        if scalar.is_float:
+            return self.f.convert("fpext", raw, register(scalar))
+        return self.f.convert("sext" if scalar.signed else "zext", raw, register(scalar))
+
+    def as_memory(self, value: Lane, scalar: ScalarType) -> Lane:
+        if scalar.kind == "bool":
+            return self.f.convert("zext", value, "i8")
+        return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, memory(scalar))
+
+    def store(self, value: Lane, view: View, at: Lane) -> None:
+        self.f.store(self.as_memory(value, view.scalar), at)
+
+    def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int) -> Lane:
+        """Elements `stride` apart: one of them in every lane for 0, else one by one unless they are neighbours."""
+        if lanes == 1:
+            return self.load(view, at)
+        if equal(stride, 0) is True:
+            return self.f.splat(self.load(view, at), lanes)
+        if equal(stride, 1) is True:
+            return self.load(view, at, lanes)
+        items = [self.load(view, self.step(view, at, stride, place)) for place in range(lanes)]
+        return self.f.gathered(items)
+
+    def load_part(self, view: View, at: Lane, stride: Dim, lanes: int, count: int) -> Lane:
+        """As `load_strided`, of which only the first `count` lanes matter: the others are read where memory is ours."""
+        if count == lanes or (view.buffer.space in ("workspace", "weights") and stride in (0, 1)):
+            return self.load_strided(view, at, stride, lanes)
+        items = [self.load(view, self.step(view, at, stride, place)) for place in range(count)]
+        rest = [self.f.const(0, items[0].kind)] * (lanes - count)
+        return self.f.gathered([*items, *rest])
+
+    def store_part(self, value: Lane, view: View, at: Lane, stride: Dim, count: int) -> None:
+        """Store the first `count` lanes."""
+        if count == value.lanes:
+            self.store_strided(value, view, at, stride)
+            return
+        for place in range(count):
+            self.store(self.f.extract(value, place), view, self.step(view, at, stride, place))
+
+    def store_strided(self, value: Lane, view: View, at: Lane, stride: Dim) -> None:
+        if value.lanes == 1 or equal(stride, 1) is True:
+            self.store(value, view, at)
+            return
+        for place in range(value.lanes):
+            self.store(self.f.extract(value, place), view, self.step(view, at, stride, place))
+
+    def step(self, view: View, at: Lane, stride: Dim, count: Lane | int) -> Lane:
+        """The address `count` strides further."""
+        if isinstance(count, int):
+            count = self.f.const(count, "i64")
+        by = self.dim(stride)
+        return self.f.at(at, count * by, view.size_bytes)
+
+
+def emit_dim(f: Function, d: Dim, symbol: Callable[[str], Lane]) -> Lane:
+    """The value of a dimension, given those of its symbols."""
+    if isinstance(d, int):
+        return f.const(d, "i64")
+    total = f.const(0, "i64")
+    for mono, factor in d.terms:
+        term = f.const(factor, "i64")
+        for atom, power in mono:
+            value = symbol(atom) if isinstance(atom, str) else _emit_call(f, atom, symbol)
+            for _ in range(power):
+                term = term * value
+        total = total + term
+    return total
+
+
+def _emit_call(f: Function, call: Call, symbol: Callable[[str], Lane]) -> Lane:
+    a, b = (emit_dim(f, arg, symbol) for arg in call.args)
+    if call.fn in ("min", "max"):
+        return f.intrinsic(f"s{call.fn}", a, b)
+    # floor division by a positive number: round towards zero, then correct
+    quotient, rest = f.binary("sdiv", a, b), f.binary("srem", a, b)
+    negative = f.convert("sext", rest.compare("slt", 0), "i64")
+    return quotient + negative if call.fn == "floordiv" else rest + (negative & b)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A loop: how many rounds, and how far each of several views moves in one."""
+
+    size: Dim
+    strides: tuple[Dim, ...]
+
+
+def merged(axes: Sequence[Axis]) -> list[Axis]:
+    """The same loops, as few as possible: an axis joins the one above it where every view is evenly spaced."""
+    found: list[Axis] = []
+    for axis in axes:
+        above = found[-1] if found else None
+        if above is not None and all(
+            equal(outer, mul(inner, axis.size)) is True
+            for outer, inner in zip(above.strides, axis.strides, strict=True)
+        ):
+            found[-1] = replace(axis, size=mul(above.size, axis.size))
+        else:
+            found.append(axis)
+    return found
+
+
+def axes_of(shape: Shape, views: Sequence[View]) -> list[Axis]:
+    """The loops over a shape that views have in common, outermost first, as few as their strides allow.
+
+    The first view decides the order: its smallest stride is innermost.
+    """
+    axes = [
+        Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(shape) if equal(size, 1) is not True
+    ]
+    return merged(sorted(axes, key=lambda axis: _distance(axis.strides[0]), reverse=True))
+
+
+def _distance(stride: Dim) -> tuple[int, int]:
+    """Symbolic strides are larger than numbers."""
+    return (0, stride) if isinstance(stride, int) else (1, sum(c for _, c in stride.terms))
+
+
+@contextmanager
+def loops(k: Kernel, axes: Sequence[Axis], views: Sequence[View], at: Sequence[Lane]) -> Generator[list[Lane]]:
+    """Loops over axes, outermost first; gives the addresses of the views in the innermost body."""
+    if not axes:
+        yield list(at)
+        return
+    axis, *rest = axes
+    with k.f.loop(0, k.dim(axis.size)) as loop:
+        moved = [
+            k.step(view, address, stride, loop.index)
+            for view, address, stride in zip(views, at, axis.strides, strict=True)
+        ]
+        with loops(k, rest, views, moved) as inner:
+            yield inner

@@ -1,0 +1,24 @@
+"""What the backend refuses, with reasons, before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from irc.backends.base import Backend
+from irc.ir.diagnostics import Diagnostic
+from irc.ir.graph import Graph
+from irc.ir.op import Op
+
+
+def problems(graph: Graph, backend: Backend[Any, Any]) -> list[Diagnostic]:
+    """Everything at once: ops without a lowering, and shapes that no kernel takes."""
+    ops = [cast(Op, node) for node in graph.walk()]
+    found = backend.unsupported(ops)
+    return found + [problem for op in ops for problem in _shapes(op)]
+
+
+def _shapes(op: Op) -> Iterator[Diagnostic]:
+    for value in op.results:
+        if 0 in value.type.shape:
+            yield Diagnostic(f"{op.opname} gives an empty tensor, {value.type}", op.loc)

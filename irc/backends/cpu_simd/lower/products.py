@@ -1,0 +1,162 @@
+"""A region whose anchor sums products, as one kernel: tiles over batches, panels and rows, each with its epilogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.elementwise import declare_dims, evaluate, leaf_views
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
+from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.products import Depth, Panels, Tile, accumulate, row_blocks
+from irc.backends.cpu_simd.views import View
+from irc.backends.regions import Region
+from irc.ir.dims import equal
+from irc.ir.graph import Value
+
+Arrange = Callable[[View], View]
+"""A view of the result's shape with its dimensions as batches, rows, columns: the columns are the last one."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """What is summed. `a` has the dimensions of the arranged result (columns do not move it) and is the address of the
+    first product of each element; `b` are panels, one set a batch; `start` are initial sums along the columns."""
+
+    form: DotForm
+    depth: Depth
+    panels: Panels
+    a: View
+    b: View
+    start: View | None
+    arrange: Arrange
+
+
+def lower_products(cx: Lowering, region: Region, job: Products) -> None:
+    """Add the kernel of a region."""
+    assert region.anchor is not None
+    out = job.arrange(cx.result(region.result))
+    shape = cx.resolve(region.result).type.shape
+    inputs = {v: job.arrange(view) for v, view in leaf_views(cx, region, shape).items()}
+    start = [] if job.start is None else [job.start]
+    views = [out, job.a, job.b, *start, *inputs.values()]
+    last = len(out.shape) - 1
+    batch = [i for i in range(last) if equal(job.b.strides[i], 0) is not True and equal(out.shape[i], 1) is not True]
+    rows = [i for i in range(last) if i not in batch]
+    batches = [Axis(out.shape[i], tuple(v.strides[i] for v in views)) for i in batch]
+    axes = axes_of(tuple(out.shape[i] for i in rows), [v.permuted(rows) for v in views])
+    *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
+    hint = "_".join((region.anchor.opname, *(str(s) for s in (job.panels.columns, job.depth.length))))
+    with cx.kernel(hint, region.loc, region.result) as k:
+        at = [k.pointer(v) for v in views]
+        declare_dims(k, [*batches, *axes])
+        scalars = {v: k.load(w, k.pointer(w)) for v, w in inputs.items() if _is_one(w)}
+        tiles = _Tiles(cx, k, region, job, out, inputs, scalars)
+        with loops(k, batches, views, at) as begins:
+            for first, stop, vectors, count in tiles.panels():
+                with k.f.loop(first, stop) as panel:
+                    moved = tiles.at_panel(begins, views, panel.index)
+                    with loops(k, outer, views, moved) as blocks:
+                        tiles.rows(inner, views, blocks, vectors, count)
+
+
+def _is_one(view: View) -> bool:
+    return all(equal(stride, 0) is True for stride in view.strides)
+
+
+@dataclass(frozen=True)
+class _Tiles:
+    """The body of the loops over panels."""
+
+    cx: Lowering
+    k: Kernel
+    region: Region
+    job: Products
+    out: View
+    inputs: dict[Value, View]
+    scalars: dict[Value, Lane]
+
+    def panels(self) -> list[tuple[int, int, int, int]]:
+        """(first, stop, vectors, columns) of panels of one width."""
+        p = self.job.panels
+        found = [(0, p.whole, p.tile.vectors, p.tile.columns), (p.whole, p.whole + 1, p.rest_vectors, p.rest)]
+        return [entry for entry in found if entry[0] < entry[1] and entry[3]]
+
+    def at_panel(self, begins: Sequence[Lane], views: Sequence[View], panel: Lane) -> list[Lane]:
+        """The addresses of the first column of a panel."""
+        k, job = self.k, self.job
+        column = panel * job.panels.tile.columns
+        size = job.depth.packed(job.form) * job.panels.tile.columns * job.form.group * job.form.b.dtype.itemsize
+        return [
+            k.f.at(begin, panel, size) if view is job.b else k.step(view, begin, view.strides[-1], column)
+            for view, begin in zip(views, begins, strict=True)
+        ]
+
+    def rows(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], vectors: int, columns: int) -> None:
+        """All rows of an axis against one panel."""
+        k = self.k
+        for start, stop, height in row_blocks(k, axis.size, self.job.panels.tile.rows):
+            with k.f.loop(start, stop, height) as loop:
+                begins = [
+                    k.step(view, begin, stride, loop.index)
+                    for view, begin, stride in zip(views, at, axis.strides, strict=True)
+                ]
+                self.tile(axis, views, begins, Tile(height, vectors, self.job.panels.tile.lanes), columns)
+
+    def tile(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], tile: Tile, columns: int) -> None:
+        """One tile: products, epilogue, store."""
+        k, job = self.k, self.job
+        strides = dict(zip(map(id, views), axis.strides, strict=True))
+        begins = dict(zip(map(id, views), at, strict=True))
+
+        def row(view: View, place: int) -> Lane:
+            return k.step(view, begins[id(view)], strides[id(view)], place)
+
+        sums = accumulate(
+            k,
+            job.form,
+            job.depth,
+            [row(job.a, r) for r in range(tile.rows)],
+            begins[id(job.b)],
+            tile,
+            self.initial(tile, None if job.start is None else begins[id(job.start)]),
+        )
+        columns_read: dict[tuple[Value, int], Lane] = {}
+        for r in range(tile.rows):
+            for v in range(tile.vectors):
+                count = min(tile.lanes, columns - v * tile.lanes)
+
+                def read(value: Value, r: int = r, v: int = v, count: int = count) -> Lane:
+                    if value in self.scalars:
+                        return k.f.splat(self.scalars[value], tile.lanes)
+                    view = self.inputs[value]
+                    same_in_rows = equal(strides[id(view)], 0) is True
+                    if same_in_rows and (value, v) in columns_read:
+                        return columns_read[value, v]
+                    place = k.step(view, row(view, r), view.strides[-1], v * tile.lanes)
+                    found = k.load_part(view, place, view.strides[-1], tile.lanes, count)
+                    if same_in_rows:
+                        columns_read[value, v] = found
+                    return found
+
+                self.finish(sums[r * tile.vectors + v], row(self.out, r), v * tile.lanes, count, read)
+
+    def initial(self, tile: Tile, start: Lane | None) -> list[Lane]:
+        """The sums before any product."""
+        k, kind = self.k, self.job.form.acc
+        if start is None:
+            return [k.f.const(0, kind, tile.lanes)] * (tile.rows * tile.vectors)
+        width = tile.lanes * self.job.form.acc_bytes
+        loaded = [k.f.load(k.f.at(start, v, width), kind, tile.lanes) for v in range(tile.vectors)]
+        return loaded * tile.rows
+
+    def finish(self, acc: Lane, row: Lane, column: int, count: int, read: Callable[[Value], Lane]) -> None:
+        """The epilogue of one vector of a tile, and its store."""
+        k, out = self.k, self.out
+        assert self.region.anchor is not None
+        known = {self.region.anchor.results[0]: acc}
+        evaluate(self.cx, k, self.region.steps, known, read)
+        place = k.step(out, row, out.strides[-1], column)
+        k.store_part(known[self.cx.resolve(self.region.result)], out, place, out.strides[-1], count)

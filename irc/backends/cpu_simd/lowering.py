@@ -1,0 +1,118 @@
+"""What lowering a graph needs: the views of its values, constants, and the kernels that run one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.kernel import Kernel
+from irc.backends.cpu_simd.plan import SLACK, aligned
+from irc.backends.cpu_simd.views import Buffer, View, dense_view
+from irc.backends.regions import Region
+from irc.ir.dims import product
+from irc.ir.graph import Graph, Value
+from irc.ir.location import Loc
+from irc.ir.op import Op
+from irc.ir.ops.structure import Const
+from irc.ir.scalars import Array, ScalarType, scalar_of
+
+Lower = Callable[["Lowering", Region], None]
+"""Lowers a region with its anchor: adds kernels."""
+
+Step = Callable[["Lowering", Kernel, Any, list[Lane]], Lane]
+"""The lanes of an elementwise op, from those of its operands."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One call of a kernel: which, on what, and for which layer."""
+
+    kernel: str
+    views: tuple[View, ...]
+    loc: Loc
+    values: tuple[Value, ...]
+
+
+@dataclass(eq=False)
+class Lowering:
+    """A graph on its way to a program.
+
+    `orders` says for values in which order of dimensions their elements had best lie. `steps` and `lowers` find what
+    lowers an op class.
+    """
+
+    graph: Graph
+    isa: Isa
+    orders: Mapping[Value, Sequence[int]]
+    step_of: Callable[[type[Op]], Step]
+    resolve: Callable[[Value], Value]
+    views: dict[Value, View] = field(default_factory=dict[Value, View])
+    launches: list[Launch] = field(default_factory=list[Launch])
+    buffers: list[Buffer] = field(default_factory=list[Buffer])
+    kernels: dict[str, str] = field(default_factory=dict[str, str])  # text without its name -> name
+    declarations: dict[str, str] = field(default_factory=dict[str, str])
+    constants: dict[bytes, Buffer] = field(default_factory=dict[bytes, Buffer])
+    weights: bytearray = field(default_factory=bytearray)
+
+    # -- values
+
+    def view(self, value: Value) -> View:
+        """Where a value lies; constants are put among the weights."""
+        value = self.resolve(value)
+        if value not in self.views:
+            array = self.constant(value)
+            if array is None:
+                raise KeyError(f"{value!r} has no place yet")
+            self.views[value] = self.stored(array, value.type.scalar)
+        return self.views[value]
+
+    def constant(self, value: Value) -> Array | None:
+        """The array of a constant; None for what is computed."""
+        node = self.resolve(value).node
+        return node.value.array if isinstance(node, Const) else None
+
+    def stored(self, array: Array, scalar: ScalarType | None = None) -> View:
+        """An array among the weights, once for equal ones."""
+        scalar = scalar or scalar_of(array)
+        raw = np.asarray(array, scalar.dtype, order="C")
+        key = str(scalar).encode() + b":" + raw.tobytes()
+        if key not in self.constants:
+            self.constants[key] = Buffer("weights", scalar, raw.size, offset=len(self.weights))
+            self.weights += raw.tobytes()
+            self.weights += bytes(aligned(len(self.weights) + SLACK) - len(self.weights))
+        return dense_view(self.constants[key], raw.shape)
+
+    def result(self, value: Value) -> View:
+        """A new place for a value, in the order that its readers like best."""
+        value = self.resolve(value)
+        view = self.scratch(value.type.scalar, value.type.shape, self.orders.get(value))
+        self.views[value] = view
+        return view
+
+    def scratch(self, scalar: ScalarType, shape: Sequence[Any], order: Sequence[int] | None = None) -> View:
+        """A new part of the workspace."""
+        buffer = Buffer("workspace", scalar, product(tuple(shape)), index=len(self.buffers))
+        self.buffers.append(buffer)
+        return dense_view(buffer, tuple(shape), order)
+
+    # -- kernels
+
+    @contextmanager
+    def kernel(self, hint: str, loc: Loc, *values: Value) -> Generator[Kernel]:
+        """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes."""
+        k = Kernel(self.isa, list(self.graph.symbols))
+        yield k
+        text = k.f.finish()
+        if text not in self.kernels:
+            self.kernels[text] = f"{hint}_{len(self.kernels)}"
+            self.declarations |= k.f.declarations
+        step = len(self.launches)
+        for view in k.views:
+            view.buffer.used(step)
+        self.launches.append(Launch(self.kernels[text], tuple(k.views), loc, values))

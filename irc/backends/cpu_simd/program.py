@@ -1,0 +1,137 @@
+"""A lowered graph as one LLVM module: kernels, and functions that run them in order.
+
+    i64 NAME_workspace(i64* dims)                                       bytes that a run needs for these sizes
+    i32 NAME_run(i8** inputs, i8** outputs, i64* dims, i8* weights, i8* workspace)    0, or what went wrong
+
+`dims` are the numbers of the symbols in the order of their declaration. `weights` and `workspace` are aligned to 64
+bytes. Nothing is allocated and nothing is kept between runs, so runs with workspaces of their own may go on at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from irc.backends.cpu_simd.codegen.lanes import Function, Lane
+from irc.backends.cpu_simd.kernel import emit_dim
+from irc.backends.cpu_simd.lowering import Launch
+from irc.backends.cpu_simd.plan import ALIGNMENT, SLACK, Placed, aligned
+from irc.backends.cpu_simd.views import Buffer, View
+from irc.ir.dims import Symbol, add, evaluate, mul
+
+ARGUMENTS: tuple[str, ...] = ("inputs", "outputs", "dims", "weights", "workspace")
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs: kernels by name, launches in order, the places of buffers, the bytes of all constants."""
+
+    name: str
+    symbols: Mapping[str, Symbol]
+    kernels: Mapping[str, str]  # name -> text without its name
+    declarations: Sequence[str]
+    launches: Sequence[Launch]
+    placed: Sequence[Placed]
+    weights: bytes
+
+    def text(self, features: str, cpu: str) -> str:
+        """The LLVM module."""
+        attributes = f'"target-features"="{features}" "prefer-vector-width"="512"' + (
+            f' "target-cpu"="{cpu}"' if cpu else ""
+        )
+        kernels = [text.replace("@(", f"@{name}(", 1) for name, text in self.kernels.items()]
+        run = self._run()
+        declarations = sorted({*self.declarations, *run.declarations.values()})
+        return "\n".join(
+            (
+                *declarations,
+                *kernels,
+                self._workspace().finish(exported=True),
+                run.finish(exported=True),
+                f"attributes #0 = {{ nounwind {attributes} }}",
+            )
+        )
+
+    def offset(self, buffer: Buffer, dims: Mapping[str, int]) -> int:
+        """Where a constant or a part of the workspace begins, in bytes, for these numbers of the symbols."""
+        if buffer.space == "weights":
+            return buffer.offset
+        ends: dict[Buffer, int] = {}
+        for entry in self.placed:
+            start = max((ends[below] for below in entry.above), default=0)
+            if entry.buffer is buffer:
+                return start
+            size = evaluate(entry.buffer.size, dims) * entry.buffer.scalar.dtype.itemsize
+            ends[entry.buffer] = start + aligned(size + SLACK)
+        raise KeyError("the buffer is no part of the workspace")
+
+    def _workspace(self) -> Function:
+        f = Function(f"{self.name}_workspace", {"dims": "ptr"}, result="i64")
+        ends = [end for _, end in self._places(f).values()]
+        total = f.const(ALIGNMENT, "i64")
+        for end in ends:
+            total = f.intrinsic("smax", total, end)
+        f.ret(total)
+        return f
+
+    def _places(self, f: Function) -> dict[Buffer, tuple[Lane, Lane]]:
+        """Where each part of the workspace begins and ends, in bytes."""
+        symbols = self._symbols(f)
+        places: dict[Buffer, tuple[Lane, Lane]] = {}
+        for entry in self.placed:
+            start = f.const(0, "i64")
+            for below in entry.above:
+                start = _larger(f, start, places[below][1])
+            size = emit_dim(
+                f,
+                add(mul(entry.buffer.size, entry.buffer.scalar.dtype.itemsize), SLACK + ALIGNMENT - 1),
+                symbols.__getitem__,
+            )
+            places[entry.buffer] = start, start + _rounded(f, size)
+        return places
+
+    def _symbols(self, f: Function) -> dict[str, Lane]:
+        return {name: f.load(f.at(f["dims"], place, 8), "i64") for place, name in enumerate(self.symbols)}
+
+    def _run(self) -> Function:
+        parameters = dict.fromkeys(ARGUMENTS, "ptr")
+        f = Function(f"{self.name}_run", parameters, result="i32")
+        symbols = self._symbols(f)
+        places = self._places(f)
+        for launch in self.launches:
+            pointers = [self._address(f, view, places, symbols) for view in launch.views]
+            arguments = ", ".join((*(s.typed for s in symbols.values()), *(p.typed for p in pointers)))
+            status = f.emit("i32", 1, f"call i32 @{launch.kernel}({arguments})")
+            with f.when(status.compare("ne", 0)):
+                f.ret(status)
+        f.ret(f.const(0, "i32"))
+        return f
+
+    def _address(
+        self,
+        f: Function,
+        view: View,
+        places: Mapping[Buffer, tuple[Lane, Lane]],
+        symbols: Mapping[str, Lane],
+    ) -> Lane:
+        buffer = view.buffer
+        if buffer.space == "workspace":
+            base = f.at(f["workspace"], places[buffer][0])
+        elif buffer.space == "weights":
+            base = f.at(f["weights"], buffer.offset)
+        else:
+            base = f.load(f.at(f[f"{buffer.space}s"], buffer.index, 8), "ptr")
+        return f.at(base, emit_dim(f, mul(view.offset, view.size_bytes), symbols.__getitem__))
+
+
+def _larger(f: Function, a: Lane, b: Lane) -> Lane:
+    if a.text.isdecimal() and b.text.isdecimal():
+        return a if int(a.text) >= int(b.text) else b
+    return f.intrinsic("smax", a, b)
+
+
+def _rounded(f: Function, size: Lane) -> Lane:
+    """Down to a multiple of the alignment."""
+    if size.text.isdecimal():
+        return f.const(int(size.text) // ALIGNMENT * ALIGNMENT, "i64")
+    return size & -ALIGNMENT

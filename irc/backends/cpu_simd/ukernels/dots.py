@@ -1,0 +1,103 @@
+"""Instructions that sum products: what they take, how many products a lane gets from one, how they are written.
+
+Codes reach a dot product in the form that it takes: activations plus an offset as `a`, weights as `b`. The offset is
+taken back by the bias, as is the zero point: `sum((x - zp) * w) = sum((x + offset) * w) - (zp + offset) * sum(w)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.isa import Isa
+from irc.ir.scalars import F32, F64, I8, I16, I32, U8, ScalarType
+
+Apply = Callable[[Lane, Lane, Lane], Lane]
+"""acc, a, b -> acc + a * b; a and b have the bits of `acc`'s lanes."""
+
+
+@dataclass(frozen=True)
+class DotForm:
+    """A way to sum products. `group` neighbouring products go into one lane of the accumulator `acc`."""
+
+    name: str
+    group: int
+    a: ScalarType
+    b: ScalarType
+    acc: str
+    apply: Apply
+
+    @property
+    def acc_bytes(self) -> int:
+        return 8 if self.acc == "double" else 4
+
+    def offset(self, low: int, high: int) -> int | None:
+        """What brings codes from low to high into the range of `a`; None if nothing does."""
+        if not self.a.is_integer:
+            return 0
+        for offset in (0, 128, -128):
+            if self.a.min <= low + offset and high + offset <= self.a.max:
+                return offset
+        return None
+
+    def takes(self, low: int, high: int) -> bool:
+        """Whether `b` holds all weights from low to high."""
+        return not self.b.is_integer or (self.b.min <= low and high <= self.b.max)
+
+
+def _fma(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return acc.f.fma(a, b, acc)
+
+
+def _multiply(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return acc + a * b
+
+
+def _vpdpbusd(acc: Lane, a: Lane, b: Lane) -> Lane:
+    f, bits = acc.f, 32 * acc.lanes
+    name = f"llvm.x86.avx512.vpdpbusd.{bits}"
+    return f.call(name, "i32", acc.lanes, acc, f.bitcast(a, "i8", bits // 8), f.bitcast(b, "i8", bits // 8))
+
+
+def _vpmaddwd(acc: Lane, a: Lane, b: Lane) -> Lane:
+    f, pairs = acc.f, 2 * acc.lanes
+    name = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}[acc.lanes]
+    return acc + f.call(name, "i32", acc.lanes, f.bitcast(a, "i16", pairs), f.bitcast(b, "i16", pairs))
+
+
+def _arm(name: str) -> Apply:
+    def apply(acc: Lane, a: Lane, b: Lane) -> Lane:
+        f = acc.f
+        given = (acc, f.bitcast(a, "i8", 16), f.bitcast(b, "i8", 16))
+        return f.call(f"llvm.aarch64.neon.{name}.v4i32.v16i8", "i32", 4, *given)
+
+    return apply
+
+
+FLOAT = DotForm("fma", 1, F32, F32, "float", _fma)
+DOUBLE = DotForm("fma64", 1, F64, F64, "double", _fma)
+MULTIPLY = DotForm("multiply", 1, I32, I32, "i32", _multiply)
+FORMS = {
+    "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
+    "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd),
+    "sdot": DotForm("sdot", 4, I8, I8, "i32", _arm("sdot")),
+    "usdot": DotForm("usdot", 4, U8, I8, "i32", _arm("usdot")),
+    "multiply": MULTIPLY,
+}
+FALLBACKS = {
+    "vpdpbusd": ("vpdpbusd", "vpmaddwd", "multiply"),
+    "vpmaddwd": ("vpmaddwd", "multiply"),
+    "usdot": ("usdot", "sdot", "multiply"),
+    "sdot": ("sdot", "multiply"),
+    "multiply": ("multiply",),
+}
+
+
+def integer_form(isa: Isa, x: tuple[int, int], w: tuple[int, int]) -> DotForm:
+    """The fastest form that holds activation codes and weights of these intervals."""
+    for name in FALLBACKS[isa.dot]:
+        form = FORMS[name]
+        if form.offset(*x) is not None and form.takes(*w):
+            return form
+    return MULTIPLY

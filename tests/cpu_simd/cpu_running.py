@@ -1,0 +1,43 @@
+"""Running a module on the CPU backend and on the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.isa import Isa, host
+from irc.backends.cpu_simd.runtime import session
+from irc.ir.graph import Module
+from irc.ir.interpret import interpret
+from irc.ir.scalars import Array
+
+
+def results(module: Module, inputs: Sequence[Array], isa: Isa | None = None) -> list[Array]:
+    """What `main` gives on the machine."""
+    isa = isa or host()
+    with session(module.main, compile_graph(module.main, isa).program, isa) as run:
+        return run(inputs)
+
+
+def ulps(given: Array, expected: Array, floor: float = 0.0) -> float:
+    """The largest distance in units in the last place of the expected value (of `floor`, where that is larger)."""
+    assert given.dtype == expected.dtype
+    assert given.shape == expected.shape
+    same = (given == expected) | (np.isnan(given) & np.isnan(expected))
+    if np.all(same):
+        return 0.0
+    a, b = given[~same].astype(np.float64), expected[~same]
+    unit = np.spacing(np.maximum(np.abs(b), b.dtype.type(max(floor, np.finfo(b.dtype).tiny)))).astype(np.float64)
+    return float(np.max(np.abs(a - b.astype(np.float64)) / unit))
+
+
+def agree(module: Module, inputs: Sequence[Array], *, most: float = 0.0, floor: float = 0.0) -> None:
+    """Assert that the machine gives the bits of the interpreter; floats may be off by `most` ulps (see `ulps`)."""
+    for given, expected in zip(results(module, inputs), interpret(module, inputs), strict=True):
+        if expected.dtype.kind == "f":
+            assert ulps(given, expected, floor) <= most
+        else:
+            np.testing.assert_array_equal(given, expected)
+            assert given.dtype == expected.dtype
