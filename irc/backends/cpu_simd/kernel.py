@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
-from irc.backends.cpu_simd.codegen.lanes import Function, Lane, Operand
+from irc.backends.cpu_simd.codegen.lanes import Function, Lane
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.views import View
 from irc.ir.dims import Call, Dim, Shape, equal, mul
@@ -27,6 +28,10 @@ def memory(scalar: ScalarType) -> str:
     if scalar.is_float:
         return {2: "half", 4: "float", 8: "double"}[scalar.dtype.itemsize]
     return f"i{scalar.dtype.itemsize * 8}"
+
+
+Count: TypeAlias = int | Lane
+"""A number, or an i64."""
 
 
 @dataclass(eq=False)
@@ -52,7 +57,7 @@ class Kernel:
         self.f.parameters = {**self.f.parameters, name: "ptr"}
         return self.f[name]
 
-    def dim(self, d: Dim) -> Operand:
+    def dim(self, d: Dim) -> Count:
         """A dimension: a number, or an i64 computed from the symbols. Must first be asked for outside of any loop."""
         if isinstance(d, int):
             return d
@@ -93,21 +98,33 @@ class Kernel:
         items = [self.load(view, self.step(view, at, stride, place)) for place in range(lanes)]
         return self.f.gathered(items)
 
-    def load_part(self, view: View, at: Lane, stride: Dim, lanes: int, count: int) -> Lane:
-        """As `load_strided`, of which only the first `count` lanes matter: the others are read where memory is ours."""
-        if count == lanes or (view.buffer.space in ("workspace", "weights") and stride in (0, 1)):
-            return self.load_strided(view, at, stride, lanes)
-        items = [self.load(view, self.step(view, at, stride, place)) for place in range(count)]
-        rest = [self.f.const(0, items[0].kind)] * (lanes - count)
-        return self.f.gathered([*items, *rest])
+    def load_part(self, view: View, at: Lane, stride: Dim, first: int, lanes: int, count: Count) -> Lane:
+        """Elements from `first` on, `stride` apart, of which there are `count` in all behind `at`.
 
-    def store_part(self, value: Lane, view: View, at: Lane, stride: Dim, count: int) -> None:
-        """Store the first `count` lanes."""
-        if count == value.lanes:
-            self.store_strided(value, view, at, stride)
+        What lanes behind the last one hold does not matter: they are read where memory is ours.
+        """
+        ours = view.buffer.space in ("workspace", "weights") and stride in (0, 1)
+        if ours or (isinstance(count, int) and count >= first + lanes):
+            return self.load_strided(view, self.step(view, at, stride, first), stride, lanes)
+        if isinstance(count, int):
+            items = [self.load(view, self.step(view, at, stride, first + i)) for i in range(count - first)]
+            return self.f.gathered([*items, *[self.f.const(0, items[0].kind)] * (lanes - len(items))])
+        last = count - 1
+        places = [self.f.intrinsic("smin", self.f.const(first + i, "i64"), last) for i in range(lanes)]
+        return self.f.gathered([self.load(view, self.step(view, at, stride, place)) for place in places])
+
+    def store_part(self, value: Lane, view: View, at: Lane, stride: Dim, first: int, count: Count) -> None:
+        """Store lanes from element `first` on, `stride` apart, as far as there are `count` in all behind `at`."""
+        if isinstance(count, int) and count >= first + value.lanes:
+            self.store_strided(value, view, self.step(view, at, stride, first), stride)
             return
-        for place in range(count):
-            self.store(self.f.extract(value, place), view, self.step(view, at, stride, place))
+        for place in range(count - first if isinstance(count, int) else value.lanes):
+            there = self.step(view, at, stride, first + place)
+            if isinstance(count, int):
+                self.store(self.f.extract(value, place), view, there)
+                continue
+            with self.f.when(count.compare("sgt", first + place)):
+                self.store(self.f.extract(value, place), view, there)
 
     def store_strided(self, value: Lane, view: View, at: Lane, stride: Dim) -> None:
         if value.lanes == 1 or equal(stride, 1) is True:

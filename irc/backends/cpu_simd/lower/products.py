@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.elementwise import declare_dims, evaluate, leaf_views
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import Depth, Panels, Tile, accumulate, row_blocks
+from irc.backends.cpu_simd.ukernels.products import Depth, Panels, Tile, accumulate, each_panel, row_blocks
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import equal
+from irc.ir.dims import equal, mul
 from irc.ir.graph import Value
 
 Arrange = Callable[[View], View]
@@ -32,6 +32,14 @@ class Products:
     b: View
     start: View | None
     arrange: Arrange
+
+    def declare(self, k: Kernel) -> None:
+        """Compute symbolic sizes in front of the loops."""
+        rounds = self.depth.rounds(self.form)
+        packed = mul(self.depth.packed(self.form), self.panels.tile.columns * self.form.group)
+        widths = [mul(rounds, self.form.group * self.panels.tile.columns * self.form.b.dtype.itemsize)]
+        for dim in (self.panels.whole, self.panels.rest, rounds, packed, *widths):
+            k.dim(dim)
 
 
 def lower_products(cx: Lowering, region: Region, job: Products) -> None:
@@ -52,14 +60,11 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     with cx.kernel(hint, region.loc, region.result) as k:
         at = [k.pointer(v) for v in views]
         declare_dims(k, [*batches, *axes])
+        job.declare(k)
         scalars = {v: k.load(w, k.pointer(w)) for v, w in inputs.items() if _is_one(w)}
         tiles = _Tiles(cx, k, region, job, out, inputs, scalars)
         with loops(k, batches, views, at) as begins:
-            for first, stop, vectors, count in tiles.panels():
-                with k.f.loop(first, stop) as panel:
-                    moved = tiles.at_panel(begins, views, panel.index)
-                    with loops(k, outer, views, moved) as blocks:
-                        tiles.rows(inner, views, blocks, vectors, count)
+            tiles.run(begins, views, outer, inner)
 
 
 def _is_one(view: View) -> bool:
@@ -78,23 +83,29 @@ class _Tiles:
     inputs: dict[Value, View]
     scalars: dict[Value, Lane]
 
-    def panels(self) -> list[tuple[int, int, int, int]]:
-        """(first, stop, vectors, columns) of panels of one width."""
-        p = self.job.panels
-        found = [(0, p.whole, p.tile.vectors, p.tile.columns), (p.whole, p.whole + 1, p.rest_vectors, p.rest)]
-        return [entry for entry in found if entry[0] < entry[1] and entry[3]]
+    def run(self, begins: Sequence[Lane], views: Sequence[View], outer: Sequence[Axis], inner: Axis) -> None:
+        """All panels of one batch: the whole ones, then what is left."""
+        k = self.k
+
+        def panel(index: Lane, vectors: int, columns: Count) -> None:
+            with loops(k, outer, views, self.at_panel(begins, views, index)) as blocks:
+                self.rows(inner, views, blocks, vectors, columns)
+
+        each_panel(k, self.job.panels, panel)
 
     def at_panel(self, begins: Sequence[Lane], views: Sequence[View], panel: Lane) -> list[Lane]:
         """The addresses of the first column of a panel."""
         k, job = self.k, self.job
         column = panel * job.panels.tile.columns
-        size = job.depth.packed(job.form) * job.panels.tile.columns * job.form.group * job.form.b.dtype.itemsize
+        size = k.dim(mul(job.depth.packed(job.form), job.panels.tile.columns * job.form.group))
         return [
-            k.f.at(begin, panel, size) if view is job.b else k.step(view, begin, view.strides[-1], column)
+            k.f.at(begin, panel * size, job.form.b.dtype.itemsize)
+            if view is job.b
+            else k.step(view, begin, view.strides[-1], column)
             for view, begin in zip(views, begins, strict=True)
         ]
 
-    def rows(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], vectors: int, columns: int) -> None:
+    def rows(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], vectors: int, columns: Count) -> None:
         """All rows of an axis against one panel."""
         k = self.k
         for start, stop, height in row_blocks(k, axis.size, self.job.panels.tile.rows):
@@ -105,7 +116,7 @@ class _Tiles:
                 ]
                 self.tile(axis, views, begins, Tile(height, vectors, self.job.panels.tile.lanes), columns)
 
-    def tile(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], tile: Tile, columns: int) -> None:
+    def tile(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], tile: Tile, columns: Count) -> None:
         """One tile: products, epilogue, store."""
         k, job = self.k, self.job
         strides = dict(zip(map(id, views), axis.strides, strict=True))
@@ -126,22 +137,20 @@ class _Tiles:
         columns_read: dict[tuple[Value, int], Lane] = {}
         for r in range(tile.rows):
             for v in range(tile.vectors):
-                count = min(tile.lanes, columns - v * tile.lanes)
 
-                def read(value: Value, r: int = r, v: int = v, count: int = count) -> Lane:
+                def read(value: Value, r: int = r, v: int = v) -> Lane:
                     if value in self.scalars:
                         return k.f.splat(self.scalars[value], tile.lanes)
                     view = self.inputs[value]
                     same_in_rows = equal(strides[id(view)], 0) is True
                     if same_in_rows and (value, v) in columns_read:
                         return columns_read[value, v]
-                    place = k.step(view, row(view, r), view.strides[-1], v * tile.lanes)
-                    found = k.load_part(view, place, view.strides[-1], tile.lanes, count)
+                    found = k.load_part(view, row(view, r), view.strides[-1], v * tile.lanes, tile.lanes, columns)
                     if same_in_rows:
                         columns_read[value, v] = found
                     return found
 
-                self.finish(sums[r * tile.vectors + v], row(self.out, r), v * tile.lanes, count, read)
+                self.finish(sums[r * tile.vectors + v], row(self.out, r), v * tile.lanes, columns, read)
 
     def initial(self, tile: Tile, start: Lane | None) -> list[Lane]:
         """The sums before any product."""
@@ -152,11 +161,10 @@ class _Tiles:
         loaded = [k.f.load(k.f.at(start, v, width), kind, tile.lanes) for v in range(tile.vectors)]
         return loaded * tile.rows
 
-    def finish(self, acc: Lane, row: Lane, column: int, count: int, read: Callable[[Value], Lane]) -> None:
+    def finish(self, acc: Lane, row: Lane, first: int, columns: Count, read: Callable[[Value], Lane]) -> None:
         """The epilogue of one vector of a tile, and its store."""
         k, out = self.k, self.out
         assert self.region.anchor is not None
         known = {self.region.anchor.results[0]: acc}
         evaluate(self.cx, k, self.region.steps, known, read)
-        place = k.step(out, row, out.strides[-1], column)
-        k.store_part(known[self.cx.resolve(self.region.result)], out, place, out.strides[-1], count)
+        k.store_part(known[self.cx.resolve(self.region.result)], out, row, out.strides[-1], first, columns)

@@ -13,16 +13,17 @@ accumulators as registers allow, which is what hides the latency of the dot prod
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Kernel
+from irc.backends.cpu_simd.kernel import Count, Kernel
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.ir.dims import Dim
+from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
 
 
@@ -39,10 +40,10 @@ class Tile:
         return self.vectors * self.lanes
 
 
-def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: int) -> Tile:
+def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
     """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
     lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
-    needed = -(-columns // lanes)
+    needed = -(-columns // lanes) if isinstance(columns, int) else 4
     spare = 1 if form.name == "vpmaddwd" else 0
     best = Tile(1, 1, lanes)
     for vectors in range(1, min(4, needed) + 1):
@@ -60,47 +61,71 @@ def _loads_saved(rows: int, vectors: int) -> float:
 
 @dataclass(frozen=True)
 class Panels:
-    """How columns are cut: whole panels of the tile, and a last one of as many vectors as are left."""
+    """How columns are cut: whole panels of the tile, and a last one of as many vectors as are left.
 
-    columns: int
+    Where the number of columns is symbolic the last one is as wide as the others.
+    """
+
+    columns: Dim
     tile: Tile
 
     @property
-    def whole(self) -> int:
-        return self.columns // self.tile.columns
+    def whole(self) -> Dim:
+        return floordiv(self.columns, self.tile.columns)
 
     @property
-    def rest(self) -> int:
-        return self.columns % self.tile.columns
+    def rest(self) -> Dim:
+        """Columns of the last panel."""
+        return mod(self.columns, self.tile.columns)
 
     @property
     def rest_vectors(self) -> int:
-        return -(-self.rest // self.tile.lanes)
+        """Vectors of the last panel."""
+        return -(-self.rest // self.tile.lanes) if isinstance(self.rest, int) else self.tile.vectors
 
     @property
-    def padded(self) -> int:
+    def padded(self) -> Dim:
         """Columns in the packed weights."""
-        return self.whole * self.tile.columns + self.rest_vectors * self.tile.lanes
+        if isinstance(self.columns, int):
+            whole = self.columns // self.tile.columns
+            return whole * self.tile.columns + self.rest_vectors * self.tile.lanes
+        return mul(floordiv(add(self.columns, self.tile.columns - 1), self.tile.columns), self.tile.columns)
+
+
+def each_panel(k: Kernel, panels: Panels, body: Callable[[Lane, int, Count], None]) -> None:
+    """Emit `body(panel, vectors, columns)` for the whole panels, and for the last one."""
+    whole, rest = k.dim(panels.whole), k.dim(panels.rest)
+    index = k.f.const(whole, "i64") if isinstance(whole, int) else whole
+    if not isinstance(whole, int) or whole:
+        with k.f.loop(0, whole) as loop:
+            body(loop.index, panels.tile.vectors, panels.tile.columns)
+    if isinstance(rest, Lane):
+        with k.f.when(rest.compare("sgt", 0)):
+            body(index, panels.tile.vectors, rest)
+    elif rest:
+        body(index, panels.rest_vectors, rest)
 
 
 def pack(weights: Array, form: DotForm, panels: Panels) -> Array:
     """Weights [columns, *outer depth, depth] as one run of panels, each [*outer, depth/group, columns, group]."""
     columns, *outer, depth = weights.shape
-    margins = [(0, panels.padded - columns), *[(0, 0)] * len(outer), (0, -depth % form.group)]
+    starts = list(panel_widths(columns, panels))
+    margins = [(0, sum(width for _, width in starts) - columns), *[(0, 0)] * len(outer), (0, -depth % form.group)]
     padded = np.pad(weights, margins).astype(form.b.dtype)
     packed: list[Array] = []
-    for start, width in panel_widths(panels):
+    for start, width in starts:
         part = padded[start : start + width].reshape(width, *outer, -1, form.group)
         packed.append(np.moveaxis(part, 0, -2).reshape(-1))
     return np.concatenate(packed)
 
 
-def panel_widths(panels: Panels) -> Iterator[tuple[int, int]]:
-    """(first column, width) of each panel."""
-    for panel in range(panels.whole):
-        yield panel * panels.tile.columns, panels.tile.columns
-    if panels.rest:
-        yield panels.whole * panels.tile.columns, panels.rest_vectors * panels.tile.lanes
+def panel_widths(columns: int, panels: Panels) -> Iterator[tuple[int, int]]:
+    """(first column, width) of each panel of so many columns."""
+    width = panels.tile.columns
+    for start in range(0, columns - columns % width, width):
+        yield start, width
+    if columns % width:
+        yield columns - columns % width, panels.rest_vectors * panels.tile.lanes
 
 
 @dataclass(frozen=True)
@@ -109,18 +134,15 @@ class Depth:
     `length` neighbouring elements."""
 
     outer: tuple[tuple[int, int], ...]
-    length: int
+    length: Dim
 
-    def rounds(self, form: DotForm) -> int:
+    def rounds(self, form: DotForm) -> Dim:
         """Groups of the innermost run."""
-        return -(-self.length // form.group)
+        return floordiv(add(self.length, form.group - 1), form.group)
 
-    def packed(self, form: DotForm) -> int:
+    def packed(self, form: DotForm) -> Dim:
         """Groups in all."""
-        total = self.rounds(form)
-        for rounds, _ in self.outer:
-            total *= rounds
-        return total
+        return mul(self.rounds(form), math.prod(rounds for rounds, _ in self.outer))
 
 
 UNROLL = 2
@@ -131,9 +153,9 @@ def accumulate(
     k: Kernel, form: DotForm, depth: Depth, rows: Sequence[Lane], b: Lane, tile: Tile, start: Sequence[Lane]
 ) -> list[Lane]:
     """The accumulators of a tile, row by row, after all products; `rows` and `b` are addresses, `start` first sums."""
-    widths = [depth.rounds(form) * form.group * tile.columns * form.b.dtype.itemsize]
+    widths = [mul(depth.rounds(form), form.group * tile.columns * form.b.dtype.itemsize)]
     for rounds, _ in reversed(depth.outer[1:]):
-        widths.append(rounds * widths[-1])
+        widths.append(mul(widths[-1], rounds))
     return _nest(k, form, depth, list(zip(depth.outer, reversed(widths), strict=False)), rows, b, tile, list(start))
 
 
@@ -141,7 +163,7 @@ def _nest(
     k: Kernel,
     form: DotForm,
     depth: Depth,
-    outer: Sequence[tuple[tuple[int, int], int]],
+    outer: Sequence[tuple[tuple[int, int], Dim]],
     rows: Sequence[Lane],
     b: Lane,
     tile: Tile,
@@ -152,7 +174,7 @@ def _nest(
     ((rounds, a_step), b_step), *rest = outer
     with k.f.loop(0, rounds, 1, acc) as loop:
         moved = [k.f.at(row, loop.index * a_step) for row in rows]
-        inner = _nest(k, form, depth, rest, moved, k.f.at(b, loop.index * b_step), tile, list(loop.carried))
+        inner = _nest(k, form, depth, rest, moved, k.f.at(b, loop.index * k.dim(b_step)), tile, list(loop.carried))
         loop.next(*inner)
     return list(loop.results)
 
@@ -160,11 +182,11 @@ def _nest(
 def _run(
     k: Kernel, form: DotForm, depth: Depth, rows: Sequence[Lane], b: Lane, tile: Tile, acc: list[Lane]
 ) -> list[Lane]:
-    rounds = depth.rounds(form)
-    whole = rounds // UNROLL * UNROLL
+    rounds = k.dim(depth.rounds(form))
+    whole = rounds & -UNROLL if isinstance(rounds, Lane) else int(rounds) // UNROLL * UNROLL
     a_bytes, b_bytes = form.group * form.a.dtype.itemsize, tile.columns * form.group * form.b.dtype.itemsize
     for start, stop, unroll in ((0, whole, UNROLL), (whole, rounds, 1)):
-        if start == stop:
+        if isinstance(start, int) and start == stop:
             continue
         with k.f.loop(start, stop, unroll, acc) as loop:
             sums = list(loop.carried)

@@ -1,0 +1,120 @@
+"""Linear, matmul, conv on the machine: the interpreter's integers, floats to a few ulps of the largest sum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cpu_running import results
+
+from irc.ir.builder import Builder
+from irc.ir.dims import Symbol, symbol
+from irc.ir.graph import Graph, Module, Value
+from irc.ir.interpret import interpret
+from irc.ir.op import Op
+from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.structure import Return
+from irc.ir.ops.tensor import Permute
+from irc.ir.scalars import Array, ScalarType, scalar
+from irc.ir.types import tensor
+
+PRODUCTS_TOLERANCE = 1e-5  # of the largest result: sums are taken in another order
+
+
+class Graphs:
+    """A graph under construction, and arrays for its inputs."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.graph = Graph(name="main", symbols=[Symbol("b", 1, 8), Symbol("n", 1, 40)])
+        self.b = Builder.at_end(self.graph)
+        self.arrays: list[Array] = []
+        self.dims = {"b": int(self.rng.integers(1, 5)), "n": int(self.rng.integers(1, 41))}
+
+    def values(self, kind: ScalarType, shape: tuple[int, ...]) -> Array:
+        if kind.is_float:
+            return self.rng.standard_normal(shape).astype(kind.dtype)
+        return self.rng.integers(kind.min, kind.max, shape, endpoint=True).astype(kind.dtype)
+
+    def input(self, kind: ScalarType, *shape: int | str) -> Value:
+        """An input; a name in the shape is a symbol."""
+        numbers = tuple(self.dims[d] if isinstance(d, str) else d for d in shape)
+        self.arrays.append(self.values(kind, numbers))
+        dims = tuple(symbol(d) if isinstance(d, str) else d for d in shape)
+        return self.graph.add_input(tensor(kind, dims), f"x{len(self.arrays)}")
+
+    def const(self, kind: ScalarType, *shape: int) -> Value:
+        return self.b.const(self.values(kind, shape), kind)
+
+    def check(self, op: Op) -> None:
+        """Assert that the machine agrees on the op."""
+        self.b.add(Return((self.b(op),)))
+        used = [v for v in self.graph.inputs]
+        module = Module([self.graph])
+        assert used
+        names = {name for v in used for name in v.type.symbols()}
+        self.graph.symbols = {name: s for name, s in self.graph.symbols.items() if name in names}
+        (expected,) = interpret(module, self.arrays)
+        (given,) = results(module, self.arrays)
+        if expected.dtype.kind == "f":
+            np.testing.assert_allclose(given, expected, rtol=0, atol=PRODUCTS_TOLERANCE * np.abs(expected).max())
+        else:
+            np.testing.assert_array_equal(given, expected)
+
+
+KINDS = [("f32", "f32"), ("i8", "i8"), ("u8", "i4"), ("i8", "u8"), ("i16", "i8"), ("u4", "i2"), ("f64", "f64")]
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+@pytest.mark.parametrize("seed", range(6))
+def test_linear(kinds: tuple[str, str], seed: int):
+    g = Graphs(seed)
+    x_kind, w_kind = map(scalar, kinds)
+    rows, depth, columns = (int(v) for v in g.rng.integers(1, 50, 3))
+    x = g.input(x_kind, "b", rows, depth)
+    bias = None
+    if g.rng.random() < 0.5:
+        bias = (
+            g.b.const(g.rng.integers(-1000, 1000, columns), scalar("i32"))
+            if x_kind.is_integer
+            else g.const(x_kind, columns)
+        )
+    zps = {"x_zp": int(g.rng.integers(-3, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
+    g.check(Linear(x, g.const(w_kind, columns, depth), bias, **zps))
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+@pytest.mark.parametrize("seed", range(8))
+def test_matmul(kinds: tuple[str, str], seed: int):
+    g = Graphs(seed)
+    x_kind, y_kind = map(scalar, kinds)
+    m, k, n = (int(v) for v in g.rng.integers(1, 40, 3))
+    k, n = (d if g.rng.random() < 0.7 else "n" for d in (k, n))
+    x = g.input(x_kind, "b", 3, m, k)
+    y = g.input(y_kind, *(("b", 3) if g.rng.random() < 0.5 else (1, 3)), n, k) if seed % 2 else None
+    y = g.b(Permute(y, (0, 1, 3, 2))) if y is not None else g.input(y_kind, "b", 1, k, n)
+    zps = {"x_zp": int(g.rng.integers(-3, 4)), "y_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
+    g.check(Matmul(x, y, **zps))
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+@pytest.mark.parametrize("seed", range(8))
+def test_conv(kinds: tuple[str, str], seed: int):
+    g = Graphs(seed)
+    x_kind, w_kind = map(scalar, kinds)
+    n = 1 + seed % 3 if seed < 6 else 2
+    groups = int(g.rng.choice([1, 1, 2, 3]))
+    inputs, outputs = groups * int(g.rng.integers(1, 9)), groups * int(g.rng.integers(1, 20))
+    kernel, stride, dilation = (tuple(int(v) for v in g.rng.integers(1, 4, n)) for _ in range(3))
+    padding = tuple(int(v) for v in g.rng.integers(0, 3, 2 * n))
+    sizes = [int(v) for v in g.rng.integers(7, 12, n)]
+    bias = None
+    if g.rng.random() < 0.5:
+        bias = (
+            g.b.const(g.rng.integers(-1000, 1000, outputs), scalar("i32"))
+            if x_kind.is_integer
+            else g.const(x_kind, outputs)
+        )
+    zps = {"x_zp": int(g.rng.integers(0, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
+    x = g.input(x_kind, "b", inputs, *sizes)
+    w = g.const(w_kind, outputs, inputs // groups, *kernel)
+    g.check(Conv(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, **zps))
