@@ -48,7 +48,7 @@ class Graphs:
     def check(self, op: Op) -> None:
         """Assert that the machine agrees on the op."""
         self.b.add(Return((self.b(op),)))
-        used = [v for v in self.graph.inputs]
+        used = list(self.graph.inputs)
         module = Module([self.graph])
         assert used
         names = {name for v in used for name in v.type.symbols()}

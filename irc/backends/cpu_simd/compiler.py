@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from irc.backends.cpu_simd.copies import copy
+from irc.backends.cpu_simd.copies import copy, fill_border
 from irc.backends.cpu_simd.elementwise import lower_elementwise
 from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.layouts import Layout, wanted_layouts
 from irc.backends.cpu_simd.lower import EPILOGUES, LOWERINGS, STEPS
 from irc.backends.cpu_simd.lowering import Lowering
-from irc.backends.cpu_simd.orders import wanted_orders
 from irc.backends.cpu_simd.plan import plan
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
@@ -18,6 +18,7 @@ from irc.backends.regions import Region, regions_of
 from irc.ir.dims import product
 from irc.ir.graph import Graph, Value
 from irc.ir.op import Op
+from irc.ir.ops.tensor import Reshape
 
 NAME = "model"
 
@@ -34,11 +35,16 @@ class Compiled:
 def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True) -> Compiled:
     """Lower a function. Without `reuse` every value still lies in the workspace after a run."""
     regions = regions_of(graph, takes_epilogue)
-    cx = Lowering(graph, isa, wanted_orders(regions, graph), lambda op: STEPS[op], regions.resolve)
+    cx = Lowering(graph, isa, wanted_layouts(regions, isa), lambda op: STEPS[op], regions.resolve)
     for index, value in enumerate(graph.inputs):
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
         cx.views[value] = dense_view(buffer, value.type.shape)
-    _outputs(cx, graph, regions.regions)
+    places = _places_of_results(cx, graph, regions.regions)
+    for region in regions.regions:
+        lower(cx, region)
+    for value, place in zip(graph.outputs, places, strict=True):
+        if cx.view(value).buffer is not place.buffer:
+            copy(cx, cx.view(value), place, value.loc)
     parts = [b for b in cx.buffers if b.space == "workspace" and b.last >= 0]
     symbols = {name: graph.symbols[name] for name in graph.symbols}
     program = Program(
@@ -59,14 +65,19 @@ def takes_epilogue(op: type[Op]) -> bool | None:
     return (op in EPILOGUES) if op in LOWERINGS else None
 
 
-def _outputs(cx: Lowering, graph: Graph, regions: Sequence[Region]) -> None:
-    """Lower all regions; results are written in place where the region that computes one may do so."""
-    for region in regions:
-        lower(cx, region)
+def _places_of_results(cx: Lowering, graph: Graph, regions: Sequence[Region]) -> list[View]:
+    """Where the results of the function go. A region writes one in place if its readers do not want it elsewhere."""
+    computed = {cx.resolve(region.result): region for region in regions}
+    places: list[View] = []
     for index, value in enumerate(graph.outputs):
         shape = value.type.shape
-        target = dense_view(Buffer("output", value.type.scalar, product(shape), index=index), shape)
-        copy(cx, cx.view(value), target, value.loc)
+        places.append(dense_view(Buffer("output", value.type.scalar, product(shape), index=index), shape))
+        source = cx.resolve(value)
+        while source in computed and isinstance(reshape := computed[source].anchor, Reshape):
+            source = cx.resolve(reshape.x)
+        if source in computed and cx.layouts[source] == Layout():
+            cx.results.setdefault(source, dense_view(places[-1].buffer, source.type.shape))
+    return places
 
 
 def lower(cx: Lowering, region: Region) -> None:
@@ -74,3 +85,7 @@ def lower(cx: Lowering, region: Region) -> None:
         lower_elementwise(cx, region)
     else:
         LOWERINGS[type(region.anchor)](cx, region)
+    value = cx.resolve(region.result)
+    layout = cx.layouts[value]
+    if layout.border:
+        fill_border(cx, cx.view(value), layout.border, layout.fill, region.loc)

@@ -2,26 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from irc.backends.cpu_simd.elementwise import declare_dims, spans
-from irc.backends.cpu_simd.kernel import Axis, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
+from irc.ir.dims import add
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 
 
-def copy(cx: Lowering, source: View, target: View, loc: Loc, *values: Value, offset: int = 0) -> None:
-    """A kernel that copies a view into another of its shape; codes may get an offset and another type on the way."""
+def copy(cx: Lowering, source: View, target: View, loc: Loc, *values: Value) -> None:
+    """A kernel that copies a view into another of its shape; codes may get another type and shift on the way."""
+    with cx.kernel("copy", loc, *values) as k:
+        emit_copy(k, source, target)
+
+
+def emit_copy(k: Kernel, source: View, target: View) -> None:
+    """The loops of a copy."""
     views = [target, source]
     axes = axes_of(target.shape, views) or [Axis(1, (1, 1))]
-    with cx.kernel("copy", loc, *values) as k:
-        at = [k.pointer(view) for view in views]
-        declare_dims(k, axes)
-        *outer, inner = axes
-        with loops(k, outer, views, at) as (to, from_):
-            for start, stop, width in spans(k, inner.size, k.isa.lanes):
-                with k.f.loop(start, stop, width) as loop:
-                    there = k.step(target, to, inner.strides[0], loop.index)
-                    here = k.step(source, from_, inner.strides[1], loop.index)
-                    item = k.load_strided(source, here, inner.strides[1], width)
-                    k.store_strided(item + offset if offset else item, target, there, inner.strides[0])
+    at = [k.pointer(view) for view in views]
+    declare_dims(k, axes)
+    *outer, inner = axes
+    with loops(k, outer, views, at) as (to, from_):
+        for start, stop, width in spans(k, inner.size, k.isa.lanes):
+            with k.f.loop(start, stop, width) as loop:
+                there = k.step(target, to, inner.strides[0], loop.index)
+                here = k.step(source, from_, inner.strides[1], loop.index)
+                item = k.load_strided(source, here, inner.strides[1], width)
+                k.store_strided(item, target, there, inner.strides[0])
+
+
+def fill_border(cx: Lowering, image: View, border: Sequence[int], fill: float, loc: Loc) -> None:
+    """A kernel that fills what lies around an image [N, C, *spatial]: `border` is (begins..., ends...)."""
+    n = len(border) // 2
+    value = cx.stored(np.asarray(fill, np.int32 if image.scalar.is_integer else image.scalar.dtype))
+    sides: list[View] = []
+    for axis in range(2, 2 + n):
+        for start, width in ((-border[axis - 2], border[axis - 2]), (image.shape[axis], border[axis - 2 + n])):
+            if width:
+                sides.append(image.sliced(axis, start, width, 1))
+        image = widened(image, axis, border[axis - 2], border[axis - 2 + n])  # later sides reach into the corners
+    with cx.kernel("border", loc) as k:
+        for side in sides:
+            emit_copy(k, value.broadcast(side.shape), side)
+
+
+def widened(view: View, axis: int, before: int, behind: int) -> View:
+    """A view with what lies in front of and behind one of its dimensions."""
+    return view.sliced(axis, -before, add(view.shape[axis], before + behind), 1)

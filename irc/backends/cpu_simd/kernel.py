@@ -69,7 +69,8 @@ class Kernel:
 
     def load(self, view: View, at: Lane, lanes: int = 1) -> Lane:
         """Consecutive elements at an address, as registers."""
-        return self.as_register(self.f.load(at, memory(view.scalar), lanes), view.scalar)
+        value = self.as_register(self.f.load(at, memory(view.scalar), lanes), view.scalar)
+        return value - view.buffer.shift if view.buffer.shift else value
 
     def as_register(self, raw: Lane, scalar: ScalarType) -> Lane:
         """What was read from memory, in the type in which it is computed."""
@@ -85,7 +86,8 @@ class Kernel:
         return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, memory(scalar))
 
     def store(self, value: Lane, view: View, at: Lane) -> None:
-        self.f.store(self.as_memory(value, view.scalar), at)
+        stored = value + view.buffer.shift if view.buffer.shift else value
+        self.f.store(self.as_memory(stored, view.scalar), at)
 
     def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int) -> Lane:
         """Elements `stride` apart: one of them in every lane for 0, else one by one unless they are neighbours."""

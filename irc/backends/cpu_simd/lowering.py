@@ -12,10 +12,11 @@ import numpy as np
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import Kernel
+from irc.backends.cpu_simd.layouts import Layout
 from irc.backends.cpu_simd.plan import SLACK, aligned
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
 from irc.backends.regions import Region
-from irc.ir.dims import product
+from irc.ir.dims import Dim, add, product
 from irc.ir.graph import Graph, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
@@ -43,16 +44,18 @@ class Launch:
 class Lowering:
     """A graph on its way to a program.
 
-    `orders` says for values in which order of dimensions their elements had best lie. `steps` and `lowers` find what
-    lowers an op class.
+    `layouts` says how values had best lie in memory.
     """
 
     graph: Graph
     isa: Isa
-    orders: Mapping[Value, Sequence[int]]
+    layouts: Mapping[Value, Layout]
     step_of: Callable[[type[Op]], Step]
     resolve: Callable[[Value], Value]
     views: dict[Value, View] = field(default_factory=dict[Value, View])
+    results: dict[Value, View] = field(
+        default_factory=dict[Value, View]
+    )  # values that are written where they are returned
     launches: list[Launch] = field(default_factory=list[Launch])
     buffers: list[Buffer] = field(default_factory=list[Buffer])
     kernels: dict[str, str] = field(default_factory=dict[str, str])  # text without its name -> name
@@ -89,15 +92,27 @@ class Lowering:
         return dense_view(self.constants[key], raw.shape)
 
     def result(self, value: Value) -> View:
-        """A new place for a value, in the order that its readers like best."""
+        """A new place for a value, as its readers like it best; a border is left to `bordered`."""
         value = self.resolve(value)
-        view = self.scratch(value.type.scalar, value.type.shape, self.orders.get(value))
+        if value in self.results:
+            self.views[value] = self.results[value]
+            return self.results[value]
+        layout = self.layouts.get(value, Layout())
+        shape = list(value.type.shape)
+        n = len(layout.border) // 2
+        for axis in range(n):
+            shape[2 + axis] = add(shape[2 + axis], layout.border[axis] + layout.border[n + axis])
+        view = self.scratch(layout.scalar or value.type.scalar, shape, layout.order, layout.shift)
+        for axis in range(n):
+            view = view.sliced(2 + axis, layout.border[axis], value.type.shape[2 + axis], 1)
         self.views[value] = view
         return view
 
-    def scratch(self, scalar: ScalarType, shape: Sequence[Any], order: Sequence[int] | None = None) -> View:
+    def scratch(
+        self, scalar: ScalarType, shape: Sequence[Dim], order: Sequence[int] | None = None, shift: int = 0
+    ) -> View:
         """A new part of the workspace."""
-        buffer = Buffer("workspace", scalar, product(tuple(shape)), index=len(self.buffers))
+        buffer = Buffer("workspace", scalar, product(tuple(shape)), index=len(self.buffers), shift=shift)
         self.buffers.append(buffer)
         return dense_view(buffer, tuple(shape), order)
 

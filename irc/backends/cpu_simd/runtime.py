@@ -73,7 +73,8 @@ class Session:
         start = self.program.offset(view.buffer, known) + evaluate(view.offset, known) * view.size_bytes
         shape = tuple(evaluate(d, known) for d in view.shape)
         strides = tuple(evaluate(d, known) * view.size_bytes for d in view.strides)
-        return np.ndarray(shape, view.scalar.dtype, memory.data, start, strides).copy()
+        codes = np.ndarray(shape, view.scalar.dtype, memory.data, start, strides)
+        return codes - np.array(view.buffer.shift) if view.buffer.shift else codes.copy()
 
 
 def pointers(arrays: Sequence[Array]) -> Any:

@@ -21,8 +21,9 @@ Space = Literal["input", "output", "weights", "workspace"]
 class Buffer:
     """Memory of a run: an argument, a constant, or a part of the workspace.
 
-    `size` in elements of `scalar`; `index` is the position of an argument, `offset` the place of a constant in bytes.
-    Parts of the workspace are placed by `plan`: `first` and `last` are the steps between which they are in use.
+    `size` in elements of `scalar`, which hold codes plus `shift`; `index` is the position of an argument, `offset` the
+    place of a constant in bytes. Parts of the workspace are placed by `plan`: `first` and `last` are the steps between
+    which they are in use.
     """
 
     space: Space
@@ -30,6 +31,7 @@ class Buffer:
     size: Dim
     index: int = 0
     offset: int = 0
+    shift: int = 0
     first: int = -1
     last: int = -1
 

@@ -7,64 +7,66 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from irc.backends.cpu_simd.copies import copy
+from irc.backends.cpu_simd.copies import copy, fill_border, widened
+from irc.backends.cpu_simd.forms import Operands, centred, operands_of
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.pack import pack_computed
 from irc.backends.cpu_simd.lower.products import Products, lower_products
 from irc.backends.cpu_simd.lowering import Lowering
-from irc.backends.cpu_simd.ukernels.dots import DOUBLE, FLOAT, DotForm, integer_form
+from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, Panels, pack, tile_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, Shape, add, equal, mul, product
-from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.scalars import F64, Array, ScalarType
-from irc.passes.analysis.codes import code_interval
-
-
-def range_of(value: Value) -> tuple[int, int]:
-    """The lowest and the highest code of an integer value."""
-    found = code_interval(value)
-    return int(found[0]), int(found[1])
+from irc.ir.scalars import Array
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Constant weights [columns, *outer, depth] with zero point 0, and the form that takes them and the activations."""
+    """Constant weights [columns, *outer, depth] with zero point 0, how products with them are taken, first sums."""
 
     codes: Array
-    form: DotForm
-    offset: int  # of the activations, as the form takes them
+    operands: Operands
     start: Array | None
 
-    @staticmethod
-    def of(cx: Lowering, op: Linear | Conv, x: Value) -> Weights:
-        w = cx.constant(op.w)
-        assert w is not None
-        b = None if op.b is None else cx.constant(op.b)
-        if x.type.scalar.is_float:
-            return Weights(w, DOUBLE if x.type.scalar == F64 else FLOAT, 0, b)
-        zps = np.asarray(op.w_zp, np.int64)
-        centred = w.astype(np.int64) - zps.reshape(-1, *[1] * (w.ndim - 1))
-        form = integer_form(cx.isa, range_of(x), (int(centred.min()), int(centred.max())))
-        offset = form.offset(*range_of(x)) or 0
-        taken = (op.x_zp + offset) * centred.sum(axis=tuple(range(1, w.ndim)))
-        start = (0 if b is None else b.astype(np.int64)) - taken
-        return Weights(centred, form, offset, start.astype(np.int32))  # sums wrap around, and so does their start
+    @property
+    def form(self) -> DotForm:
+        return self.operands.form
 
 
-def prepared(cx: Lowering, view: View, scalar: ScalarType, offset: int, form: DotForm, loc: Loc) -> View:
-    """Activations as a dot product takes them: of its type, with its offset, neighbours along the last dimension."""
-    same_type = scalar.dtype == form.a.dtype and offset == 0
-    in_a_run = equal(view.strides[-1], 1) is True or equal(view.shape[-1], 1) is True
-    readable = view.buffer.space != "input" or form.group == 1
-    if same_type and in_a_run and readable:
+def weights_of(cx: Lowering, op: Linear | Conv) -> Weights:
+    """The constant weights of an op. The first sums take off what zero point and shift of the activations add."""
+    w = cx.constant(op.w)
+    assert w is not None
+    b = None if op.b is None else cx.constant(op.b)
+    if op.b is not None and b is None:
+        op.fail("its bias is computed", hint="add it by an op of its own")
+    operands = operands_of(op, cx.isa, cx.resolve)
+    if not op.x.type.scalar.is_integer:
+        return Weights(w, operands, b)
+    codes = centred(w, op.w_zp)
+    taken = (op.x_zp + operands.shift) * codes.sum(axis=tuple(range(1, w.ndim)))
+    start = (0 if b is None else b.astype(np.int64)) - taken
+    return Weights(codes, operands, start.astype(np.int32))  # sums wrap around, and so does their start
+
+
+def prepared(cx: Lowering, view: View, operands: Operands, loc: Loc) -> View:
+    """Activations as a dot product takes them: of its type, with its shift, neighbours along the last dimension."""
+    if prepared_already(view, operands):
         return view
-    out = cx.scratch(form.a, view.shape)
-    copy(cx, view, out, loc, offset=offset)
+    out = cx.scratch(operands.form.a, view.shape, shift=operands.shift)
+    copy(cx, view, out, loc)
     return out
+
+
+def prepared_already(view: View, operands: Operands) -> bool:
+    """Whether a dot product can read a view as it is. It may read over the end, which is not ours in an input."""
+    form = operands.form
+    as_taken = view.scalar.dtype == form.a.dtype and view.buffer.shift == operands.shift
+    in_a_run = equal(view.strides[-1], 1) is True or equal(view.shape[-1], 1) is True
+    return as_taken and in_a_run and (view.buffer.space != "input" or form.group == 1)
 
 
 def start_view(cx: Lowering, start: Array | None, panels: Panels, shape: Shape) -> View | None:
@@ -89,10 +91,10 @@ def lower_linear(cx: Lowering, region: Region) -> None:
     assert isinstance(op, Linear)
     if cx.constant(op.w) is None:
         y = cx.view(op.w).permuted((1, 0))
-        lower_computed(cx, region, op.x, y, op.w, op.x_zp, whole_number(op, op.w_zp))
+        lower_computed(cx, region, op, y, whole_number(op, op.w_zp))
         return
-    w = Weights.of(cx, op, cx.resolve(op.x))
-    a = prepared(cx, cx.view(op.x), op.x.type.scalar, w.offset, w.form, op.loc)
+    w = weights_of(cx, op)
+    a = prepared(cx, cx.view(op.x), w.operands, op.loc)
     columns, length = w.codes.shape
     out = op.results[0].type.shape
     panels = Panels(columns, tile_of(cx.isa, w.form, product(out[:-1]), columns))
@@ -120,25 +122,18 @@ def whole_number(op: Linear, zp: int | tuple[int, ...]) -> int:
 def lower_matmul(cx: Lowering, region: Region) -> None:
     op = region.anchor
     assert isinstance(op, Matmul)
-    lower_computed(cx, region, op.x, cx.view(op.y), op.y, op.x_zp, op.y_zp)
+    lower_computed(cx, region, op, cx.view(op.y), op.y_zp)
 
 
-def lower_computed(cx: Lowering, region: Region, x: Value, y: View, y_value: Value, x_zp: int, y_zp: int) -> None:
+def lower_computed(cx: Lowering, region: Region, op: Linear | Matmul, y: View, y_zp: int) -> None:
     """Products of two computed tensors x[..., M, K] and y[..., K, N]: y is packed first, by a kernel of its own."""
-    assert region.anchor is not None
-    out = region.anchor.results[0].type.shape
-    x, y_value = cx.resolve(x), cx.resolve(y_value)
-    form, offset = FLOAT, 0
-    if x.type.scalar == F64:
-        form = DOUBLE
-    elif x.type.scalar.is_integer:
-        low, high = range_of(y_value)
-        form = integer_form(cx.isa, range_of(x), (low - y_zp, high - y_zp))
-        offset = form.offset(*range_of(x)) or 0
-    a = prepared(cx, cx.view(x), x.type.scalar, offset, form, region.anchor.loc)
+    out = op.results[0].type.shape
+    operands = operands_of(op, cx.isa, cx.resolve)
+    form = operands.form
+    a = prepared(cx, cx.view(op.x), operands, op.loc)
     length, columns = y.shape[-2:]
     panels = Panels(columns, tile_of(cx.isa, form, product(out[:-1]) if len(y.shape) == 2 else out[-2], columns))
-    packed = pack_computed(cx, y, form, panels, y_zp, x_zp + offset, region.anchor.loc)
+    packed = pack_computed(cx, y, form, panels, y_zp, op.x_zp + operands.shift, op.loc)
     batch = len(out) - 2
     missing = batch - (len(y.shape) - 2)
     wide = a.broadcast((*out[:-2], *a.shape[-2:]))
@@ -169,11 +164,10 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     assert isinstance(op, Conv)
     if cx.constant(op.w) is None:
         op.fail("its weights are computed", hint="the kernels of the backend pack constant weights")
-    w = Weights.of(cx, op, cx.resolve(op.x))
+    w = weights_of(cx, op)
     outputs, inputs, *kernel = w.codes.shape
     n, groups = len(kernel), op.groups
-    fill = op.x_zp + w.offset if op.x.type.scalar.is_integer else 0
-    image = bordered(cx, cx.view(op.x), op.padding, w, fill, op.loc)
+    image = bordered(cx, op, w)
     pixel, *steps = (image.strides[-2], *image.strides[1:-1])
     merged = groups == 1 and op.dilation[-1] == 1 and equal(pixel, inputs) is True
     size = w.form.a.dtype.itemsize
@@ -225,22 +219,24 @@ def int_of(op: Conv, dim: Dim) -> int:
     return dim
 
 
-def bordered(cx: Lowering, x: View, padding: Sequence[int], w: Weights, fill: int, loc: Loc) -> View:
-    """An image [N, C, *spatial] as [N, *spatial, C] of the type that products take, with its border around it."""
+def bordered(cx: Lowering, op: Conv, w: Weights) -> View:
+    """The image of a convolution as [N, *spatial, C] with the border that it needs, in the type that products take."""
+    x, value = cx.view(op.x), cx.resolve(op.x)
     n = len(x.shape) - 2
-    source = x.permuted((0, *range(2, n + 2), 1))
-    dense = equal(source.strides[-1], 1) is True and equal(source.strides[-2], source.shape[-1]) is True
-    if not any(padding) and dense:
-        return prepared(cx, source, x.scalar, w.offset, w.form, loc)
-    spatial = [add(d, padding[i] + padding[n + i]) for i, d in enumerate(x.shape[2:])]
-    out = cx.scratch(w.form.a, (x.shape[0], *spatial, x.shape[1]))
-    value = cx.stored(np.asarray(fill), w.form.a)
+    border = cx.layouts[value].border if value in cx.layouts else ()
+    margin = tuple(have - want for have, want in zip(border or (0,) * 2 * n, op.padding, strict=True))
+    if min(margin) >= 0:
+        wide = x
+        for i in range(n):
+            wide = widened(wide, 2 + i, op.padding[i], op.padding[n + i])
+        image = wide.permuted((0, *range(2, n + 2), 1))
+        if prepared_already(image, w.operands) and equal(image.strides[-2], image.shape[-1]) is True:
+            return image
+    spatial = [add(d, op.padding[i] + op.padding[n + i]) for i, d in enumerate(x.shape[2:])]
+    out = cx.scratch(w.form.a, (x.shape[0], *spatial, x.shape[1]), shift=w.operands.shift)
     inside = out
     for i in range(n):
-        for start, width in ((0, padding[i]), (add(padding[i], x.shape[2 + i]), padding[n + i])):
-            if width:
-                side = inside.sliced(1 + i, start, width, 1)
-                copy(cx, value.broadcast(side.shape), side, loc)
-        inside = inside.sliced(1 + i, padding[i], x.shape[2 + i], 1)
-    copy(cx, source, inside, loc, offset=w.offset)
+        inside = inside.sliced(1 + i, op.padding[i], x.shape[2 + i], 1)
+    fill_border(cx, inside.permuted((0, n + 1, *range(1, n + 1))), op.padding, op.x_zp, op.loc)
+    copy(cx, x.permuted((0, *range(2, n + 2), 1)), inside, op.loc)
     return out
