@@ -118,3 +118,19 @@ def test_conv(kinds: tuple[str, str], seed: int):
     x = g.input(x_kind, "b", inputs, *sizes)
     w = g.const(w_kind, outputs, inputs // groups, *kernel)
     g.check(Conv(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=groups, **zps))
+
+
+@pytest.mark.parametrize("kinds", [k for k in KINDS if k[1] != "u8"], ids="-".join)
+@pytest.mark.parametrize("seed", range(6))
+def test_depthwise(kinds: tuple[str, str], seed: int):
+    g = Graphs(seed)
+    x_kind, w_kind = map(scalar, kinds)
+    n = 1 + seed % 3
+    channels = int(g.rng.integers(2, 50))
+    kernel, stride, dilation = (tuple(int(v) for v in g.rng.integers(1, 4, n)) for _ in range(3))
+    padding = tuple(int(v) for v in g.rng.integers(0, 3, 2 * n))
+    sizes = [int(v) for v in g.rng.integers(7, 12, n)]
+    zps = {"x_zp": int(g.rng.integers(0, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
+    x = g.input(x_kind, "b", channels, *sizes)
+    w = g.const(w_kind, channels, 1, *kernel)
+    g.check(Conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=channels, **zps))

@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from irc.backends.cpu_simd.copies import copy, fill_border, widened
+from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.forms import Operands, centred, operands_of
+from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.lower.common import lowers
+from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
 from irc.backends.cpu_simd.lower.pack import pack_computed
 from irc.backends.cpu_simd.lower.products import Products, lower_products
 from irc.backends.cpu_simd.lowering import Lowering
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import FALLBACKS, FORMS, MULTIPLY, DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, Panels, pack, tile_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
@@ -36,14 +39,14 @@ class Weights:
         return self.operands.form
 
 
-def weights_of(cx: Lowering, op: Linear | Conv) -> Weights:
+def weights_of(cx: Lowering, op: Linear | Conv, operands: Operands | None = None) -> Weights:
     """The constant weights of an op. The first sums take off what zero point and shift of the activations add."""
     w = cx.constant(op.w)
     assert w is not None
     b = None if op.b is None else cx.constant(op.b)
     if op.b is not None and b is None:
         op.fail("its bias is computed", hint="add it by an op of its own")
-    operands = operands_of(op, cx.isa, cx.resolve)
+    operands = operands or operands_of(op, cx.isa, cx.resolve)
     if not op.x.type.scalar.is_integer:
         return Weights(w, operands, b)
     codes = centred(w, op.w_zp)
@@ -168,6 +171,9 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     outputs, inputs, *kernel = w.codes.shape
     n, groups = len(kernel), op.groups
     image = bordered(cx, op, w)
+    if groups > 1 and inputs == 1 and outputs == groups:
+        depthwise(cx, region, op, image)
+        return
     pixel, *steps = (image.strides[-2], *image.strides[1:-1])
     merged = groups == 1 and op.dilation[-1] == 1 and equal(pixel, inputs) is True
     size = w.form.a.dtype.itemsize
@@ -192,6 +198,35 @@ def lower_conv(cx: Lowering, region: Region) -> None:
         lambda view: grouped(view, groups),
     )
     lower_products(cx, region, job)
+
+
+def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
+    """One kernel a channel. `image` is [N, *spatial, C] with its border."""
+    n = len(op.stride)
+    form = depthwise_form(operands_of(op, cx.isa, cx.resolve).form, cx.isa)
+    w = weights_of(cx, op, Operands(form))
+    units = Units.of(form, cx.isa.lanes if form.acc_bytes == 4 else cx.isa.lanes // 2)
+    steps = image.strides[1:-1]
+    shape = op.results[0].type.shape
+    spatial = tuple(mul(s, step) for s, step in zip(steps, op.stride, strict=True))
+    first = View(image.buffer, (shape[0], *shape[2:], shape[1]), (image.strides[0], *spatial, 1), image.offset)
+    codes = w.codes.reshape(len(w.codes), -1)
+    job = Taps(
+        form,
+        first,
+        tap_offsets(w.codes.shape[2:], op.dilation, steps),
+        cx.stored(pack_taps(codes, form, units), form.b),
+        None if w.start is None else cx.stored(units.packed(w.start)),
+        units,
+    )
+    lower_taps(cx, region, job, Epilogue.of(cx, region, lambda view: view.permuted((0, *range(2, n + 2), 1))))
+
+
+def depthwise_form(form: DotForm, isa: Isa) -> DotForm:
+    """The form for taps: pairs of them where a machine has such products."""
+    if form.group < 4:
+        return form
+    return FORMS["vpmaddwd"] if "vpmaddwd" in FALLBACKS[isa.dot] else MULTIPLY
 
 
 def grouped(view: View, groups: int) -> View:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import declare_dims, evaluate, leaf_views
+from irc.backends.cpu_simd.elementwise import declare_dims
+from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm
@@ -15,9 +17,6 @@ from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import equal, mul
 from irc.ir.graph import Value
-
-Arrange = Callable[[View], View]
-"""A view of the result's shape with its dimensions as batches, rows, columns: the columns are the last one."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,9 @@ class Products:
 def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     """Add the kernel of a region."""
     assert region.anchor is not None
-    out = job.arrange(cx.result(region.result))
-    shape = cx.resolve(region.result).type.shape
-    inputs = {v: job.arrange(view) for v, view in leaf_views(cx, region, shape).items()}
-    start = [] if job.start is None else [job.start]
-    views = [out, job.a, job.b, *start, *inputs.values()]
+    epilogue = Epilogue.of(cx, region, job.arrange)
+    out = epilogue.out
+    views = [*epilogue.views, job.a, job.b, *([] if job.start is None else [job.start])]
     last = len(out.shape) - 1
     batch = [i for i in range(last) if equal(job.b.strides[i], 0) is not True and equal(out.shape[i], 1) is not True]
     rows = [i for i in range(last) if i not in batch]
@@ -61,39 +58,33 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
         at = [k.pointer(v) for v in views]
         declare_dims(k, [*batches, *axes])
         job.declare(k)
-        scalars = {v: k.load(w, k.pointer(w)) for v, w in inputs.items() if _is_one(w)}
-        tiles = _Tiles(cx, k, region, job, out, inputs, scalars)
+        epilogue.start(k)
         with loops(k, batches, views, at) as begins:
-            tiles.run(begins, views, outer, inner)
-
-
-def _is_one(view: View) -> bool:
-    return all(equal(stride, 0) is True for stride in view.strides)
+            _Tiles(k, job, epilogue, views, outer, inner).run(begins)
 
 
 @dataclass(frozen=True)
 class _Tiles:
-    """The body of the loops over panels."""
+    """The loops over panels and rows; every list of addresses is in the order of `views`."""
 
-    cx: Lowering
     k: Kernel
-    region: Region
     job: Products
-    out: View
-    inputs: dict[Value, View]
-    scalars: dict[Value, Lane]
+    epilogue: Epilogue
+    views: Sequence[View]
+    outer: Sequence[Axis]
+    inner: Axis
 
-    def run(self, begins: Sequence[Lane], views: Sequence[View], outer: Sequence[Axis], inner: Axis) -> None:
+    def run(self, begins: Sequence[Lane]) -> None:
         """All panels of one batch: the whole ones, then what is left."""
         k = self.k
 
         def panel(index: Lane, vectors: int, columns: Count) -> None:
-            with loops(k, outer, views, self.at_panel(begins, views, index)) as blocks:
-                self.rows(inner, views, blocks, vectors, columns)
+            with loops(k, self.outer, self.views, self.at_panel(begins, index)) as blocks:
+                self.rows(blocks, vectors, columns)
 
         each_panel(k, self.job.panels, panel)
 
-    def at_panel(self, begins: Sequence[Lane], views: Sequence[View], panel: Lane) -> list[Lane]:
+    def at_panel(self, begins: Sequence[Lane], panel: Lane) -> list[Lane]:
         """The addresses of the first column of a panel."""
         k, job = self.k, self.job
         column = panel * job.panels.tile.columns
@@ -102,25 +93,25 @@ class _Tiles:
             k.f.at(begin, panel * size, job.form.b.dtype.itemsize)
             if view is job.b
             else k.step(view, begin, view.strides[-1], column)
-            for view, begin in zip(views, begins, strict=True)
+            for view, begin in zip(self.views, begins, strict=True)
         ]
 
-    def rows(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], vectors: int, columns: Count) -> None:
-        """All rows of an axis against one panel."""
+    def rows(self, at: Sequence[Lane], vectors: int, columns: Count) -> None:
+        """All rows of the inner axis against one panel."""
         k = self.k
-        for start, stop, height in row_blocks(k, axis.size, self.job.panels.tile.rows):
+        for start, stop, height in row_blocks(k, self.inner.size, self.job.panels.tile.rows):
             with k.f.loop(start, stop, height) as loop:
                 begins = [
                     k.step(view, begin, stride, loop.index)
-                    for view, begin, stride in zip(views, at, axis.strides, strict=True)
+                    for view, begin, stride in zip(self.views, at, self.inner.strides, strict=True)
                 ]
-                self.tile(axis, views, begins, Tile(height, vectors, self.job.panels.tile.lanes), columns)
+                self.tile(begins, Tile(height, vectors, self.job.panels.tile.lanes), columns)
 
-    def tile(self, axis: Axis, views: Sequence[View], at: Sequence[Lane], tile: Tile, columns: Count) -> None:
+    def tile(self, at: Sequence[Lane], tile: Tile, columns: Count) -> None:
         """One tile: products, epilogue, store."""
         k, job = self.k, self.job
-        strides = dict(zip(map(id, views), axis.strides, strict=True))
-        begins = dict(zip(map(id, views), at, strict=True))
+        begins = dict(zip(map(id, self.views), at, strict=True))
+        strides = dict(zip(map(id, self.views), self.inner.strides, strict=True))
 
         def row(view: View, place: int) -> Lane:
             return k.step(view, begins[id(view)], strides[id(view)], place)
@@ -134,23 +125,13 @@ class _Tiles:
             tile,
             self.initial(tile, None if job.start is None else begins[id(job.start)]),
         )
-        columns_read: dict[tuple[Value, int], Lane] = {}
-        for r in range(tile.rows):
-            for v in range(tile.vectors):
-
-                def read(value: Value, r: int = r, v: int = v) -> Lane:
-                    if value in self.scalars:
-                        return k.f.splat(self.scalars[value], tile.lanes)
-                    view = self.inputs[value]
-                    same_in_rows = equal(strides[id(view)], 0) is True
-                    if same_in_rows and (value, v) in columns_read:
-                        return columns_read[value, v]
-                    found = k.load_part(view, row(view, r), view.strides[-1], v * tile.lanes, tile.lanes, columns)
-                    if same_in_rows:
-                        columns_read[value, v] = found
-                    return found
-
-                self.finish(sums[r * tile.vectors + v], row(self.out, r), v * tile.lanes, columns, read)
+        for v in range(tile.vectors):
+            same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
+            shared: dict[Value, Lane] = {}
+            for r in range(tile.rows):
+                acc = sums[r * tile.vectors + v]
+                at_row = partial(row, place=r)
+                self.epilogue.vector(k, acc, at_row, v * tile.lanes, columns, same, shared)
 
     def initial(self, tile: Tile, start: Lane | None) -> list[Lane]:
         """The sums before any product."""
@@ -160,11 +141,3 @@ class _Tiles:
         width = tile.lanes * self.job.form.acc_bytes
         loaded = [k.f.load(k.f.at(start, v, width), kind, tile.lanes) for v in range(tile.vectors)]
         return loaded * tile.rows
-
-    def finish(self, acc: Lane, row: Lane, first: int, columns: Count, read: Callable[[Value], Lane]) -> None:
-        """The epilogue of one vector of a tile, and its store."""
-        k, out = self.k, self.out
-        assert self.region.anchor is not None
-        known = {self.region.anchor.results[0]: acc}
-        evaluate(self.cx, k, self.region.steps, known, read)
-        k.store_part(known[self.cx.resolve(self.region.result)], out, row, out.strides[-1], first, columns)

@@ -1,0 +1,79 @@
+"""What follows an anchor in its kernel: the elementwise steps of the region on vectors of results, and their store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.elementwise import evaluate, leaf_views
+from irc.backends.cpu_simd.kernel import Count, Kernel
+from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.views import View
+from irc.backends.regions import Region
+from irc.ir.dims import equal
+from irc.ir.graph import Value
+
+Arrange = Callable[[View], View]
+"""A view of the result's shape with its dimensions in another order, or taken apart: vectors run along the last one."""
+
+Address = Callable[[View], Lane]
+"""Where a vector's row begins in a view."""
+
+Seen = dict[Value, Lane]
+"""Operands that were read before."""
+
+
+@dataclass(frozen=True, eq=False)
+class Epilogue:
+    """The steps of a region. `out` and `inputs` are arranged views; `single` operands are one element each."""
+
+    cx: Lowering
+    region: Region
+    out: View
+    inputs: Mapping[Value, View]
+    single: dict[Value, Lane] = field(default_factory=dict[Value, Lane])
+
+    @staticmethod
+    def of(cx: Lowering, region: Region, arrange: Arrange = lambda view: view) -> Epilogue:
+        """The epilogue of a region, whose result gets its place."""
+        out = cx.result(region.result)
+        shape = cx.resolve(region.result).type.shape
+        inputs = {value: arrange(view) for value, view in leaf_views(cx, region, shape).items()}
+        return Epilogue(cx, region, arrange(out), inputs)
+
+    @property
+    def views(self) -> list[View]:
+        """Everything that a kernel must run through: the result first, which decides the order."""
+        return [self.out, *self.inputs.values()]
+
+    def start(self, k: Kernel) -> None:
+        """Read, in front of all loops, what is the same everywhere."""
+        for value, view in self.inputs.items():
+            if all(equal(stride, 0) is True for stride in view.strides):
+                self.single[value] = k.load(view, k.pointer(view))
+
+    def vector(
+        self, k: Kernel, acc: Lane, at: Address, first: int, columns: Count, same: Collection[Value], seen: Seen
+    ) -> None:
+        """Run the steps on results from column `first` of a row on, and store them, as far as there are `columns`.
+
+        Operands in `same` are the same for several rows: they are read once and kept in `seen`.
+        """
+
+        def read(value: Value) -> Lane:
+            if value in self.single:
+                return k.f.splat(self.single[value], acc.lanes)
+            if value in seen:
+                return seen[value]
+            view = self.inputs[value]
+            found = k.load_part(view, at(view), view.strides[-1], first, acc.lanes, columns)
+            if value in same:
+                seen[value] = found
+            return found
+
+        assert self.region.anchor is not None
+        known = {self.region.anchor.results[0]: acc}
+        evaluate(self.cx, k, self.region.steps, known, read)
+        result = known[self.cx.resolve(self.region.result)]
+        k.store_part(result, self.out, at(self.out), self.out.strides[-1], first, columns)
