@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hls_designs import Trial, design_of, legalised
 from hls_examples import FAST, job
-from hls_graphs import random_graph
 from hls_tokens import Deadlock, alone, run
+from random_graphs import random_graph
 
 from irc.backends.fpga_hls.backend import design_of as folded_design
 from irc.backends.fpga_hls.boundary import ACCELERATOR

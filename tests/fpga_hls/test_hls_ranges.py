@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from hls_designs import legalised
-from hls_graphs import random_graph
+from random_graphs import random_graph
 
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.dataflow import build

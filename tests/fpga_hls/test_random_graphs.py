@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hls_designs import SANITIZED, Trial, ap_types, legalised, need_compiler, run_in_parallel
-from hls_graphs import random_graph
+from random_graphs import random_graph
 
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 

@@ -9,7 +9,7 @@ from irc.backends.cpu_simd.copies import copy, fill_border
 from irc.backends.cpu_simd.elementwise import lower_elementwise
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.layouts import Layout, wanted_layouts
-from irc.backends.cpu_simd.lower import EPILOGUES, LOWERINGS, STEPS
+from irc.backends.cpu_simd.lower import BYTE_STEPS, EPILOGUES, LOWERINGS, STEPS
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.plan import plan
 from irc.backends.cpu_simd.program import Program
@@ -35,7 +35,7 @@ class Compiled:
 def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True) -> Compiled:
     """Lower a function. Without `reuse` every value still lies in the workspace after a run."""
     regions = regions_of(graph, takes_epilogue)
-    cx = Lowering(graph, isa, wanted_layouts(regions, isa), lambda op: STEPS[op], regions.resolve)
+    cx = Lowering(graph, isa, wanted_layouts(regions, isa), STEPS.__getitem__, BYTE_STEPS.get, regions.resolve)
     for index, value in enumerate(graph.inputs):
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
         cx.views[value] = dense_view(buffer, value.type.shape)

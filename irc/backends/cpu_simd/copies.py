@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from irc.backends.cpu_simd.elementwise import declare_dims, spans
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops, memory, register
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.ir.dims import add
 from irc.ir.graph import Value
 from irc.ir.location import Loc
+from irc.ir.scalars import ScalarType
 
 
 def copy(cx: Lowering, source: View, target: View, loc: Loc, *values: Value) -> None:
     """A kernel that copies a view into another of its shape; codes may get another type and shift on the way."""
-    with cx.kernel("copy", loc, *values) as k:
+    with cx.kernel("copy", loc, *values, registers=mover(source, target)) as k:
         emit_copy(k, source, target)
+
+
+def mover(source: View, target: View) -> Callable[[ScalarType], str]:
+    """The registers of a copy: what stays as it is moves as raw bytes."""
+    return memory if (source.scalar, source.buffer.shift) == (target.scalar, target.buffer.shift) else register
 
 
 def emit_copy(k: Kernel, source: View, target: View) -> None:
@@ -28,8 +34,9 @@ def emit_copy(k: Kernel, source: View, target: View) -> None:
     at = [k.pointer(view) for view in views]
     declare_dims(k, axes)
     *outer, inner = axes
+    lanes = k.isa.vector_bytes // target.size_bytes if k.register is memory else k.isa.lanes
     with loops(k, outer, views, at) as (to, from_):
-        for start, stop, width in spans(k, inner.size, k.isa.lanes):
+        for start, stop, width in spans(k, inner.size, lanes):
             with k.f.loop(start, stop, width) as loop:
                 there = k.step(target, to, inner.strides[0], loop.index)
                 here = k.step(source, from_, inner.strides[1], loop.index)

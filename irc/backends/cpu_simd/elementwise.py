@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
+from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, in_bytes, loops, register
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
@@ -22,7 +23,9 @@ def evaluate(cx: Lowering, k: Kernel, steps: Sequence[Op], known: dict[Value, La
     """Add the lanes of each step to `known`; operands that are not there are read."""
     for op in steps:
         operands = [_lanes_of(cx, value, known, read) for value in elementwise_operands(op)]
-        out = cx.step_of(type(op))(cx, k, op, operands)
+        step = (cx.byte_step_of if k.register is in_bytes else cx.step_of)(type(op))
+        assert step is not None
+        out = step(cx, k, op, operands)
         known[op.results[0]] = rounded(k, out, op.results[0].type.scalar)
 
 
@@ -93,14 +96,17 @@ def lower_elementwise(cx: Lowering, region: Region) -> None:
     views = [out, *inputs.values()]
     axes = axes_of(shape, views)
     hint = "_".join(dict.fromkeys(op.opname for op in region.steps))
-    with cx.kernel(hint, region.loc, region.result) as k:
+    narrow = fits_bytes(cx, region.steps, views)
+    streamed = [view for view in views if any(equal(s, 0) is not True for s in view.strides)]
+    lanes = cx.isa.vector_bytes if narrow else wide_lanes(cx.isa, streamed)
+    with cx.kernel(hint, region.loc, region.result, registers=in_bytes if narrow else register) as k:
         at = [k.pointer(v) for v in views]
         declare_dims(k, axes)
         fixed = {v for v, view in inputs.items() if all(equal(s, 0) is True for s in view.strides)}
         constant = {v: k.load(inputs[v], k.pointer(inputs[v])) for v in fixed}
         *outer, inner = axes or [Axis(1, tuple(1 for _ in views))]
         with loops(k, outer, views, at) as begins:
-            for start, stop, width in spans(k, inner.size, k.isa.lanes):
+            for start, stop, width in spans(k, inner.size, lanes):
                 with k.f.loop(start, stop, width) as loop:
                     places = [
                         k.step(view, begin, stride, loop.index)
@@ -126,12 +132,37 @@ def declare_dims(k: Kernel, axes: Sequence[Axis]) -> None:
             k.dim(dim)
 
 
+def fits_bytes(cx: Lowering, steps: Sequence[Op], views: Sequence[View]) -> bool:
+    """Whether steps work on lanes of 8 bits: they know how, and all that they read and give is as narrow."""
+    return all(view.size_bytes == 1 for view in views) and all(
+        cx.byte_step_of(type(op)) is not None
+        and all(v.type.scalar.dtype.itemsize == 1 for v in (*elementwise_operands(op), *op.results))
+        for op in steps
+    )
+
+
+def wide_lanes(isa: Isa, views: Sequence[View]) -> int:
+    """How many lanes of 32 bits are computed at once: a whole vector of the narrowest view in memory, as far as there
+    are registers for one value of each view."""
+    lanes = isa.vector_bytes // min((view.size_bytes for view in views), default=4)
+    while lanes > isa.lanes and len(views) * lanes > isa.registers * isa.lanes:
+        lanes //= 2
+    return max(lanes, isa.lanes)
+
+
 def spans(k: Kernel, size: Dim, lanes: int) -> list[tuple[Operand, Operand, int]]:
-    """(start, stop, step) of whole vectors, and of single elements behind them."""
+    """(start, stop, step) of whole vectors, and of what is left behind them.
+
+    The last vector of a known size is a whole one too, whose first elements are computed twice; less than a vector is
+    taken in halves, what is left of a symbolic size in single elements.
+    """
     if isinstance(size, int):
         whole = size // lanes * lanes
-        found = [(0, whole, lanes), (whole, size, 1)]
-        return [(start, stop, step) for start, stop, step in found if start < stop]
+        if whole:
+            rest = [(size - lanes, size, lanes)] if whole < size else []
+            return [(0, whole, lanes), *rest]
+        powers = [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+        return [(sum(powers[:i]), sum(powers[: i + 1]), power) for i, power in enumerate(powers)]
     count = k.f.like(k.dim(size), k.f.const(0, "i64"))
     whole = count & -lanes
     return [(0, whole, lanes), (whole, count, 1)]

@@ -11,6 +11,9 @@ from irc.ir.diagnostics import UsageError
 Dot = Literal["vpdpbusd", "vpmaddwd", "sdot", "usdot", "multiply"]
 """The instruction that sums products of integers; `multiply` is any machine's."""
 
+Shuffle = Literal["pshufb", "vpermi2b", "tbl", "none"]
+"""The instruction that looks up bytes in a table of bytes."""
+
 
 @dataclass(frozen=True)
 class Isa:
@@ -24,6 +27,11 @@ class Isa:
     registers: int
     dot: Dot
     cpu: str = ""
+    shuffle: Shuffle = "none"
+
+    @property
+    def is_x86(self) -> bool:
+        return self.triple.startswith("x86_64")
 
     @property
     def lanes(self) -> int:
@@ -44,7 +52,7 @@ V4 = f"{V3},+avx512f,+avx512bw,+avx512vl,+avx512dq,+avx512cd"
 ISAS = {
     isa.name: isa
     for isa in (
-        Isa("x86-64-v3", "Intel Haswell, AMD Zen and later: AVX2", X86, V3, 32, 16, "vpmaddwd"),
+        Isa("x86-64-v3", "Intel Haswell, AMD Zen and later: AVX2", X86, V3, 32, 16, "vpmaddwd", shuffle="pshufb"),
         Isa(
             "avx-vnni",
             "Intel Alder Lake and later: AVX2 with int8 dot products",
@@ -53,8 +61,18 @@ ISAS = {
             32,
             16,
             "vpdpbusd",
+            shuffle="pshufb",
         ),
-        Isa("avx512", "Intel Skylake-X: AVX-512 without int8 dot products", X86, V4, 64, 32, "vpmaddwd"),
+        Isa(
+            "avx512",
+            "Intel Skylake-X: AVX-512 without int8 dot products",
+            X86,
+            V4,
+            64,
+            32,
+            "vpmaddwd",
+            shuffle="pshufb",
+        ),
         Isa(
             "avx512-vnni",
             "Intel Ice Lake, AMD Zen 4 and later: AVX-512 with int8 dot products",
@@ -63,10 +81,29 @@ ISAS = {
             64,
             32,
             "vpdpbusd",
+            shuffle="vpermi2b",
         ),
-        Isa("aarch64", "any 64-bit Arm", ARM, "+neon", 16, 32, "multiply"),
-        Isa("aarch64+dotprod", "Arm Cortex-A75, Neoverse N1 and later", ARM, "+neon,+dotprod", 16, 32, "sdot"),
-        Isa("aarch64+i8mm", "Arm Neoverse V1, N2, Cortex-A510 and later", ARM, "+neon,+dotprod,+i8mm", 16, 32, "usdot"),
+        Isa("aarch64", "any 64-bit Arm", ARM, "+neon", 16, 32, "multiply", shuffle="tbl"),
+        Isa(
+            "aarch64+dotprod",
+            "Arm Cortex-A75, Neoverse N1 and later",
+            ARM,
+            "+neon,+dotprod",
+            16,
+            32,
+            "sdot",
+            shuffle="tbl",
+        ),
+        Isa(
+            "aarch64+i8mm",
+            "Arm Neoverse V1, N2, Cortex-A510 and later",
+            ARM,
+            "+neon,+dotprod,+i8mm",
+            16,
+            32,
+            "usdot",
+            shuffle="tbl",
+        ),
         Isa(
             "riscv64",
             "64-bit RISC-V without vectors",

@@ -30,16 +30,25 @@ def memory(scalar: ScalarType) -> str:
     return f"i{scalar.dtype.itemsize * 8}"
 
 
+def in_bytes(scalar: ScalarType) -> str:
+    """As `register`, but codes of 8 bits stay as wide as they are."""
+    return "i8" if scalar.is_integer and scalar.dtype.itemsize == 1 else register(scalar)
+
+
 Count: TypeAlias = int | Lane
 """A number, or an i64."""
 
 
 @dataclass(eq=False)
 class Kernel:
-    """The function, and what its pointer arguments point to: the first element of each view."""
+    """The function, and what its pointer arguments point to: the first element of each view.
+
+    `register` says in which LLVM type an element is computed: `register`, `in_bytes`, or `memory` to only move it.
+    """
 
     isa: Isa
     symbols: Sequence[str]
+    register: Callable[[ScalarType], str] = register
     f: Function = field(init=False)
     views: list[View] = field(default_factory=list[View])
     _dims: dict[Dim, Lane] = field(default_factory=dict[Dim, Lane])
@@ -70,23 +79,29 @@ class Kernel:
     def load(self, view: View, at: Lane, lanes: int = 1) -> Lane:
         """Consecutive elements at an address, as registers."""
         value = self.as_register(self.f.load(at, memory(view.scalar), lanes), view.scalar)
-        return value - view.buffer.shift if view.buffer.shift else value
+        return value - self._shift(view) if self._shift(view) else value
+
+    def _shift(self, view: View) -> int:
+        """What is added to codes in memory; nothing to those that are only moved."""
+        return 0 if self.register is memory else view.buffer.shift
 
     def as_register(self, raw: Lane, scalar: ScalarType) -> Lane:
         """What was read from memory, in the type in which it is computed."""
-        if scalar.kind == "bool":
+        kind = self.register(scalar)
+        if scalar.kind == "bool" and kind == "i1":
             return raw.compare("ne", 0)
         if scalar.is_float:
-            return self.f.convert("fpext", raw, register(scalar))
-        return self.f.convert("sext" if scalar.signed else "zext", raw, register(scalar))
+            return self.f.convert("fpext", raw, kind)
+        return self.f.convert("sext" if scalar.signed else "zext", raw, kind)
 
     def as_memory(self, value: Lane, scalar: ScalarType) -> Lane:
+        """What was computed, as it lies in memory."""
         if scalar.kind == "bool":
             return self.f.convert("zext", value, "i8")
         return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, memory(scalar))
 
     def store(self, value: Lane, view: View, at: Lane) -> None:
-        stored = value + view.buffer.shift if view.buffer.shift else value
+        stored = value + self._shift(view) if self._shift(view) else value
         self.f.store(self.as_memory(stored, view.scalar), at)
 
     def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int) -> Lane:

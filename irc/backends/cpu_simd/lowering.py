@@ -11,7 +11,7 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Kernel
+from irc.backends.cpu_simd.kernel import Kernel, register
 from irc.backends.cpu_simd.layouts import Layout
 from irc.backends.cpu_simd.plan import SLACK, aligned
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
@@ -44,13 +44,15 @@ class Launch:
 class Lowering:
     """A graph on its way to a program.
 
-    `layouts` says how values had best lie in memory.
+    `layouts` says how values had best lie in memory. `step_of` finds the lanes of an op class, `byte_step_of` those of
+    codes of 8 bits if it has some.
     """
 
     graph: Graph
     isa: Isa
     layouts: Mapping[Value, Layout]
     step_of: Callable[[type[Op]], Step]
+    byte_step_of: Callable[[type[Op]], Step | None]
     resolve: Callable[[Value], Value]
     views: dict[Value, View] = field(default_factory=dict[Value, View])
     results: dict[Value, View] = field(
@@ -119,9 +121,14 @@ class Lowering:
     # -- kernels
 
     @contextmanager
-    def kernel(self, hint: str, loc: Loc, *values: Value) -> Generator[Kernel]:
-        """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes."""
-        k = Kernel(self.isa, list(self.graph.symbols))
+    def kernel(
+        self, hint: str, loc: Loc, *values: Value, registers: Callable[[ScalarType], str] = register
+    ) -> Generator[Kernel]:
+        """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes.
+
+        `registers` says in which type elements are computed (see `Kernel`).
+        """
+        k = Kernel(self.isa, list(self.graph.symbols), registers)
         yield k
         text = k.f.finish()
         if text not in self.kernels:

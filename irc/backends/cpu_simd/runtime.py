@@ -18,7 +18,7 @@ from irc.backends.cpu_simd.views import View
 from irc.ir.diagnostics import IrcError, ToolError
 from irc.ir.dims import evaluate
 from irc.ir.graph import Graph
-from irc.ir.interpret import arrange_inputs, bind_dims
+from irc.ir.interpret import arrange_inputs, bind_dims, interpret
 from irc.ir.scalars import Array
 
 ERRORS = {1: "an index of a gather is out of range"}
@@ -46,7 +46,7 @@ class Session:
 
     def __call__(self, inputs: Sequence[Array]) -> list[Array]:
         """The results of one run. Raises IrcError for arrays that do not fit."""
-        arrays = [np.ascontiguousarray(a) for a in arrange_inputs(self.graph, inputs)]
+        arrays = [np.asarray(a, order="C") for a in arrange_inputs(self.graph, inputs)]
         known = bind_dims(self.graph, arrays)
         self.dims = np.array([known[name] for name in self.program.symbols] or [0], np.int64)
         outputs = [
@@ -63,8 +63,17 @@ class Session:
             self.workspace.ctypes.data,
         )
         if status:
-            raise IrcError(ERRORS.get(status, f"a kernel failed with status {status}"))
+            raise self.failure(status, arrays)
         return outputs
+
+    def failure(self, status: int, inputs: Sequence[Array]) -> IrcError:
+        """What a run failed on. A status does not say where, so the interpreter does, which fails on the same."""
+        assert self.graph.module is not None
+        try:
+            interpret(self.graph.module, inputs, function=self.graph.name)
+        except IrcError as error:
+            return error
+        return IrcError(ERRORS.get(status, f"a kernel failed with status {status}"))
 
     def read(self, view: View) -> Array:
         """What lies in the workspace, among the weights or nowhere else, after the last run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from irc.backends.cpu_simd.lowering import Lower, Step
@@ -16,6 +16,12 @@ EPILOGUES: set[type[Op]] = set()
 
 STEPS: dict[type[Op], Step] = {}
 """Elementwise ops: what they do with lanes."""
+
+BYTE_STEPS: dict[type[Op], Step] = {}
+"""Those among them that also work on codes of 8 bits in lanes of 8 bits, which are four times as many."""
+
+ON_BYTES = (BYTE_STEPS,)
+ON_ALL = (STEPS, BYTE_STEPS)
 
 L = TypeVar("L", bound=Lower)
 S = TypeVar("S", bound=Step)
@@ -32,11 +38,12 @@ def lowers(*ops: type[Op], epilogue: bool = False) -> Callable[[L], L]:
     return register
 
 
-def computes(*ops: type[Op]) -> Callable[[S], S]:
-    """Registers the lanes of some elementwise ops."""
+def computes(*ops: type[Op], lanes: Sequence[dict[type[Op], Step]] = (STEPS,)) -> Callable[[S], S]:
+    """Registers the lanes of some elementwise ops: in `STEPS`, in `BYTE_STEPS`, or one function in both."""
 
     def register(step: S) -> S:
-        STEPS.update(dict.fromkeys(ops, step))
+        for table in lanes:
+            table.update(dict.fromkeys(ops, step))
         return step
 
     return register

@@ -6,7 +6,7 @@ import math
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, register
-from irc.backends.cpu_simd.lower.common import computes
+from irc.backends.cpu_simd.lower.common import ON_ALL, computes
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.ir.ops.math import (
     Abs,
@@ -180,22 +180,22 @@ def compare(cx: Lowering, k: Kernel, op: Compare, lanes: list[Lane]) -> Lane:
     return x.compare(on_floats if x.is_float else on_integers, y)
 
 
-@computes(LogicalAnd)
+@computes(LogicalAnd, lanes=ON_ALL)
 def logical_and(cx: Lowering, k: Kernel, op: LogicalAnd, lanes: list[Lane]) -> Lane:
     return lanes[0] & lanes[1]
 
 
-@computes(LogicalOr)
+@computes(LogicalOr, lanes=ON_ALL)
 def logical_or(cx: Lowering, k: Kernel, op: LogicalOr, lanes: list[Lane]) -> Lane:
     return lanes[0] | lanes[1]
 
 
-@computes(LogicalNot)
+@computes(LogicalNot, lanes=ON_ALL)
 def logical_not(cx: Lowering, k: Kernel, op: LogicalNot, lanes: list[Lane]) -> Lane:
     return lanes[0] ^ 1
 
 
-@computes(Where)
+@computes(Where, lanes=ON_ALL)
 def where(cx: Lowering, k: Kernel, op: Where, lanes: list[Lane]) -> Lane:
     condition, x, y = lanes
     return k.f.select(condition, x, y)

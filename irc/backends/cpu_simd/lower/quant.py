@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, register
-from irc.backends.cpu_simd.lower.common import computes
+from irc.backends.cpu_simd.lower.common import ON_ALL, computes
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.ukernels.tables import looked_up, shuffles
 from irc.ir.ops.quant import Dequantize, Lut, Observe, Quantize, Requantize, Rescale
-from irc.ir.scalars import ScalarType
+from irc.ir.scalars import I32, ScalarType
+from irc.passes.analysis.codes import code_interval
 
 EXACT_F32 = 2**24
 """Integers up to this are exact as f32, and so are their sums up to it."""
@@ -45,21 +47,91 @@ def requantize(cx: Lowering, k: Kernel, op: Requantize, lanes: list[Lane]) -> La
         x = x - op.x_zp
     if op.mode == "float":
         return saturated(k, k.f.convert("sitofp", x, "float") * m, op.zp, op.to.scalar)
+    return multiplied(cx, k, op, x, m)
+
+
+def multiplied(cx: Lowering, k: Kernel, op: Requantize, x: Lane, m: Lane) -> Lane:
+    """`clamp(((x * m + half) >> shift) + zp)` of i32 lanes."""
+    scalar = op.to.scalar
+    low, high = scalar.min - op.zp, scalar.max - op.zp
+    limit = reach(cx, op)
+    if limit is None:
+        shifted = shifted_product(k, x, m, op.shift)
+        return narrowed(k, k.f.clamp(shifted, low, high) + op.zp, scalar)
+    if limit <= I32.max:
+        x = k.f.clamp(x, -limit, limit)
+    if k.isa.is_x86 and x.lanes % 4 == 0:
+        rescaled = rescaled_halves(k, x, m, op.shift)
+    else:
+        rescaled = k.f.convert("trunc", shifted_product(k, x, m, op.shift), "i32")
+    codes = k.f.clamp(rescaled, max(low, I32.min), min(high, I32.max))
+    return k.f.convert("sext", codes + op.zp if op.zp else codes, register(scalar))
+
+
+def reach(cx: Lowering, op: Requantize) -> int | None:
+    """A bound of `x - x_zp` so that `(x - x_zp) * m >> shift` fits 32 bits: one that x never leaves (then 2^31), or one
+    from which on every result is saturated. None if there is none."""
+    m, scalar = cx.constant(op.m), op.to.scalar
+    least, most = (int(m.min()), int(m.max())) if m is not None else (1, I32.max)
+    lowest, highest = code_interval(cx.resolve(op.x))
+    if scalar.max > I32.max:
+        return None
+
+    def fits(far: int) -> bool:
+        return (far * most + (1 << (op.shift - 1))) >> op.shift <= I32.max
+
+    if fits(max(abs(int(lowest) - op.x_zp), abs(int(highest) - op.x_zp))):
+        return -I32.min
+    bound = max(abs(scalar.min - op.zp), abs(scalar.max - op.zp)) + 1
+    saturated = -(-(bound << op.shift) // least)
+    return saturated if fits(saturated) else None
+
+
+def shifted_product(k: Kernel, x: Lane, m: Lane, shift: int) -> Lane:
+    """`(x * m + half) >> shift` of i32 lanes as i64 lanes."""
     product = k.f.convert("sext", x, "i64") * k.f.convert("sext", m, "i64")
-    shifted = ((product + (1 << (op.shift - 1))) >> op.shift) + op.zp
-    return narrowed(k, k.f.clamp(shifted, op.to.scalar.min, op.to.scalar.max), op.to.scalar)
+    return (product + (1 << (shift - 1))) >> shift
 
 
-@computes(Rescale, Observe)
+def rescaled_halves(k: Kernel, x: Lane, m: Lane, shift: int) -> Lane:
+    """As `shifted_product`, where the result fits 32 bits: even and odd lanes apart, as `vpmuldq` takes them, without
+    the 64-bit arithmetic shift that AVX2 lacks. From shift 33 on the lower halves of the products do not matter."""
+    f = k.f
+    products = [a * b for a, b in zip(_even_odd(k, x), _even_odd(k, m), strict=True)]
+    if shift < 33:
+        even, odd = (p + (1 << (shift - 1)) for p in products)
+        low = f.lshr(even, shift)
+        high = odd << (32 - shift) if shift < 32 else odd
+        return _interleaved(k, f.bitcast(low, "i32", x.lanes), f.bitcast(high, "i32", x.lanes))
+    even, odd = (f.bitcast(p, "i32", x.lanes) for p in products)
+    upper = f.shuffle(even, odd, [(i | 1) + (x.lanes if i & 1 else 0) for i in range(x.lanes)])
+    return (upper + (1 << (shift - 33))) >> (shift - 32)
+
+
+def _even_odd(k: Kernel, x: Lane) -> tuple[Lane, Lane]:
+    """The even and the odd i32 lanes, each as i64."""
+    pairs = k.f.bitcast(x, "i64", x.lanes // 2)
+    return (pairs << 32) >> 32, pairs >> 32
+
+
+def _interleaved(k: Kernel, even: Lane, odd: Lane) -> Lane:
+    """The even lanes of one and the odd lanes of the other."""
+    return k.f.shuffle(even, odd, [i + (even.lanes if i & 1 else 0) for i in range(even.lanes)])
+
+
+@computes(Rescale, Observe, lanes=ON_ALL)
 def unchanged(cx: Lowering, k: Kernel, op: Rescale | Observe, lanes: list[Lane]) -> Lane:
     return lanes[0]
 
 
-@computes(Lut)
+@computes(Lut, lanes=ON_ALL)
 def lut(cx: Lowering, k: Kernel, op: Lut, lanes: list[Lane]) -> Lane:
-    table = cx.view(op.table)
+    table, x = cx.view(op.table), op.x.type.scalar
+    places = lanes[0] - x.min if x.signed else lanes[0]
     base = k.pointer(table)
-    places = lanes[0] - op.x.type.scalar.min
+    of_bytes = table.size_bytes == 1 and table.buffer.space == "weights"
+    if of_bytes and shuffles(k.isa, places.lanes):
+        return k.as_register(looked_up(k.f, k.isa, base, 1 << x.bits, k.f.convert("trunc", places, "i8")), table.scalar)
     return look_up(k, table.scalar, base, places)
 
 

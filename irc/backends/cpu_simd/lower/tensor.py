@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from irc.backends.cpu_simd.copies import copy
+from irc.backends.cpu_simd.copies import copy, mover
+from irc.backends.cpu_simd.elementwise import declare_dims, spans
+from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, add, floordiv, sub
+from irc.ir.dims import Dim, Shape, add, floordiv, sub
 from irc.ir.graph import Value
 from irc.ir.location import Loc
-from irc.ir.ops.tensor import Concat, Expand, Pad, Permute, Reshape, Slice
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
 
 
 def dense(cx: Lowering, value: Value, loc: Loc) -> View:
@@ -82,3 +84,72 @@ def lower_pad(cx: Lowering, region: Region) -> None:
     for axis, (before, size) in enumerate(zip(op.before, op.x.type.shape, strict=True)):
         inside = inside.sliced(axis, before, size, 1)
     copy(cx, cx.view(op.x), inside, op.loc, *op.results)
+
+
+OUT_OF_RANGE = 1
+"""What a kernel returns that meets an index outside of the dimension it belongs to."""
+
+
+@lowers(Gather)
+def lower_gather(cx: Lowering, region: Region) -> None:
+    """Loops over the result: what the index moves is copied as raw bytes, whole vectors where it lies in a run."""
+    op = region.anchor
+    assert isinstance(op, Gather)
+    axis = op.axis % op.x.type.rank
+    out, x, indices = cx.result(op.results[0]), cx.view(op.x), cx.view(op.indices)
+    moved = _spread(x, out.shape, axis, len(indices.shape))
+    chosen = View(
+        indices.buffer,
+        out.shape,
+        (*[0] * axis, *indices.strides, *[0] * (len(x.shape) - axis - 1)),
+        indices.offset,
+    )
+    views = [out, moved, chosen]
+    axes = [Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(out.shape)]
+    places = range(axis, axis + len(indices.shape))
+    looked_up = merged([a for i, a in enumerate(axes) if i in places])
+    copied = axes_of(
+        tuple(size for i, size in enumerate(out.shape) if i not in places),
+        [v.permuted([i for i in range(len(out.shape)) if i not in places]) for v in views],
+    ) or [Axis(1, (1, 1, 0))]
+    *outer, inner = copied
+    with cx.kernel("gather", op.loc, op.results[0], registers=mover(x, out)) as k:
+        lanes = k.isa.vector_bytes // out.size_bytes if k.register is memory else k.isa.lanes
+        at = [k.pointer(out), k.pointer(moved), k.pointer(chosen)]
+        declare_dims(k, [*looked_up, *copied, Axis(x.shape[axis], (x.strides[axis],))])
+        size = k.f.like(k.dim(x.shape[axis]), k.f.const(0, "i64"))
+        with loops(k, looked_up, views, at) as (to, source, index):
+            place = k.f.load(index, memory(chosen.scalar))
+            place = k.f.convert("sext" if chosen.scalar.signed else "zext", place, "i64")
+            place = k.f.select(place.compare("slt", 0), place + size, place)
+            with k.f.when(place.compare("uge", size)):
+                k.f.ret(k.f.const(OUT_OF_RANGE, "i32"))
+            source = k.step(moved, source, x.strides[axis], place)
+            with loops(k, outer, views, [to, source, index]) as (row, start, _):
+                for begin, end, width in spans(k, inner.size, lanes):
+                    with k.f.loop(begin, end, width) as loop:
+                        here = k.step(moved, start, inner.strides[1], loop.index)
+                        item = k.load_strided(moved, here, inner.strides[1], width)
+                        there = k.step(out, row, inner.strides[0], loop.index)
+                        k.store_strided(item, out, there, inner.strides[0])
+
+
+def _spread(x: View, shape: Shape, axis: int, count: int) -> View:
+    """x with the dimensions of the indices in place of an axis: they do not move it."""
+    return View(x.buffer, shape, (*x.strides[:axis], *[0] * count, *x.strides[axis + 1 :]), x.offset)
+
+
+@lowers(Iota)
+def lower_iota(cx: Lowering, region: Region) -> None:
+    op = region.anchor
+    assert isinstance(op, Iota)
+    out = cx.result(op.results[0])
+    with cx.kernel("iota", op.loc, op.results[0]) as k:
+        at, stride = k.pointer(out), out.strides[0]
+        declare_dims(k, [Axis(out.shape[0], (stride, op.start))])
+        start = k.f.like(k.dim(op.start), k.f.const(0, "i64"))
+        for begin, end, width in spans(k, out.shape[0], k.isa.lanes):
+            steps = k.f.vector([lane * op.step for lane in range(width)], "i64") if width > 1 else k.f.const(0, "i64")
+            with k.f.loop(begin, end, width) as loop:
+                first = k.f.splat(start + loop.index * op.step, width)
+                k.store_strided(first + steps, out, k.step(out, at, stride, loop.index), stride)

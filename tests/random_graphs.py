@@ -1,4 +1,4 @@
-"""Random integer graphs for the HLS backend: chains of layers with odd shapes, widths and parameters.
+"""Random integer graphs for backends: chains of layers with odd shapes, widths and parameters.
 
 Every node is evaluated on the sample inputs as it is added, so that each requantize spreads its results over its codes.
 """

@@ -1,0 +1,151 @@
+"""Requantize, quantize, tables, and what is computed in lanes of 8 bits: the interpreter's bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cpu_graphs import Graphs
+
+from irc.backends.cpu_simd.codegen.llvm import assembly
+from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.isa import ISAS
+from irc.ir.graph import Graph
+from irc.ir.ops.math import Cast, Clamp, Compare, LogicalNot, Maximum, Minimum, Where
+from irc.ir.ops.quant import Dequantize, Lut, Quantize, Requantize
+from irc.ir.scalars import F32, I32, Array, integer, scalar
+from irc.ir.types import Element
+
+SIZES = (1, 3, 8, 31, 32, 33, 100)
+EDGES = np.array([-(2**31), -(2**31) + 1, -1, 0, 1, 2**31 - 2, 2**31 - 1])
+
+
+def accumulators(g: Graphs, count: int) -> Array:
+    """i32 codes of every magnitude, the ends of the type among them."""
+    wide = g.codes(I32, (count,)) >> g.rng.integers(0, 31, count)
+    return np.where(g.rng.random(count) < 0.2, g.rng.choice(EDGES, count), wide).astype(np.int32)
+
+
+@pytest.mark.parametrize("shift", range(1, 63))
+def test_requantize_fixed_is_exact_for_every_shift(shift: int):
+    g = Graphs(shift)
+    for m in (1, 2**31 - 1, g.number(1, 2**31 - 1)):
+        x = g.input(I32, 200, values=accumulators(g, 200))
+        to = scalar(g.pick("i8", "u8", "i4", "i16", "i20", "i32", "u32"))
+        zp = g.number(to.min, min(to.max, 2**31 - 1)) if g.number(0, 1) else 0
+        g.agree_later(g.op(Requantize(x, g.const(m, I32), mode="fixed", shift=shift, zp=zp, to=Element(to))))
+    g.agree()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_requantize_by_channels(seed: int):
+    g = Graphs(seed)
+    count, fixed = g.pick(*SIZES), bool(g.number(0, 1))
+    kind = scalar(g.pick("i8", "u8", "i16", "i32", "u31", "u3"))
+    x = g.input(kind, "b", 3, count)
+    axis = g.pick(None, 1, 2)
+    extent = () if axis is None else (x.type.shape[axis],)
+    to, x_zp = integer(g.number(1, 32), signed=bool(g.number(0, 1))), 0
+    if kind.bits < 31:
+        x_zp = g.number(-3, 3)
+    shared = {"axis": axis, "x_zp": x_zp, "zp": g.number(-9, 9), "to": Element(to)}
+    if fixed:
+        m = g.const(g.codes(I32, extent, 1), I32)
+        y = Requantize(x, m, mode="fixed", shift=g.number(1, 62), **shared)
+    else:
+        m = g.const(np.exp2(g.rng.uniform(-30, 5, extent)).astype(np.float32), F32)
+        y = Requantize(x, m, mode="float", **shared)
+    g.agree(g.op(y))
+
+
+@pytest.mark.parametrize("isa", ["x86-64-v3", "avx512"])
+def test_requantize_takes_no_vector_apart(isa: str):
+    g = Graphs(0)
+    x = g.input(I32, 4096)
+    y = g.op(Requantize(x, g.const(2**30 + 1, I32), mode="fixed", shift=31, to=Element(scalar("i8"))))
+    text = text_of(g.module(y).main, isa)
+    assert "vpmuldq" in text
+    assert "vpextr" not in text
+
+
+def text_of(graph: Graph, isa: str) -> str:
+    target = ISAS[isa]
+    text = compile_graph(graph, target).program.text(target.features, target.cpu)
+    return assembly(text, target.triple, target.cpu, target.features)
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+@pytest.mark.parametrize("signed", [True, False])
+def test_tables_of_every_width(bits: int, signed: bool):
+    g = Graphs(bits)
+    kind = integer(bits, signed=signed)
+    for size in SIZES:
+        x = g.input(kind, "b", size)
+        for to in (scalar("i8"), scalar("u5"), scalar("i16"), scalar("i32")):
+            g.agree_later(g.op(Lut(x, g.const(g.codes(to, (1 << bits,)), to), to=Element(to))))
+    g.agree()
+
+
+def test_a_table_behind_arithmetic_is_looked_up_in_bytes():
+    g = Graphs(5)
+    for size in (32, 77, "n"):
+        x = g.input(I32, 3, size)
+        y = g.op(Requantize(x, g.const(77, I32), mode="fixed", shift=30, to=Element(scalar("i8"))))
+        z = g.op(Lut(y, g.const(g.codes(scalar("u8"), (256,)), "u8"), to=Element(scalar("u8"))))
+        g.agree_later(g.op(Cast(z, to=Element(I32))))
+    g.agree(passes="fuse")
+
+
+@pytest.mark.parametrize(
+    ("isa", "instruction"),
+    [
+        ("x86-64-v3", "vpshufb"),
+        ("avx512", "vpshufb"),
+        ("avx512-vnni", "vpermt2b"),
+        ("aarch64", "tbl"),
+    ],
+)
+def test_tables_use_the_byte_shuffles_of_the_target(isa: str, instruction: str):
+    g = Graphs(1)
+    x = g.input("i8", 4096)
+    y = g.op(Lut(x, g.const(g.codes(scalar("i8"), (256,)), "i8"), to=Element(scalar("i8"))))
+    text = text_of(g.module(y).main, isa)
+    assert instruction in text
+    assert "pextr" not in text
+    assert "umov" not in text
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_codes_of_8_bits_in_bytes(seed: int):
+    g = Graphs(seed)
+    kind = integer(g.number(2, 8), signed=bool(g.number(0, 1)))
+    shape = (g.pick("b", 2), g.pick(*SIZES, "n"))
+    x, y = g.input(kind, *shape), g.input(kind, *shape)
+    z = g.op(g.pick(Maximum, Minimum)(x, g.const(g.codes(kind, ()), kind)))
+    low = g.number(kind.min, kind.max)
+    z = g.op(Clamp(z, lo=g.pick(-np.inf, float(low)), hi=g.pick(np.inf, float(g.number(low, kind.max)))))
+    condition = g.op(Compare(z, y, how=g.pick("eq", "ne", "lt", "le", "gt", "ge")))
+    if g.number(0, 1):
+        condition = g.op(LogicalNot(condition))
+    z = g.op(Where(condition, z, y))
+    to = integer(g.number(1, 8), signed=bool(g.number(0, 1)))
+    g.agree(g.op(Cast(z, to=Element(to))), condition, passes=g.pick("", "fuse"))
+
+
+def wide_floats(g: Graphs, size: int) -> Array:
+    """Floats of every magnitude."""
+    return (g.codes(F32, (2, size)) * 10.0 ** g.rng.integers(-2, 12, (2, size))).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_quantize_and_dequantize(seed: int):
+    g = Graphs(seed)
+    kind = integer(g.pick(4, 8, 16, 24, 32), signed=bool(g.number(0, 1)))
+    size = g.pick(*SIZES)
+    x = g.input(F32, 2, size, values=wide_floats(g, size))
+    g.arrays[0][0, 0] = g.pick(np.nan, np.inf, -np.inf, 0.5)
+    axis = g.pick(None, 1)
+    extent = () if axis is None else (size,)
+    scale = np.exp2(g.rng.uniform(-6, 3, extent)).astype(np.float32)
+    zp = g.const(g.codes(I32, extent, *g.pick((-100, 100), (None, None))), I32) if g.number(0, 1) else None
+    codes = g.op(Quantize(x, g.const(scale, F32), zp, axis=axis, to=Element(kind)))
+    g.agree(codes, g.op(Dequantize(codes, g.const(scale, F32), zp, axis=axis, to=Element(F32))))
