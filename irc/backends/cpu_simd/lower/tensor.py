@@ -120,7 +120,7 @@ def lower_gather(cx: Lowering, region: Region) -> None:
         size = k.f.like(k.dim(x.shape[axis]), k.f.const(0, "i64"))
         with loops(k, looked_up, views, at) as (to, source, index):
             place = k.f.load(index, memory(chosen.scalar))
-            place = k.f.convert("sext" if chosen.scalar.signed else "zext", place, "i64")
+            place = k.f.convert("sext" if chosen.scalar.signed else "zext", place, "i64") - chosen.buffer.shift
             place = k.f.select(place.compare("slt", 0), place + size, place)
             with k.f.when(place.compare("uge", size)):
                 k.f.ret(k.f.const(OUT_OF_RANGE, "i32"))
