@@ -31,7 +31,7 @@ def operands_of(op: Linear | Conv | Matmul, isa: Isa, resolve: Callable[[Value],
         return Operands(DOUBLE if x.type.scalar == F64 else FLOAT)
     low, high = range_of(x)
     form = integer_form(isa, (low, high), _weights(op, resolve))
-    return Operands(form, form.offset(low, high) or 0)
+    return Operands(form, form.shift(low, high) or 0)
 
 
 def range_of(value: Value) -> tuple[int, int]:

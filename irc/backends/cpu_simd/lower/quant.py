@@ -149,18 +149,25 @@ def look_up(k: Kernel, scalar: ScalarType, base: Lane, places: Lane) -> Lane:
 def saturated(k: Kernel, x: Lane, zp: int, scalar: ScalarType) -> Lane:
     """`clamp(rint(x) + zp)` of f32 lanes that are no NaN; the rounded value saturates to 32 bits before the sum."""
     low, high = scalar.min - zp, scalar.max - zp
-    whole = k.f.intrinsic("rint", x)
-    if max(abs(low), abs(high)) <= EXACT_F32:
-        bounded = _limited(k, whole, float(low), float(high))
-        codes = k.f.convert("fptosi", bounded, "i32")
+    if max(abs(low), abs(high)) <= EXACT_F32:  # bounds are whole, so they may be taken before rounding
+        codes = to_integers(k, _limited(k, x, float(low), float(high)))
         return k.f.convert("sext", codes + zp if zp else codes, register(scalar))
-    codes = k.f.convert("fptosi", _limited(k, whole, -(2.0**31), BELOW_2_31), "i32")
+    codes = to_integers(k, _limited(k, x, -(2.0**31), BELOW_2_31))
     most = k.f.const(2**31 - 1, "i32", x.lanes)
-    codes = k.f.select(whole.compare("oge", 2.0**31), most, codes)
+    codes = k.f.select(x.compare("oge", 2.0**31), most, codes)
     if scalar == ScalarType("i", 32) and zp == 0:
         return codes
     wide = k.f.convert("sext", codes, "i64") + zp
     return narrowed(k, k.f.clamp(wide, scalar.min, scalar.max), scalar)
+
+
+def to_integers(k: Kernel, x: Lane) -> Lane:
+    """f32 lanes within 32 bits as i32, half to even: one instruction on most machines."""
+    return k.f.call(f"llvm.lrint.{_vector('i32', x.lanes)}.{_vector('f32', x.lanes)}", "i32", x.lanes, x)
+
+
+def _vector(kind: str, lanes: int) -> str:
+    return kind if lanes == 1 else f"v{lanes}{kind}"
 
 
 def _limited(k: Kernel, x: Lane, low: float, high: float) -> Lane:

@@ -7,7 +7,8 @@ taken back by the bias, as is the zero point: `sum((x - zp) * w) = sum((x + offs
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
@@ -17,9 +18,16 @@ Apply = Callable[[Lane, Lane, Lane], Lane]
 """acc, a, b -> acc + a * b; a and b have the bits of `acc`'s lanes."""
 
 
+Flush = Callable[[Lane, Lane], Lane]
+"""acc, partial -> acc + the sums in partial."""
+
+
 @dataclass(frozen=True)
 class DotForm:
-    """A way to sum products. `group` neighbouring products go into one lane of the accumulator `acc`."""
+    """A way to sum products. `group` neighbouring products go into one lane of the accumulator `acc`.
+
+    A form with `steps` sums so many groups in narrow lanes of their own before `flush` adds these to the accumulator.
+    """
 
     name: str
     group: int
@@ -27,23 +35,41 @@ class DotForm:
     b: ScalarType
     acc: str
     apply: Apply
+    steps: int = 0
+    flush: Flush | None = None
 
     @property
     def acc_bytes(self) -> int:
         return 8 if self.acc == "double" else 4
 
-    def offset(self, low: int, high: int) -> int | None:
+    def shift(self, low: int, high: int) -> int | None:
         """What brings codes from low to high into the range of `a`; None if nothing does."""
         if not self.a.is_integer:
             return 0
-        for offset in (0, 128, -128):
-            if self.a.min <= low + offset and high + offset <= self.a.max:
-                return offset
+        for shift in (0, 128, -128):
+            if self.a.min <= low + shift and high + shift <= self.a.max:
+                return shift
         return None
 
     def takes(self, low: int, high: int) -> bool:
         """Whether `b` holds all weights from low to high."""
         return not self.b.is_integer or (self.b.min <= low and high <= self.b.max)
+
+    def suited(self, x: Range, w: Range) -> DotForm | None:
+        """The form for activation codes and weights of these intervals; None if it cannot take them."""
+        shift = self.shift(*x)
+        if shift is None or not self.takes(*w):
+            return None
+        if self.flush is None:
+            return self
+        worst = self.group // 2 * (x[1] + shift) * max(-w[0], w[1])
+        steps = NARROW_MAX // max(1, worst)
+        return replace(self, steps=min(steps, MOST_STEPS)) if steps else None
+
+
+Range: TypeAlias = tuple[int, int]
+NARROW_MAX = 2**15 - 1
+MOST_STEPS = 64
 
 
 def _fma(acc: Lane, a: Lane, b: Lane) -> Lane:
@@ -75,11 +101,23 @@ def _arm(name: str) -> Apply:
     return apply
 
 
+def _vpmaddubsw(acc: Lane, a: Lane, b: Lane) -> Lane:
+    f, size = acc.f, 4 * acc.lanes
+    name = {4: "llvm.x86.ssse3.pmadd.ub.sw.128", 8: "llvm.x86.avx2.pmadd.ub.sw", 16: "llvm.x86.avx512.pmaddubs.w.512"}
+    pairs = f.call(name[acc.lanes], "i16", size // 2, f.bitcast(a, "i8", size), f.bitcast(b, "i8", size))
+    return f.bitcast(f.bitcast(acc, "i16", size // 2) + pairs, "i32", acc.lanes)
+
+
+def _flush_pairs(acc: Lane, partial: Lane) -> Lane:
+    return _vpmaddwd(acc, partial, acc.f.const(0x10001, "i32", acc.lanes))
+
+
 FLOAT = DotForm("fma", 1, F32, F32, "float", _fma)
 DOUBLE = DotForm("fma64", 1, F64, F64, "double", _fma)
 MULTIPLY = DotForm("multiply", 1, I32, I32, "i32", _multiply)
 FORMS = {
     "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
+    "vpmaddubsw": DotForm("vpmaddubsw", 4, U8, I8, "i32", _vpmaddubsw, flush=_flush_pairs),
     "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd),
     "sdot": DotForm("sdot", 4, I8, I8, "i32", _arm("sdot")),
     "usdot": DotForm("usdot", 4, U8, I8, "i32", _arm("usdot")),
@@ -87,17 +125,14 @@ FORMS = {
 }
 FALLBACKS = {
     "vpdpbusd": ("vpdpbusd", "vpmaddwd", "multiply"),
-    "vpmaddwd": ("vpmaddwd", "multiply"),
+    "vpmaddwd": ("vpmaddubsw", "vpmaddwd", "multiply"),
     "usdot": ("usdot", "sdot", "multiply"),
     "sdot": ("sdot", "multiply"),
     "multiply": ("multiply",),
 }
 
 
-def integer_form(isa: Isa, x: tuple[int, int], w: tuple[int, int]) -> DotForm:
+def integer_form(isa: Isa, x: Range, w: Range) -> DotForm:
     """The fastest form that holds activation codes and weights of these intervals."""
-    for name in FALLBACKS[isa.dot]:
-        form = FORMS[name]
-        if form.offset(*x) is not None and form.takes(*w):
-            return form
-    return MULTIPLY
+    forms = (FORMS[name].suited(x, w) for name in FALLBACKS[isa.dot])
+    return next((form for form in forms if form is not None), MULTIPLY)

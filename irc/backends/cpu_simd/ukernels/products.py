@@ -44,7 +44,7 @@ def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
     """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
     lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
     needed = -(-columns // lanes) if isinstance(columns, int) else 4
-    spare = 1 if form.name == "vpmaddwd" else 0
+    spare = 1 if form.name in TEMPORARY else 0
     best = Tile(1, 1, lanes)
     for vectors in range(1, min(4, needed) + 1):
         most = (isa.registers - vectors - 1 - spare) // vectors
@@ -145,8 +145,17 @@ class Depth:
         return mul(self.rounds(form), math.prod(rounds for rounds, _ in self.outer))
 
 
+TEMPORARY = ("vpmaddwd", "vpmaddubsw")
+"""Forms that need a register for the product."""
+
 UNROLL = 2
-"""Groups a round of the innermost loop."""
+"""Groups a round of the innermost loop, where registers are left."""
+
+
+def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
+    """One group a round where the next vectors of b, read ahead, would push an accumulator out of its register."""
+    used = tile.rows * tile.vectors + tile.vectors + 1 + (form.name in TEMPORARY)
+    return 1 if used >= isa.registers and form.name in TEMPORARY else UNROLL
 
 
 def accumulate(
@@ -182,22 +191,60 @@ def _nest(
 def _run(
     k: Kernel, form: DotForm, depth: Depth, rows: Sequence[Lane], b: Lane, tile: Tile, acc: list[Lane]
 ) -> list[Lane]:
+    """The innermost run of products."""
     rounds = k.dim(depth.rounds(form))
-    whole = rounds & -UNROLL if isinstance(rounds, Lane) else int(rounds) // UNROLL * UNROLL
+    if form.flush is None:
+        return _groups(k, form, rows, b, tile, acc, 0, rounds)
+    with k.f.loop(0, rounds, form.steps, acc) as loop:
+        stop = k.f.intrinsic("smin", loop.index + form.steps, k.f.like(rounds, loop.index))
+        if isinstance(rounds, int) and rounds % form.steps == 0:
+            stop = form.steps
+            rows, b = _moved(k, form, rows, b, tile, loop.index)
+        none = [k.f.const(0, form.acc, tile.lanes)] * len(acc)
+        start = 0 if isinstance(stop, int) else loop.index
+        partial = _groups(k, form, rows, b, tile, none, start, stop)
+        loop.next(*(form.flush(total, part) for total, part in zip(loop.carried, partial, strict=True)))
+    return list(loop.results)
+
+
+def _groups(
+    k: Kernel,
+    form: DotForm,
+    rows: Sequence[Lane],
+    b: Lane,
+    tile: Tile,
+    acc: list[Lane],
+    start: Count,
+    stop: Count,
+) -> list[Lane]:
+    """Groups of products from start to stop: several a round, then those that are left."""
+    unrolled = unroll_of(k.isa, form, tile)
+    if isinstance(start, int) and isinstance(stop, int):
+        whole = start + (stop - start) // unrolled * unrolled
+    else:
+        length = k.f.like(stop, k.f.const(0, "i64")) - start
+        whole = k.f.like(start, length) + (length & -unrolled)
     a_bytes, b_bytes = form.group * form.a.dtype.itemsize, tile.columns * form.group * form.b.dtype.itemsize
-    for start, stop, unroll in ((0, whole, UNROLL), (whole, rounds, 1)):
-        if isinstance(start, int) and start == stop:
+    for first, last, unroll in ((start, whole, unrolled), (whole, stop, 1)):
+        if (isinstance(first, int) and first == last) or (first is whole and unrolled == 1):
             continue
-        with k.f.loop(start, stop, unroll, acc) as loop:
+        with k.f.loop(first, last, unroll, acc) as loop:
             sums = list(loop.carried)
-            a_at = [k.f.at(row, loop.index, a_bytes) for row in rows]
-            b_at = k.f.at(b, loop.index, b_bytes)
+            a_at, b_at = _moved(k, form, rows, b, tile, loop.index)
             for step in range(unroll):
                 here = [k.f.at(row, step, a_bytes) for row in a_at]
                 sums = _step(k, form, here, k.f.at(b_at, step, b_bytes), tile, sums)
             loop.next(*sums)
         acc = list(loop.results)
     return acc
+
+
+def _moved(
+    k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, groups: Lane
+) -> tuple[list[Lane], Lane]:
+    """The addresses so many groups further."""
+    a_bytes, b_bytes = form.group * form.a.dtype.itemsize, tile.columns * form.group * form.b.dtype.itemsize
+    return [k.f.at(row, groups, a_bytes) for row in rows], k.f.at(b, groups, b_bytes)
 
 
 def _step(k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, acc: Sequence[Lane]) -> list[Lane]:
