@@ -113,31 +113,55 @@ class _Packing:
 
     def group(self, to: Lane, from_: Lane, vectors: int, columns: Count, rows: int, sums: list[Lane]) -> list[Lane]:
         """`rows` rows of a group, for all columns of a panel; the rows that are missing are zero."""
-        k, form, tile, y = self.k, self.form, self.panels.tile, self.y
+        k, form, tile = self.k, self.form, self.panels.tile
+        ones = k.f.const(sum(1 << place * 32 // form.group for place in range(form.group)), "i32", tile.lanes)
         out: list[Lane] = []
         for v in range(vectors):
-            items = [self.row(k.step(y, from_, y.strides[-2], row), v, columns) for row in range(rows)]
-            word = items[0]
-            if form.group > 1:
-                bits = 32 // form.group
-                parts = [(item & ((1 << bits) - 1)) << (bits * place) for place, item in enumerate(items)]
-                word = parts[0]
-                for part in parts[1:]:
-                    word = word | part
-            k.f.store(word, k.f.at(to, v, tile.lanes * word_bytes(form)))
+            if rows == form.group > 1 and equal(self.y.strides[-2], 1) is True:
+                word = self.run(from_, v, columns)
+            else:
+                word = self.joined([self.row(from_, row, v, columns) for row in range(rows)])
+            k.f.store(word, k.f.at(to, v, tile.lanes * form.acc_bytes))
             if sums:
-                total = sums[v]
-                for item in items:
-                    total = total + item
-                out.append(total)
+                out.append(form.sum(sums[v], ones, word))
         return out
 
-    def row(self, at: Lane, v: int, columns: Count) -> Lane:
+    def row(self, at: Lane, row: int, v: int, columns: Count) -> Lane:
         """A vector of one row; what lies behind the last column does not matter, for no result shows it."""
         k, tile, y = self.k, self.panels.tile, self.y
-        item = k.load_part(y, at, y.strides[-1], v * tile.lanes, tile.lanes, columns)
+        here = k.step(y, at, y.strides[-2], row)
+        item = k.load_part(y, here, y.strides[-1], v * tile.lanes, tile.lanes, columns)
         return item - self.zp if self.zp else item
 
+    def joined(self, rows: Sequence[Lane]) -> Lane:
+        """Rows side by side in the words of a dot product."""
+        if self.form.group == 1:
+            return rows[0]
+        bits = 32 // self.form.group
+        word = rows[0] & ((1 << bits) - 1)
+        for place, row in enumerate(rows[1:], 1):
+            word = word | ((row & ((1 << bits) - 1)) << (bits * place))
+        return word
 
-def word_bytes(form: DotForm) -> int:
-    return form.group * form.b.dtype.itemsize
+    def run(self, at: Lane, v: int, columns: Count) -> Lane:
+        """The words of columns whose rows are neighbours in memory: one load a column."""
+        k, form, tile, y = self.k, self.form, self.panels.tile, self.y
+        bits = 8 * y.size_bytes
+        loaded: list[Lane] = []
+        for place in self.places(v, columns):
+            loaded.append(k.f.load(k.step(y, at, y.strides[-1], place), f"i{bits * form.group}", align=y.size_bytes))
+        codes = k.f.bitcast(k.f.gathered(loaded), f"i{bits}", tile.lanes * form.group)
+        narrow = f"i{32 // form.group}"
+        if bits != 32 // form.group:
+            wider = "sext" if y.scalar.signed else "zext"
+            codes = k.f.convert(wider if bits < 32 // form.group else "trunc", codes, narrow)
+        taken = self.zp + y.buffer.shift
+        return k.f.bitcast(codes - taken if taken else codes, "i32", tile.lanes)
+
+    def places(self, v: int, columns: Count) -> list[int | Lane]:
+        """The columns of a vector, the last one again where there are no more."""
+        k, lanes = self.k, self.panels.tile.lanes
+        wanted = range(v * lanes, (v + 1) * lanes)
+        if isinstance(columns, int):
+            return [min(place, columns - 1) for place in wanted]
+        return [k.f.intrinsic("smin", k.f.const(place, "i64"), columns - 1) for place in wanted]

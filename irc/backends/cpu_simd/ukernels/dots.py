@@ -55,6 +55,12 @@ class DotForm:
         """Whether `b` holds all weights from low to high."""
         return not self.b.is_integer or (self.b.min <= low and high <= self.b.max)
 
+    def sum(self, acc: Lane, ones: Lane, b: Lane) -> Lane:
+        """The accumulator plus the weights of each column; every code of `ones` is 1."""
+        if self.flush is None:
+            return self.apply(acc, ones, b)
+        return self.flush(acc, self.apply(acc.f.const(0, "i32", acc.lanes), ones, b))
+
     def suited(self, x: Range, w: Range) -> DotForm | None:
         """The form for activation codes and weights of these intervals; None if it cannot take them."""
         shift = self.shift(*x)
