@@ -260,7 +260,11 @@ def _step(k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, a
 
 
 def row_blocks(k: Kernel, size: Dim, height: int) -> list[tuple[Operand, Operand, int]]:
-    """(start, stop, rows) of the blocks of rows: of nearly one height where the number is known."""
+    """(start, stop, rows) of the blocks of rows: of nearly one height where the number is known.
+
+    Otherwise the last block ends with the last row, and does some of the one before again; fewer rows than one block
+    has are done one by one.
+    """
     if isinstance(size, int):
         blocks = -(-size // height)
         tall = -(-size // blocks)
@@ -269,5 +273,13 @@ def row_blocks(k: Kernel, size: Dim, height: int) -> list[tuple[Operand, Operand
         return [(start, stop, rows) for start, stop, rows in found if start < stop]
     count = k.dim(size)
     assert isinstance(count, Lane)
+    if height == 1:
+        return [(0, count, 1)]
     whole = k.f.binary("sdiv", count, height) * height
-    return [(0, whole, height), (whole, count, 1)] if height > 1 else [(0, count, 1)]
+    last = k.f.select(whole.compare("slt", count), count - height, count)
+    few = count.compare("slt", height)
+    return [
+        (0, whole, height),
+        (k.f.select(few, count, last), count, height),
+        (k.f.select(few, k.f.const(0, "i64"), count), count, 1),
+    ]
