@@ -76,9 +76,14 @@ class Kernel:
 
     # -- elements
 
-    def load(self, view: View, at: Lane, lanes: int = 1) -> Lane:
-        """Consecutive elements at an address, as registers."""
-        value = self.as_register(self.f.load(at, memory(view.scalar), lanes), view.scalar)
+    def load(self, view: View, at: Lane, lanes: int = 1, *, raw: bool = False) -> Lane:
+        """Consecutive elements at an address, as registers; `raw`: as they lie in memory."""
+        found = self.f.load(at, memory(view.scalar), lanes)
+        return found if raw else self.computed(found, view)
+
+    def computed(self, raw: Lane, view: View) -> Lane:
+        """What lies in a view, in the type in which it is computed."""
+        value = self.as_register(raw, view.scalar)
         return value - self._shift(view) if self._shift(view) else value
 
     def _shift(self, view: View) -> int:
@@ -104,15 +109,15 @@ class Kernel:
         stored = value + self._shift(view) if self._shift(view) else value
         self.f.store(self.as_memory(stored, view.scalar), at)
 
-    def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int) -> Lane:
+    def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int, *, raw: bool = False) -> Lane:
         """Elements `stride` apart: one of them in every lane for 0, else one by one unless they are neighbours."""
         if lanes == 1:
-            return self.load(view, at)
+            return self.load(view, at, raw=raw)
         if equal(stride, 0) is True:
-            return self.f.splat(self.load(view, at), lanes)
+            return self.f.splat(self.load(view, at, raw=raw), lanes)
         if equal(stride, 1) is True:
-            return self.load(view, at, lanes)
-        items = [self.load(view, self.step(view, at, stride, place)) for place in range(lanes)]
+            return self.load(view, at, lanes, raw=raw)
+        items = [self.load(view, self.step(view, at, stride, place), raw=raw) for place in range(lanes)]
         return self.f.gathered(items)
 
     def load_part(self, view: View, at: Lane, stride: Dim, first: int, lanes: int, count: Count) -> Lane:
@@ -214,7 +219,12 @@ def axes_of(shape: Shape, views: Sequence[View]) -> list[Axis]:
     axes = [
         Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(shape) if equal(size, 1) is not True
     ]
-    return merged(sorted(axes, key=lambda axis: _distance(axis.strides[0]), reverse=True))
+    return merged([axes[i] for i in outermost_first(axes)])
+
+
+def outermost_first(axes: Sequence[Axis]) -> list[int]:
+    """The places of axes in the order of the strides of their first view, the largest first."""
+    return sorted(range(len(axes)), key=lambda i: _distance(axes[i].strides[0]), reverse=True)
 
 
 def _distance(stride: Dim) -> tuple[int, int]:

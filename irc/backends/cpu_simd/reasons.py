@@ -7,7 +7,6 @@ NOT_YET = "has no kernel yet; use --backend reference"
 REASONS: dict[str, str] = {
     "amax": NOT_YET,
     "argmax": NOT_YET,
-    "avg_pool": NOT_YET,
     "batch_norm": NOT_YET,
     "cos": NOT_YET,
     "cumsum": NOT_YET,
@@ -20,7 +19,6 @@ REASONS: dict[str, str] = {
     "int_softmax": NOT_YET,
     "layer_norm": NOT_YET,
     "log": NOT_YET,
-    "max_pool": NOT_YET,
     "mean": NOT_YET,
     "pow": NOT_YET,
     "rms_norm": NOT_YET,
@@ -31,6 +29,5 @@ REASONS: dict[str, str] = {
     "softmax": NOT_YET,
     "softplus": NOT_YET,
     "sum": NOT_YET,
-    "sum_pool": NOT_YET,
     "tanh": NOT_YET,
 }
