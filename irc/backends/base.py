@@ -120,6 +120,7 @@ class Backend(Generic[TargetT, OptionsT]):
     options: type[OptionsT]
     targets: Mapping[str, TargetT]
     target: str  # the default
+    aliases: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)  # other names of targets
     check: Callable[[Job[TargetT, OptionsT]], Sequence[Diagnostic]]
     emit: Callable[[Job[TargetT, OptionsT], Path], ReportData]
     start: Callable[[Job[TargetT, OptionsT], Path], AbstractContextManager[Runner]]
@@ -160,7 +161,7 @@ class Backend(Generic[TargetT, OptionsT]):
 
     def find_target(self, name: str) -> TargetT:
         """The target of that name, the default for ''. Raises UsageError for an unknown one."""
-        found = self.targets.get(name or self.target)
+        found = self.targets.get(self.aliases.get(name, name or self.target))
         if found is None:
             raise UsageError(f"the backend {self.name} has no target '{name}'", hint=did_you_mean(name, self.targets))
         return found

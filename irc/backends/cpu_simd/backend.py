@@ -6,15 +6,19 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from irc.backends.base import Backend, Job, ReportData, Runner
 from irc.backends.cpu_simd.compiler import compile_graph
-from irc.backends.cpu_simd.isa import ISAS, Isa, host
+from irc.backends.cpu_simd.header import Interface
+from irc.backends.cpu_simd.isa import ISAS, Isa, known_host
 from irc.backends.cpu_simd.legality import problems
+from irc.backends.cpu_simd.library import NAME, object_of
 from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
+from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
 from irc.backends.cpu_simd.reasons import REASONS
-from irc.backends.cpu_simd.runtime import session
+from irc.backends.cpu_simd.reports import report
+from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
@@ -26,6 +30,9 @@ class Options:
     """SIMD kernels for CPUs: one native library, no Python at run time."""
 
     name: ClassVar[str] = "cpu"
+    weights: Literal["embed", "file"] = "embed"  # inside the library, or beside it
+    so: Literal["auto", "yes", "no"] = "auto"  # a shared library: where there is a linker, always, never
+    prefix: str = NAME  # of files and C names
 
 
 CpuJob = Job[Isa, Options]
@@ -33,28 +40,39 @@ CpuJob = Job[Isa, Options]
 
 def check(job: CpuJob) -> list[Diagnostic]:
     """Everything that stands against compiling the graph."""
+    prefix = job.options.prefix
+    if not is_name(prefix):
+        return [Diagnostic(f"cpu: '{prefix}' cannot be the prefix of C names", hint="lower-case letters, digits, '_'")]
     return problems(job.module.main, CPU)
 
 
 def emit(job: CpuJob, folder: Path) -> ReportData:
-    """Write the LLVM text of the program."""
-    compiled = compile_graph(job.module.main, job.target)
-    program = compiled.program
-    return {
-        "summary": {
-            "kernels": len(program.kernels),
-            "launches": len(program.launches),
-            "weight bytes": len(program.weights),
-        }
-    }
+    """Write the library to `lib`."""
+    graph, options = job.module.main, job.options
+    program = compile_graph(graph, job.target).program
+    embed = options.weights == "embed"
+    code = object_of(program, graph, job.target, name=options.prefix, embed=embed)
+    interface = Interface(options.prefix, graph, job.target, embed, len(program.weights))
+    write_library(folder, interface, program, code, options.so)
+    return report(program, job.target, code)
 
 
 @contextmanager
 def start(job: CpuJob, folder: Path) -> Generator[Runner]:
-    """Compile for this process; runs are calls of the library."""
-    graph = job.module.main
-    with session(graph, compile_graph(graph, job.target).program, job.target) as run:
+    """Load the library of the artifact; runs are calls of it."""
+    with artifact_session(job, folder) as run:
         yield lambda calls: [run(arrays) for arrays in calls]
+
+
+@contextmanager
+def artifact_session(job: CpuJob, folder: Path) -> Generator[Session]:
+    """The library of an artifact in this process. Raises ToolError if the machine cannot run it."""
+    require(job.target)
+    path = folder / FOLDER / job.options.prefix
+    code = path.with_suffix(".o").read_bytes()
+    weights = None if job.options.weights == "embed" else in_memory(path.with_suffix(".weights").read_bytes())
+    with opened(job.module.main, code, job.target, weights, job.options.prefix) as run:
+        yield run
 
 
 def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple[Value, Array]]:
@@ -64,15 +82,19 @@ def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple
     with session(graph, compiled.program, job.target) as run:
         run(inputs)
         for value in compiled.order:
-            yield value, run.read(compiled.views[value])
+            yield value, run.read(compiled.program, compiled.views[value])
 
+
+HOST = known_host()
+ELSEWHERE = "x86-64-v3"  # the default on a machine that irc knows nothing of
 
 CPU: Backend[Isa, Options] = Backend(
     name="cpu",
     summary="native SIMD kernels for CPUs: x86-64 and Arm, one library without dependencies",
     options=Options,
-    targets={"host": host(), **ISAS},
-    target="host",
+    targets=ISAS,
+    target=ELSEWHERE if HOST is None else HOST.name,
+    aliases={} if HOST is None else {"host": HOST.name},
     check=check,
     emit=emit,
     start=start,

@@ -20,8 +20,6 @@ from irc.ir.graph import Graph, Value
 from irc.ir.op import Op
 from irc.ir.ops.tensor import Reshape
 
-NAME = "model"
-
 
 @dataclass(frozen=True)
 class Compiled:
@@ -48,7 +46,6 @@ def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True) -> Compiled:
     parts = [b for b in cx.buffers if b.space == "workspace" and b.last >= 0]
     symbols = {name: graph.symbols[name] for name in graph.symbols}
     program = Program(
-        NAME,
         symbols,
         {name: text for text, name in cx.kernels.items()},
         list(cx.declarations.values()),

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.ukernels.dots import DOUBLE, FLOAT, DotForm, integer_form
+from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form, integer_form
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.structure import Const
-from irc.ir.scalars import F64, Array
+from irc.ir.scalars import Array
 from irc.passes.analysis.codes import code_interval
 
 
@@ -28,7 +28,7 @@ def operands_of(op: Linear | Conv | Matmul, isa: Isa, resolve: Callable[[Value],
     """How the sums of products of an op are taken on a machine."""
     x = resolve(op.x)
     if not x.type.scalar.is_integer:
-        return Operands(DOUBLE if x.type.scalar == F64 else FLOAT)
+        return Operands(float_form(isa, x.type.scalar))
     low, high = range_of(x)
     form = integer_form(isa, (low, high), _weights(op, resolve))
     return Operands(form, form.shift(low, high) or 0)

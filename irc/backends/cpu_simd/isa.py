@@ -8,7 +8,7 @@ from typing import Literal
 from irc.backends.cpu_simd.codegen.llvm import host_features, host_triple
 from irc.ir.diagnostics import UsageError
 
-Dot = Literal["vpdpbusd", "vpmaddwd", "sdot", "usdot", "multiply"]
+Dot = Literal["vpdpbusd", "vpmaddwd", "pmaddwd", "sdot", "usdot", "multiply"]
 """The instruction that sums products of integers; `multiply` is any machine's."""
 
 Shuffle = Literal["pshufb", "vpermi2b", "tbl", "none"]
@@ -39,6 +39,15 @@ class Isa:
         return self.vector_bytes // 4
 
     @property
+    def arch(self) -> str:
+        return self.triple.split("-")[0]
+
+    @property
+    def has_fma(self) -> bool:
+        """Whether a multiplication and an addition are one instruction with one rounding."""
+        return self.arch != "x86_64" or "fma" in self.needs
+
+    @property
     def needs(self) -> frozenset[str]:
         """The features that a machine must have, in the words of LLVM."""
         return frozenset(part[1:] for part in self.features.split(",") if part.startswith("+"))
@@ -52,6 +61,7 @@ V4 = f"{V3},+avx512f,+avx512bw,+avx512vl,+avx512dq,+avx512cd"
 ISAS = {
     isa.name: isa
     for isa in (
+        Isa("x86-64", "any 64-bit x86: SSE2", X86, "", 16, 16, "pmaddwd"),
         Isa("x86-64-v3", "Intel Haswell, AMD Zen and later: AVX2", X86, V3, 32, 16, "vpmaddwd", shuffle="pshufb"),
         Isa(
             "avx-vnni",
@@ -116,20 +126,38 @@ ISAS = {
     )
 }
 
-HOST_FIRST = ("avx512-vnni", "avx512", "avx-vnni", "x86-64-v3", "aarch64+i8mm", "aarch64+dotprod", "aarch64")
+HOST_FIRST = (
+    "avx512-vnni",
+    "avx512",
+    "avx-vnni",
+    "x86-64-v3",
+    "x86-64",
+    "aarch64+i8mm",
+    "aarch64+dotprod",
+    "aarch64",
+    "riscv64",
+)
 """Where this machine offers several, the first is taken."""
 
 
 def runs_here(isa: Isa) -> bool:
     """Whether this machine has the instructions."""
-    return isa.triple.split("-")[0] == host_triple().split("-")[0] and isa.needs <= host_features()
+    return isa.arch == host_triple().split("-")[0] and (isa.needs <= host_features() or isa.name in EVERYWHERE)
+
+
+EVERYWHERE = ("x86-64", "aarch64", "riscv64")
+"""What every machine of its architecture has that runs Linux."""
+
+
+def known_host() -> Isa | None:
+    """The best instruction set of this machine; None if irc knows none of its."""
+    return next((ISAS[name] for name in HOST_FIRST if runs_here(ISAS[name])), None)
 
 
 def host() -> Isa:
     """The best instruction set of this machine. Raises UsageError if irc knows none of its."""
-    for name in HOST_FIRST:
-        if runs_here(ISAS[name]):
-            return ISAS[name]
-    raise UsageError(
-        f"irc has no instruction set for this machine ({host_triple()})", hint=f"--target is one of {', '.join(ISAS)}"
-    )
+    found = known_host()
+    if found is None:
+        message = f"irc has no instruction set for this machine ({host_triple()})"
+        raise UsageError(message, hint=f"--target is one of {', '.join(ISAS)}")
+    return found

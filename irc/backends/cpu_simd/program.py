@@ -1,23 +1,27 @@
 """A lowered graph as one LLVM module: kernels, and functions that run them in order.
 
-    i64 NAME_workspace(i64* dims)                                       bytes that a run needs for these sizes
-    i32 NAME_run(i8** inputs, i8** outputs, i64* dims, i8* weights, i8* workspace)    0, or what went wrong
+    i64 irc.workspace(i64* dims)                                         bytes that a run needs for these sizes
+    i32 irc.launch(i8** inputs, i8** outputs, i64* dims, i8* weights, i8* workspace)    0, or what went wrong
 
-`dims` are the numbers of the symbols in the order of their declaration. `weights` and `workspace` are aligned to 64
-bytes. Nothing is allocated and nothing is kept between runs, so runs with workspaces of their own may go on at once.
+They believe what they are given; `exports.py` puts functions in front of them that do not. `dims` are the numbers of
+the symbols in the order of their declaration. `weights` and `workspace` are aligned to 64 bytes. Nothing is allocated
+and nothing is kept between runs, so runs with workspaces of their own may go on at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from irc.backends.cpu_simd.codegen.lanes import Function, Lane
+from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import emit_dim
 from irc.backends.cpu_simd.lowering import Launch
 from irc.backends.cpu_simd.plan import ALIGNMENT, SLACK, Placed, aligned
 from irc.backends.cpu_simd.views import Buffer, View
 from irc.ir.dims import Symbol, add, evaluate, mul
+
+LAUNCH, WORKSPACE = "irc.launch", "irc.workspace"
 
 ARGUMENTS: tuple[str, ...] = ("inputs", "outputs", "dims", "weights", "workspace")
 
@@ -26,7 +30,6 @@ ARGUMENTS: tuple[str, ...] = ("inputs", "outputs", "dims", "weights", "workspace
 class Program:
     """What runs: kernels by name, launches in order, the places of buffers, the bytes of all constants."""
 
-    name: str
     symbols: Mapping[str, Symbol]
     kernels: Mapping[str, str]  # name -> text without its name
     declarations: Sequence[str]
@@ -34,39 +37,43 @@ class Program:
     placed: Sequence[Placed]
     weights: bytes
 
-    def text(self, features: str, cpu: str) -> str:
-        """The LLVM module."""
-        attributes = f'"target-features"="{features}" "prefer-vector-width"="512"' + (
-            f' "target-cpu"="{cpu}"' if cpu else ""
+    def text(self, isa: Isa, more: Sequence[str] = (), declared: Collection[str] = ()) -> str:
+        """The LLVM module, with more functions and the intrinsics that these use."""
+        attributes = f'"target-features"="{isa.features}" "prefer-vector-width"="512"' + (
+            f' "target-cpu"="{isa.cpu}"' if isa.cpu else ""
         )
         kernels = [text.replace("@(", f"@{name}(", 1) for name, text in self.kernels.items()]
-        run = self._run()
-        declarations = sorted({*self.declarations, *run.declarations.values()})
+        own = [self._workspace(), self._run(isa)]
+        declarations = sorted({*self.declarations, *declared, *(d for f in own for d in f.declarations.values())})
         return "\n".join(
             (
                 *declarations,
                 *kernels,
-                self._workspace().finish(exported=True),
-                run.finish(exported=True),
+                *(f.finish() for f in own),
+                *more,
                 f"attributes #0 = {{ nounwind {attributes} }}",
             )
         )
 
     def offset(self, buffer: Buffer, dims: Mapping[str, int]) -> int:
         """Where a constant or a part of the workspace begins, in bytes, for these numbers of the symbols."""
-        if buffer.space == "weights":
-            return buffer.offset
-        ends: dict[Buffer, int] = {}
+        return buffer.offset if buffer.space == "weights" else self._extents(dims)[buffer][0]
+
+    def workspace_bytes(self, dims: Mapping[str, int]) -> int:
+        """What a run needs for these numbers of the symbols."""
+        return max((end for _, end in self._extents(dims).values()), default=ALIGNMENT)
+
+    def _extents(self, dims: Mapping[str, int]) -> dict[Buffer, tuple[int, int]]:
+        """Where each part of the workspace begins and ends, in bytes."""
+        extents: dict[Buffer, tuple[int, int]] = {}
         for entry in self.placed:
-            start = max((ends[below] for below in entry.above), default=0)
-            if entry.buffer is buffer:
-                return start
+            start = max((extents[below][1] for below in entry.above), default=0)
             size = evaluate(entry.buffer.size, dims) * entry.buffer.scalar.dtype.itemsize
-            ends[entry.buffer] = start + aligned(size + SLACK)
-        raise KeyError("the buffer is no part of the workspace")
+            extents[entry.buffer] = start, start + aligned(size + SLACK)
+        return extents
 
     def _workspace(self) -> Function:
-        f = Function(f"{self.name}_workspace", {"dims": "ptr"}, result="i64")
+        f = Function(WORKSPACE, {"dims": "ptr"}, result="i64")
         ends = [end for _, end in self._places(f).values()]
         total = f.const(ALIGNMENT, "i64")
         for end in ends:
@@ -93,9 +100,9 @@ class Program:
     def _symbols(self, f: Function) -> dict[str, Lane]:
         return {name: f.load(f.at(f["dims"], place, 8), "i64") for place, name in enumerate(self.symbols)}
 
-    def _run(self) -> Function:
+    def _run(self, isa: Isa) -> Function:
         parameters = dict.fromkeys(ARGUMENTS, "ptr")
-        f = Function(f"{self.name}_run", parameters, result="i32")
+        f = Function(LAUNCH, parameters, result="i32")
         symbols = self._symbols(f)
         places = self._places(f)
         for launch in self.launches:

@@ -1,28 +1,30 @@
-"""Running a program in this process: NumPy arrays in, NumPy arrays out."""
+"""Running a library in this process: NumPy arrays in, NumPy arrays out."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from irc.backends.cpu_simd.codegen.llvm import function, loaded, object_code
+from irc.backends.cpu_simd.abi import ABI_VERSION, STATUS, weights_header
+from irc.backends.cpu_simd.codegen.llvm import function, loaded
 from irc.backends.cpu_simd.isa import Isa, runs_here
+from irc.backends.cpu_simd.library import NAME, object_of
 from irc.backends.cpu_simd.plan import ALIGNMENT
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.views import View
-from irc.ir.diagnostics import IrcError, ToolError
+from irc.ir.diagnostics import InternalError, IrcError, ToolError, UsageError
 from irc.ir.dims import evaluate
 from irc.ir.graph import Graph
-from irc.ir.interpret import arrange_inputs, bind_dims, interpret
+from irc.ir.interpret import arrange_inputs, bind_dims, fitted, interpret
 from irc.ir.scalars import Array
 
-ERRORS = {1: "an index of a gather is out of range"}
-"""What a run may return but 0."""
+MODEL_BYTES = 16
+"""What `NAME_init` fills in."""
 
 
 def aligned_bytes(size: int) -> Array:
@@ -34,56 +36,96 @@ def aligned_bytes(size: int) -> Array:
 
 @dataclass(eq=False)
 class Session:
-    """A loaded program: call it with the inputs of its graph."""
+    """A loaded library: call it with the inputs of its graph. Not for several threads at once."""
 
     graph: Graph
-    program: Program
     run: Any
     workspace_bytes: Any
-    weights: Array
+    model: Array
     workspace: Array = field(default_factory=lambda: aligned_bytes(0))
-    dims: Array = field(default_factory=lambda: np.zeros(1, np.int64))
+    known: Mapping[str, int] = field(default_factory=dict[str, int])  # the symbols of the last run
 
-    def __call__(self, inputs: Sequence[Array]) -> list[Array]:
-        """The results of one run. Raises IrcError for arrays that do not fit."""
-        arrays = [np.asarray(a, order="C") for a in arrange_inputs(self.graph, inputs)]
-        known = bind_dims(self.graph, arrays)
-        self.dims = np.array([known[name] for name in self.program.symbols] or [0], np.int64)
-        outputs = [
-            np.empty(tuple(evaluate(d, known) for d in v.type.shape), v.type.scalar.dtype) for v in self.graph.outputs
-        ]
-        needed = self.workspace_bytes(self.dims.ctypes.data)
-        if len(self.workspace) < needed:
-            self.workspace = aligned_bytes(needed)
-        status = self.run(
-            pointers(arrays),
-            pointers(outputs),
-            self.dims.ctypes.data,
-            self.weights.ctypes.data,
-            self.workspace.ctypes.data,
-        )
+    def __call__(self, inputs: Sequence[Array], out: Sequence[Array] | None = None) -> list[Array]:
+        """The results of one run, in arrays of the caller's if `out` gives them.
+
+        Inputs are read where they lie if they have the type of the graph and are contiguous and aligned, else copied.
+        Raises IrcError for inputs that do not fit and UsageError for outputs that cannot be written.
+        """
+        call, outputs = self.prepared(inputs, out)
+        status = call()
         if status:
-            raise self.failure(status, arrays)
+            raise self._failure(status, inputs)
         return outputs
 
-    def failure(self, status: int, inputs: Sequence[Array]) -> IrcError:
+    def _failure(self, status: int, inputs: Sequence[Array]) -> IrcError:
         """What a run failed on. A status does not say where, so the interpreter does, which fails on the same."""
         assert self.graph.module is not None
         try:
             interpret(self.graph.module, inputs, function=self.graph.name)
         except IrcError as error:
             return error
-        return IrcError(ERRORS.get(status, f"a kernel failed with status {status}"))
+        return InternalError(f"the library fails where the interpreter does not: {STATUS[status][1]}")
 
-    def read(self, view: View) -> Array:
-        """What lies in the workspace, among the weights or nowhere else, after the last run."""
-        known = dict(zip(self.program.symbols, self.dims.tolist(), strict=False))
-        memory = {"workspace": self.workspace, "weights": self.weights}[view.buffer.space]
-        start = self.program.offset(view.buffer, known) + evaluate(view.offset, known) * view.size_bytes
-        shape = tuple(evaluate(d, known) for d in view.shape)
-        strides = tuple(evaluate(d, known) * view.size_bytes for d in view.strides)
+    def prepared(
+        self, inputs: Sequence[Array], out: Sequence[Array] | None = None
+    ) -> tuple[Callable[[], int], list[Array]]:
+        """A function that runs on these arrays and gives a status, and the arrays that it writes."""
+        given = arrange_inputs(self.graph, inputs)
+        fitting = [fitted(value, array) for value, array in zip(self.graph.inputs, given, strict=True)]
+        arrays: list[Array] = [np.require(array, requirements=["C", "A"]) for array in fitting]
+        self.known = bind_dims(self.graph, arrays)
+        outputs = self._outputs(out, arrays)
+        dims = np.array([self.known[name] for name in self.graph.symbols] or [0], np.int64)
+        needed = self.workspace_bytes(dims.ctypes.data)
+        if len(self.workspace) < needed:
+            self.workspace = aligned_bytes(needed)
+        tables = pointers(arrays), pointers(outputs)
+        kept = (arrays, outputs, dims, self.workspace, self.model, *tables)
+        places = [self.model.ctypes.data, dims.ctypes.data, *map(ctypes.addressof, tables)]
+        places += [self.workspace.ctypes.data, len(self.workspace)]
+
+        def call(run: Any = self.run, places: Sequence[int] = tuple(places), kept: Any = kept) -> int:
+            return run(*places)
+
+        return call, outputs
+
+    def _outputs(self, out: Sequence[Array] | None, inputs: Sequence[Array]) -> list[Array]:
+        wanted = [
+            (tuple(evaluate(d, self.known) for d in v.type.shape), v.type.scalar.dtype) for v in self.graph.outputs
+        ]
+        if out is None:
+            return [np.empty(shape, dtype) for shape, dtype in wanted]
+        if len(out) != len(wanted):
+            raise UsageError(f"@{self.graph.name} gives {len(wanted)} outputs, {len(out)} arrays are given for them")
+        for place, (array, (shape, dtype)) in enumerate(zip(out, wanted, strict=True)):
+            if problem := _output_problem(array, shape, dtype):
+                raise UsageError(f"the array for output {place} {problem}")
+            if any(np.may_share_memory(array, other) for other in (*inputs, *out[:place])):
+                raise UsageError(f"the array for output {place} shares memory with an input or another output")
+        return list(out)
+
+    def read(self, program: Program, view: View) -> Array:
+        """What lies in the workspace after the last run, or among the weights."""
+        if view.buffer.space == "weights":
+            memory = np.frombuffer(program.weights, np.uint8)
+        else:
+            memory = self.workspace
+        start = program.offset(view.buffer, self.known) + evaluate(view.offset, self.known) * view.size_bytes
+        shape = tuple(evaluate(d, self.known) for d in view.shape)
+        strides = tuple(evaluate(d, self.known) * view.size_bytes for d in view.strides)
         codes = np.ndarray(shape, view.scalar.dtype, memory.data, start, strides)
         return codes - np.array(view.buffer.shift) if view.buffer.shift else codes.copy()
+
+
+def _output_problem(given: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> str:
+    if not isinstance(given, np.ndarray):
+        return f"is a {type(given).__name__}, not a NumPy array"
+    array = cast("Array", given)
+    if array.dtype != dtype or array.shape != shape:
+        return f"is {array.dtype}{list(array.shape)}, expected {dtype}{list(shape)}"
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        return "has gaps between its elements or is not aligned: np.empty gives one that fits"
+    return "" if array.flags.writeable else "cannot be written"
 
 
 def pointers(arrays: Sequence[Array]) -> Any:
@@ -93,15 +135,46 @@ def pointers(arrays: Sequence[Array]) -> Any:
 
 @contextmanager
 def session(graph: Graph, program: Program, isa: Isa) -> Generator[Session]:
-    """A program of this machine, loaded. Raises ToolError if the machine cannot run it."""
+    """A program compiled for this process. Raises ToolError if the machine cannot run it."""
+    require(isa)
+    with opened(graph, object_of(program, graph, isa), isa, file_of(program.weights)) as found:
+        yield found
+
+
+def require(isa: Isa) -> None:
+    """Raise ToolError if this machine cannot run an instruction set."""
     if not runs_here(isa):
         raise ToolError(
-            f"this machine cannot run {isa.name} code", hint="use --target host, or run it on such a machine"
+            f"this machine cannot run {isa.name} code",
+            hint="compile with --target host, or run it on such a machine: lib/ needs neither Python nor irc",
         )
-    code = object_code(program.text(isa.features, isa.cpu), isa.triple, isa.cpu, isa.features)
-    weights = aligned_bytes(len(program.weights))
-    weights[:] = np.frombuffer(program.weights, np.uint8)
+
+
+def file_of(weights: bytes) -> Array:
+    """Weights as the library takes them: in aligned memory, with their header."""
+    return in_memory(weights_header(weights) + weights)
+
+
+def in_memory(content: bytes) -> Array:
+    """Bytes where a vector may be read from."""
+    memory = aligned_bytes(len(content))
+    memory[:] = np.frombuffer(content, np.uint8)
+    return memory
+
+
+@contextmanager
+def opened(graph: Graph, code: bytes, isa: Isa, weights: Array | None, name: str = NAME) -> Generator[Session]:
+    """The library of an object file, with the weights of a file or its own. Raises ToolError as `require` does."""
+    require(isa)
     with loaded(code) as address:
-        run = function(address(f"{program.name}_run"), ctypes.c_int32, *[ctypes.c_void_p] * 5)
-        size = function(address(f"{program.name}_workspace"), ctypes.c_int64, ctypes.c_void_p)
-        yield Session(graph, program, run, size, weights)
+        init = function(
+            address(f"{name}_init"), ctypes.c_int32, ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_size_t
+        )
+        model = aligned_bytes(MODEL_BYTES)
+        place, size = (None, 0) if weights is None else (weights.ctypes.data, len(weights))
+        status = init(model.ctypes.data, ABI_VERSION, place, size)
+        if status:
+            raise IrcError(f"the library cannot be used: {STATUS[status][1]}", hint="compile the model again")
+        run = function(address(f"{name}_run"), ctypes.c_int32, *[ctypes.c_void_p] * 5, ctypes.c_size_t)
+        bytes_of = function(address(f"{name}_workspace_bytes"), ctypes.c_int64, ctypes.c_void_p)
+        yield Session(graph, run, bytes_of, model)

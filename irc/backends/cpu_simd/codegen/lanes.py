@@ -91,6 +91,12 @@ def float_text(value: float, kind: str) -> str:
     return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
 
 
+def bytes_text(content: bytes) -> str:
+    """A constant of bytes, with its type."""
+    escaped = "".join(f"\\{byte:02X}" for byte in content)
+    return f'[{len(content)} x i8] c"{escaped}"'
+
+
 @dataclass(eq=False)
 class Loop:
     """A loop under construction: its index, the values it carries, and those it ends with."""
@@ -344,15 +350,15 @@ class Function:
     def _returned(self) -> bool:
         return bool(self.lines) and self.lines[-1].startswith("  ret ")
 
-    def finish(self, *, exported: bool = False) -> str:
+    def finish(self, *, exported: bool = False, attributes: str = "#0") -> str:
         """The text of the function; it returns here if nothing else does."""
         if not self._returned:
             self.ret(None if self.result == "void" else self.const(0, self.result))
-        attributes = {"ptr": "ptr noalias"}
-        given = ", ".join(f"{attributes.get(kind, kind)} %{name}" for name, kind in self.parameters.items())
+        pointers = {"ptr": "ptr noalias"}
+        given = ", ".join(f"{pointers.get(kind, kind)} %{name}" for name, kind in self.parameters.items())
         linkage = "" if exported else "internal "
         body = "\n".join(("entry:", *self.lines))
-        return f"define {linkage}{self.result} @{self.name}({given}) #0 {{\n{body}\n}}\n"
+        return f"define {linkage}{self.result} @{self.name}({given}) {attributes} {{\n{body}\n}}\n"
 
 
 def mangled(a: Lane) -> str:

@@ -24,16 +24,16 @@ def _initialize() -> None:
 
 
 def host_features() -> frozenset[str]:
-    """What the CPU of this machine can do, in the words of LLVM."""
-    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+    """What the CPU of this machine can do, in the words of LLVM; nothing where LLVM cannot tell."""
+    try:
+        found = llvm.get_host_cpu_features()
+    except RuntimeError:
+        return frozenset()
+    return frozenset(name for name, has in found.items() if has)
 
 
 def host_triple() -> str:
     return llvm.get_process_triple()
-
-
-def host_cpu() -> str:
-    return llvm.get_host_cpu_name()
 
 
 @cache

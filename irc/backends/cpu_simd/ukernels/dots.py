@@ -118,8 +118,13 @@ def _flush_pairs(acc: Lane, partial: Lane) -> Lane:
     return _vpmaddwd(acc, partial, acc.f.const(0x10001, "i32", acc.lanes))
 
 
-FLOAT = DotForm("fma", 1, F32, F32, "float", _fma)
-DOUBLE = DotForm("fma64", 1, F64, F64, "double", _fma)
+FLOAT_FORMS = {
+    (F32, True): DotForm("fma", 1, F32, F32, "float", _fma),
+    (F64, True): DotForm("fma64", 1, F64, F64, "double", _fma),
+    (F32, False): DotForm("muladd", 1, F32, F32, "float", _multiply),
+    (F64, False): DotForm("muladd64", 1, F64, F64, "double", _multiply),
+}
+"""By type, and whether the machine has a fused multiply-add."""
 MULTIPLY = DotForm("multiply", 1, I32, I32, "i32", _multiply)
 FORMS = {
     "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
@@ -132,10 +137,16 @@ FORMS = {
 FALLBACKS = {
     "vpdpbusd": ("vpdpbusd", "vpmaddwd", "multiply"),
     "vpmaddwd": ("vpmaddubsw", "vpmaddwd", "multiply"),
+    "pmaddwd": ("vpmaddwd", "multiply"),
     "usdot": ("usdot", "sdot", "multiply"),
     "sdot": ("sdot", "multiply"),
     "multiply": ("multiply",),
 }
+
+
+def float_form(isa: Isa, scalar: ScalarType) -> DotForm:
+    """The form of products of floats; half floats are computed as f32."""
+    return FLOAT_FORMS[F64 if scalar == F64 else F32, isa.has_fma]
 
 
 def integer_form(isa: Isa, x: Range, w: Range) -> DotForm:
