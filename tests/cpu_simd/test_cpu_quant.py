@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from cpu_graphs import Graphs
 
-from irc.backends.cpu_simd.codegen.llvm import assembly
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import ISAS
+from irc.backends.cpu_simd.library import assembly_of
 from irc.ir.graph import Graph
 from irc.ir.ops.math import Cast, Clamp, Compare, LogicalNot, Maximum, Minimum, Where
 from irc.ir.ops.quant import Dequantize, Lut, Quantize, Requantize
@@ -69,8 +69,7 @@ def test_requantize_takes_no_vector_apart(isa: str):
 
 def text_of(graph: Graph, isa: str) -> str:
     target = ISAS[isa]
-    text = compile_graph(graph, target).program.text(target.features, target.cpu)
-    return assembly(text, target.triple, target.cpu, target.features)
+    return assembly_of(compile_graph(graph, target).program, graph, target)
 
 
 @pytest.mark.parametrize("bits", range(1, 9))
