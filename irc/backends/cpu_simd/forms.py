@@ -30,6 +30,8 @@ def operands_of(op: Linear | Conv | Matmul, isa: Isa, resolve: Callable[[Value],
     if not x.type.scalar.is_integer:
         return Operands(float_form(isa, x.type.scalar))
     low, high = range_of(x)
+    if isinstance(op, Conv) and any(op.padding):
+        low, high = min(low, op.x_zp), max(high, op.x_zp)
     form = integer_form(isa, (low, high), _weights(op, resolve))
     return Operands(form, form.shift(low, high) or 0)
 

@@ -54,7 +54,8 @@ def wanted_layouts(regions: Regions, isa: Isa) -> Mapping[Value, Layout]:
     found: dict[Value, Layout] = {}
     for region in reversed(regions.regions):
         value = regions.resolve(region.result)
-        found[value] = _Wishes(value, readers.get(value, []), found, regions, isa).layout()
+        layout = _Wishes(value, readers.get(value, []), found, regions, isa).layout()
+        found[value] = replace(layout, border=()) if isinstance(region.anchor, VIEWS) else layout
     return found
 
 
