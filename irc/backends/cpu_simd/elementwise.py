@@ -102,7 +102,7 @@ def lower_elementwise(cx: Lowering, region: Region) -> None:
     with cx.kernel(hint, region.loc, region.result, registers=in_bytes if narrow else register) as k:
         at = [k.pointer(v) for v in views]
         declare_dims(k, axes)
-        fixed = {v for v, view in inputs.items() if all(equal(s, 0) is True for s in view.strides)}
+        fixed = [v for v, view in inputs.items() if all(equal(s, 0) is True for s in view.strides)]
         constant = {v: k.load(inputs[v], k.pointer(inputs[v])) for v in fixed}
         *outer, inner = axes or [Axis(1, tuple(1 for _ in views))]
         with loops(k, outer, views, at) as begins:

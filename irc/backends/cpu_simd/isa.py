@@ -120,7 +120,7 @@ ISAS = {
             "riscv64-unknown-linux-gnu",
             "+m,+a,+f,+d,+c",
             16,
-            32,
+            8,
             "multiply",
         ),
     )
