@@ -8,32 +8,30 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 from hls_designs import job_of
-from test_hls_digits import FAST, job
+from hls_examples import FAST, job
 
 from irc.backends.fpga_hls.area import (
-    FORMULAS,
     PROCESS,
     Area,
-    area,
     bram18,
     dot_product,
-    epilogue,
     fifo,
-    ports,
     product,
     product_luts,
     ram,
     rom,
     select,
     total,
-    uses,
 )
 from irc.backends.fpga_hls.backend import HLS, design_of
 from irc.backends.fpga_hls.device import PARTS
+from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import TEMPLATES
 from irc.backends.fpga_hls.reports import report
 from irc.backends.fpga_hls.stage import Config, Epilogue, Stage, Statement, Stream
+from irc.backends.fpga_hls.stage_area import FORMULAS, area, epilogue, ports
 from irc.backends.fpga_hls.types import Code
+from irc.backends.fpga_hls.utilisation import uses
 from irc.cli.lists import targets_command
 from irc.ir.location import UNKNOWN
 
@@ -160,6 +158,15 @@ def test_wide_weights_take_a_dsp_a_product():
     assert narrow.bram18 == bram18(16, 32 * 64) + bram18(16, 64 + 1) == 2 + 1  # weights, and a run that waits
 
 
+def test_folding_keeps_to_the_dsps():
+    """Products of wide operands end the DSPs before the LUTs."""
+    wide = stage("linear", {**LINEAR, **operands(16, 16), "pe": 1, "simd": 1})
+    fold([wide], Budget(dsps=20, luts=10**9))
+    assert area(wide).dsp == 16
+    fold([wide], Budget(dsps=10**9, luts=area(wide).lut))
+    assert area(wide).dsp == 16
+
+
 def test_zero_points_widen_the_lanes():
     plain, centred = (area(stage("linear", {**LINEAR, **operands(zp=zp), "pe": 1, "simd": 1})) for zp in (0, 3))
     assert centred.lut > plain.lut
@@ -203,10 +210,10 @@ def test_epilogues_count_every_statement():
         "Int<19>",
         "acc",
         [
-            Statement("Int<20>", "biased", "acc + 7"),
-            Statement("Int<8>", "scaled", requantize, "requantize"),
-            Statement("Int<8>", "clamped", "clamp<int32_t>(scaled, 0, 127)", "clamp"),
-            Statement("Int<17>", "product", "clamped * skip", "mul"),
+            Statement("Int<20>", "biased", "acc + 7", "add"),
+            Statement("Int<8>", "scaled", requantize, "requantize", (20, 25)),
+            Statement("Int<8>", "clamped", "clamp<int32_t>(scaled, 0, 127)", "clamp", (8,)),
+            Statement("Int<17>", "product", "clamped * skip", "mul", (8, 9)),
         ],
         operands=[("Int<9>", "skip")],
     )
@@ -216,7 +223,7 @@ def test_epilogues_count_every_statement():
 
 
 def test_float_requantize_takes_a_float_multiplier():
-    found = Epilogue("Int<20>", "acc", [Statement("Int<8>", "y", "requantize_float<Signed<8>>(acc, 0.5f)")])
+    found = Epilogue("Int<20>", "acc", [Statement("Int<8>", "y", "", "requantize", (20, 32), floating=True)])
     assert epilogue(found).dsp == 3
 
 

@@ -6,11 +6,13 @@ import pytest
 from hls_designs import job_of
 from hls_examples import FAST, job
 
+from irc.backends.fpga_hls.area import Area, total
 from irc.backends.fpga_hls.backend import HLS, design_of
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.folding import Budget, fold, lanes_of
 from irc.backends.fpga_hls.resources import multipliers, pace
 from irc.backends.fpga_hls.stage import Design
+from irc.backends.fpga_hls.stage_area import area
 
 
 def unfolded(model: str) -> Design:
@@ -21,13 +23,18 @@ def spent(design: Design) -> int:
     return sum(map(multipliers, design.stages))
 
 
+def estimate(design: Design) -> Area:
+    return total(map(area, design.stages))
+
+
 @pytest.mark.parametrize("model", FAST)
 def test_a_larger_budget_is_never_slower(model: str):
     paces: list[int] = []
-    for budget in (0, 40, 100, 300, 1000, 5000):
+    for luts in (0, 40_000, 80_000, 160_000, 320_000, 10**7):
         design = unfolded(model)
-        fold(design.stages, Budget(budget))
-        assert spent(design) <= max(budget, spent(unfolded(model)))
+        least = estimate(design).lut
+        fold(design.stages, Budget(10**6, luts))
+        assert estimate(design).lut <= max(luts, least)
         paces.append(pace(design))
     assert paces == sorted(paces, reverse=True)
     assert paces[-1] < paces[0] / 20
@@ -35,7 +42,7 @@ def test_a_larger_budget_is_never_slower(model: str):
 
 def test_lanes_stay_useful():
     design = unfolded("digits_vit")
-    fold(design.stages, Budget(100_000))
+    fold(design.stages, Budget(10**6, 10**8))
     for stage in design.stages:
         if stage.foldable:
             assert all(have <= most for have, most in zip(stage.fold, lanes_of(stage), strict=True))
@@ -63,5 +70,6 @@ def test_folding_is_deterministic():
 
 def test_the_budget_is_a_part_of_the_device():
     model = job("digits_cnn", FAST["digits_cnn"], 16).module
-    small = job_of(model, dsp=0.05)
-    assert spent(design_of(small)) <= 0.05 * HLS.find_target("").dsps
+    part = HLS.find_target("")
+    assert estimate(design_of(job_of(model, lut=0.2))).lut <= 0.2 * part.luts
+    assert estimate(design_of(job_of(model))).lut <= 0.7 * part.luts

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hls_designs import job_of, legalised
+from hls_examples import FAST, job
 
 from irc.backends.fpga_hls.backend import HLS
+from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.backends.fpga_hls.legality import problems
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Module
 from irc.ir.parser import parse
@@ -49,6 +52,38 @@ func @main(%x: i8<0.5>[1, 4]) -> f32[1, 4] {
     assert '"attn.softmax" (Softmax) model.py:7: softmax: the backend hls cannot run it' in text
     assert "integerize{islands=none}" in text
     assert "floats in the middle of the graph" in text
+
+
+def test_floats_are_found_behind_integer_results():
+    module = parse("""
+func @main(%x: i8[1, 4]) -> i8[1, 4] {
+  %1 = call @accelerator %x : i8[1, 4]
+  return %1
+}
+func @accelerator(%x: i8[1, 4]) -> i8[1, 4] {
+  %0 = const 0.5 : f32[]
+  %1 = kernel (%a = %x, %s = %0) -> i8[1, 4] {
+    %2 = cast %s : i8[]  at "scale" (Scale) model.py:5
+    %3 = maximum %a, %2 : i8[1, 4]
+    yield %3
+  }
+  return %1
+}
+""")
+    (found,) = problems(module, [])
+    assert '"scale" (Scale) model.py:5: cast computes f32; the accelerator has no floats' in str(found)
+
+
+@pytest.mark.parametrize("preset", ["quant8", "quant4", "quant4a4"])
+@pytest.mark.parametrize("model", FAST)
+def test_no_float_is_left_in_the_examples(model: str, preset: str):
+    """Not even as a constant: the ports are codes, and so is everything in between."""
+    given = job(model, preset, 16)
+    assert HLS.check(given) == []
+    accelerator = given.module.functions[ACCELERATOR]
+    values = [*accelerator.inputs, *(v for node in accelerator.walk() for v in node.results)]
+    assert [str(v.type) for v in values if v.type.scalar.is_float] == []
+    assert all(v.type.scalar.is_integer for v in (*accelerator.inputs, *accelerator.outputs))
 
 
 def test_a_symbolic_dimension_is_refused():
@@ -210,7 +245,8 @@ def test_bad_options():
     assert "'std::x' cannot be the name of the top function" in said(SMALL, top="std::x")
     assert "'while' cannot be the name of the top function" in said(SMALL, top="while")
     assert "clock and fps are positive" in said(SMALL, clock=-1.0)
-    assert "dsp is a part of the device" in said(SMALL, dsp=1.5)
+    assert "dsp and lut are parts of the device" in said(SMALL, dsp=1.5)
+    assert "dsp and lut are parts of the device" in said(SMALL, lut=0.0)
 
 
 def test_bad_folds():

@@ -1,61 +1,133 @@
-"""Random integer graphs: the C simulation gives the bits of the interpreter, whatever shapes, widths and folding."""
+"""Random graphs and quantized models: the C simulation gives the bits of the interpreter, whatever it is made of."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hls_designs import SANITIZED, Trial, ap_types, legalised, need_compiler, run_in_parallel
-from random_graphs import random_graph
+from hls_models import random_model
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from random_graphs import RandomGraph, random_graph
 
 from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.ir.op import Op
+from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.quant import Requantize
 
-pytestmark = pytest.mark.tool("g++")
+
+def graph_of(seed: int) -> RandomGraph | None:
+    """A graph of integer ops; a quantized model for every fourth seed."""
+    return random_model(seed) if seed % 4 == 3 else random_graph(seed)
 
 
-def trials_of(seeds: range) -> list[Trial]:
+def trials_of(seeds: Sequence[int]) -> list[Trial]:
     """Trials of random graphs, every third one without kernels. Graphs of movements alone may leave nothing to run."""
     trials: list[Trial] = []
     for seed in seeds:
-        graph = random_graph(seed)
-        module = legalised(graph.module, fused=seed % 3 > 0)
-        if ACCELERATOR in module.functions:
+        graph = graph_of(seed)
+        module = legalised(graph.module, fused=seed % 3 > 0) if graph else None
+        if graph and module and ACCELERATOR in module.functions:
             trials.append(Trial.of(f"g{seed}", module, graph.samples, np.random.default_rng(seed)))
-    assert len(trials) > 0.9 * len(seeds)
+    assert len(trials) > 0.8 * len(seeds)
     return trials
 
 
-def test_simulation_gives_the_bits_of_the_interpreter(tmp_path: Path):
+@pytest.mark.tool("g++")
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=120, max_size=120, unique=True))
+@settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+def test_simulation_gives_the_bits_of_the_interpreter(tmp_path_factory: pytest.TempPathFactory, seeds: list[int]):
     need_compiler()
-    assert run_in_parallel(trials_of(range(220)), tmp_path, ["-O0"], 55) == []
+    trials = trials_of(seeds)
+    assert len(trials) >= 100
+    assert run_in_parallel(trials, tmp_path_factory.mktemp("graphs"), ["-O0"], 60) == []
 
 
+@pytest.mark.tool("g++")
 def test_no_undefined_behaviour(tmp_path: Path):
     need_compiler()
     assert run_in_parallel(trials_of(range(1000, 1014)), tmp_path, ["-O0", *SANITIZED], 7) == []
 
 
+@pytest.mark.tool("g++")
 def test_vendor_types_give_the_same_bits(tmp_path: Path):
     need_compiler()
     assert run_in_parallel(trials_of(range(2000, 2014)), tmp_path, ["-O0", *ap_types()], 7) == []
 
 
 @pytest.mark.slow
+@pytest.mark.tool("g++")
 @pytest.mark.parametrize("chunk", range(20))
 def test_many_graphs(tmp_path: Path, chunk: int):
     need_compiler()
-    first = 10_000 + 250 * chunk
-    assert run_in_parallel(trials_of(range(first, first + 250)), tmp_path, ["-O0"], 50) == []
+    trials = trials_of(range(10_000 + 280 * chunk, 10_000 + 280 * (chunk + 1)))
+    assert len(trials) >= 250
+    assert run_in_parallel(trials, tmp_path, ["-O0"], 50) == []
 
 
 @pytest.mark.slow
+@pytest.mark.tool("g++")
 def test_many_graphs_without_undefined_behaviour(tmp_path: Path):
     need_compiler()
     assert run_in_parallel(trials_of(range(20_000, 20_400)), tmp_path, ["-O0", *SANITIZED], 25) == []
 
 
 @pytest.mark.slow
+@pytest.mark.tool("g++")
 def test_many_graphs_with_vendor_types(tmp_path: Path):
     need_compiler()
     assert run_in_parallel(trials_of(range(30_000, 30_300)), tmp_path, ["-O0", *ap_types()], 25) == []
+
+
+# -- what the graphs are made of
+
+OPS = "linear conv matmul add sub mul concat max_pool sum_pool int_softmax int_norm requantize lut clamp gather permute"
+
+
+def ops_of(seeds: Sequence[int]) -> list[Op]:
+    """The ops of some random graphs, those of quantized models as they are before the boundary is drawn."""
+    graphs = [graph for seed in seeds if (graph := graph_of(seed))]
+    return [node for graph in graphs for node in graph.module.main.walk() if isinstance(node, Op)]
+
+
+@pytest.fixture(scope="module")
+def ops() -> list[Op]:
+    return ops_of(range(400))
+
+
+def test_every_family_of_ops_takes_part(ops: list[Op]):
+    counts = Counter(op.opname for op in ops)
+    assert {name: counts[name] for name in OPS.split() if counts[name] < 10} == {}
+
+
+def test_weights_and_activations_have_2_to_8_bits(ops: list[Op]):
+    bits = Counter[tuple[str, int, str]]()
+    for op in ops:
+        if isinstance(op, Linear | Conv | Matmul):
+            for role, value in zip("xw", op.operands[:2], strict=True):
+                bits[op.opname, value.type.scalar.bits, role] += 1
+    wanted = [(name, n, role) for name in ("linear", "conv", "matmul") for n in range(2, 9) for role in "xw"]
+    assert [key for key in wanted if bits[key] < 3] == []
+
+
+def test_scales_are_per_tensor_and_per_channel(ops: list[Op]):
+    requantize = Counter((op.mode, op.axis is None) for op in ops if isinstance(op, Requantize))
+    assert all(requantize[mode, whole] > 50 for mode in ("fixed", "float") for whole in (True, False))
+
+
+def test_convolutions_are_dense_grouped_and_depthwise(ops: list[Op]):
+    kinds = Counter[str]()
+    for op in ops:
+        if isinstance(op, Conv):
+            channels = op.x.type.shape[1]
+            kinds["dense" if op.groups == 1 else "depthwise" if op.groups == channels else "grouped"] += 1
+            kinds["strided"] += max(op.stride) > 1
+            kinds["dilated"] += max(op.dilation) > 1
+            kinds["uneven padding"] += op.padding[: len(op.padding) // 2] != op.padding[len(op.padding) // 2 :]
+            kinds["zero points of channels"] += isinstance(op.w_zp, tuple)
+    assert len(kinds) == 7
+    assert min(kinds.values()) >= 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hls_designs import ap_types
 from template_cases import Case, Ints, all_cases
 
 TEMPLATES = Path(__file__).parents[2] / "irc" / "backends" / "fpga_hls" / "templates"
@@ -21,7 +21,7 @@ BASE_FLAGS = ["-std=c++14", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas
 BUILD_FLAGS = {
     "plain": ["-O1"],
     "sanitized": ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
-    "ap_types": ["-O0", "-DIRC_AP_TYPES"],
+    "ap_types": ["-O0"],
 }
 CASES = {case.name: case for case in all_cases()}
 CASES_PER_FILE = 16
@@ -32,26 +32,11 @@ AP_CASES = [name for name in CASES if not name.endswith(tuple("23456789"))]
 pytestmark = pytest.mark.tool("g++")
 
 
-def ap_types_folder() -> Path | None:
-    """The vendor's type headers, of which the hls4ml wheel carries a copy."""
-    spec = importlib.util.find_spec("hls4ml")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    folder = Path(spec.submodule_search_locations[0]) / "templates" / "vivado" / "ap_types"
-    return folder if folder.is_dir() else None
-
-
 def build_flags(mode: str) -> list[str]:
     """The compiler flags of a build, or a skip with the reason why it cannot be built here."""
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
-    flags = [*BASE_FLAGS, *BUILD_FLAGS[mode]]
-    if mode == "ap_types":
-        folder = ap_types_folder()
-        if folder is None:
-            pytest.skip("no ap_types headers: pip install --no-deps hls4ml==1.3.0")
-        flags += ["-isystem", str(folder)]
-    return flags
+    return [*BASE_FLAGS, *BUILD_FLAGS[mode], *(ap_types() if mode == "ap_types" else [])]
 
 
 def run(command: Sequence[str | Path]) -> None:

@@ -37,7 +37,8 @@ class Options:
     name: ClassVar[str] = "hls"
     clock: float = 200.0  # MHz
     fps: float | None = None  # samples a second that are enough; none: as many as the budget gives
-    dsp: float = 0.8  # part of the DSPs of the device that multipliers may take
+    dsp: float = 0.8  # part of the DSPs of the device that folding may fill, by the estimate
+    lut: float = 0.7  # part of its LUTs; narrow products are made of them
     fold: tuple[str, ...] = ()  # stage:PExSIMD, for stages whose folding the user sets
     io: Io = "m_axi"
     top: str = "accelerator"  # name of the top function
@@ -57,7 +58,7 @@ def design_of(job: HlsJob) -> Design:
 def _budget(job: HlsJob) -> Budget:
     options = job.options
     enough = 1 if options.fps is None else max(1, int(options.clock * 1e6 / options.fps))
-    return Budget(int(job.target.dsps * options.dsp), enough)
+    return Budget(int(job.target.dsps * options.dsp), int(job.target.luts * options.lut), enough)
 
 
 def _fixed_folds(options: Options) -> dict[str, tuple[int, int]]:
@@ -80,8 +81,9 @@ def check(job: HlsJob) -> list[Diagnostic]:
                 f"hls: '{options.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'"
             )
         ]
-    if not (options.clock > 0 and 0 < options.dsp <= 1 and (options.fps is None or options.fps > 0)):
-        return [Diagnostic("hls: clock and fps are positive, dsp is a part of the device in 0 .. 1")]
+    shares = 0 < options.dsp <= 1 and 0 < options.lut <= 1
+    if not (options.clock > 0 and shares and (options.fps is None or options.fps > 0)):
+        return [Diagnostic("hls: clock and fps are positive, dsp and lut are parts of the device in 0 .. 1")]
     accelerator = job.module.functions.get(ACCELERATOR)
     unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
     found = problems(job.module, unsupported)

@@ -10,13 +10,14 @@ import numpy as np
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Shape
 from irc.backends.fpga_hls.lowering import Lowering
-from irc.backends.fpga_hls.stage import Epilogue, Rom, Statement, Stream
+from irc.backends.fpga_hls.ranges import Interval
+from irc.backends.fpga_hls.stage import Epilogue, Expression, Rom, Statement, Stream
 from irc.backends.fpga_hls.types import float_literal, literal
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.scalars import Array
 
-Step = Callable[["EpilogueBuilder", Any], str]
+Step = Callable[["EpilogueBuilder", Any], "str | Expression"]
 """The C++ expression of an elementwise op."""
 STEPS: dict[type[Op], Step] = {}
 F = TypeVar("F", bound=Step)
@@ -55,20 +56,34 @@ class EpilogueBuilder:
         self.epilogue.type, self.epilogue.parameter = cpp_type, self._names.fresh(name)
         self._known[value] = self.epilogue.parameter
 
-    def set(self, value: Value, cpp_type: str, hint: str, expression: str, opname: str = "") -> None:
-        """Let a new variable hold a value."""
-        name = self._names.fresh(hint)
-        self.epilogue.statements.append(Statement(cpp_type, name, expression, opname))
-        self._known[value] = name
+    def set(self, value: Value, cpp_type: str, hint: str, expression: str, opname: str) -> None:
+        """Let a new variable hold a value, by what counts as that op."""
+        self._append(value, Statement(cpp_type, self._names.fresh(hint), expression, opname))
 
     def step(self, op: Op) -> None:
         """Append an elementwise op."""
-        expression = self.cx.step(type(op))(self, op)
+        given, result = self.cx.step(type(op))(self, op), op.results[0]
+        expression = Expression(given) if isinstance(given, str) else given
         if op.view:
-            self._known[op.results[0]] = expression
+            self._known[result] = expression.text
             return
-        hint = identifier(op.results[0].name) if op.results[0].name else HINTS.get(op.opname, "value")
-        self.set(op.results[0], self.type_of(op.results[0]), hint, expression, op.opname)
+        hint = identifier(result.name) if result.name else HINTS.get(op.opname, "value")
+        floating = any(v.type.scalar.is_float for v in op.operands)
+        bits = tuple(map(self._bits, op.operands))
+        name = self._names.fresh(hint)
+        statement = Statement(self.type_of(result), name, expression.text, op.opname, bits, floating, expression.note)
+        self._append(result, statement)
+
+    def _append(self, value: Value, statement: Statement) -> None:
+        self.epilogue.statements.append(statement)
+        self._known[value] = statement.name
+
+    def _bits(self, value: Value) -> int:
+        """The width of an operand: of a constant, what its values need."""
+        array = self.cx.constant(value)
+        if array is None:
+            return self.cx.code(value).bits
+        return 32 if array.dtype.kind == "f" else Interval(int(array.min()), int(array.max())).bits
 
     def type_of(self, value: Value) -> str:
         """The C++ type of a value inside the functor: sums are as narrow as their bounds allow."""

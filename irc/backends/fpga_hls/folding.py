@@ -2,7 +2,7 @@
 
 All stages work at once on different samples or rows, so the slowest one sets the pace. Starting from one multiplier
 each, the slowest stage is made faster by the cheapest step that helps, until it cannot be, the target is reached or the
-budget is spent.
+budget is spent: DSPs for wide products, LUTs for narrow ones.
 """
 
 from __future__ import annotations
@@ -11,17 +11,23 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from irc.backends.fpga_hls.area import Area, total
 from irc.backends.fpga_hls.resources import cycles, multipliers
 from irc.backends.fpga_hls.stage import Stage
+from irc.backends.fpga_hls.stage_area import area
 from irc.ir.diagnostics import UsageError, did_you_mean
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Multipliers to spend, and the number of cycles a sample that is fast enough."""
+    """DSPs and LUTs to spend, as `stage_area.py` estimates them, and the number of cycles a sample that is enough."""
 
-    multipliers: int
+    dsps: int
+    luts: int
     cycles: int = 1
+
+    def allows(self, used: Area) -> bool:
+        return used.dsp <= self.dsps and used.lut <= self.luts
 
 
 def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int, int]] | None = None) -> None:
@@ -31,7 +37,7 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
     for stage in stages:
         if stage.name in chosen:
             stage.set_fold(*chosen[stage.name])
-    spent = sum(multipliers(stage) for stage in stages)
+    areas = [area(stage) for stage in stages]
     queue = [(-cycles(stage), i) for i, stage in enumerate(stages)]
     heapq.heapify(queue)
     while queue:
@@ -39,12 +45,12 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
         stage = stages[i]
         if -slowest <= budget.cycles or not stage.foldable or stage.name in chosen:
             return
-        step = _cheapest_step(stage, budget.multipliers - spent)
+        others = total(a for place, a in enumerate(areas) if place != i)
+        step = _cheapest_step(stage, others, budget)
         if step is None:
             return
-        spent -= multipliers(stage)
         stage.set_fold(*step)
-        spent += multipliers(stage)
+        areas[i] = area(stage)
         heapq.heapreplace(queue, (-cycles(stage), i))
 
 
@@ -72,7 +78,7 @@ def lanes_of(stage: Stage) -> tuple[int, int]:
     return int(config["channels"]), 1
 
 
-def _cheapest_step(stage: Stage, left: int) -> tuple[int, int] | None:
+def _cheapest_step(stage: Stage, others: Area, budget: Budget) -> tuple[int, int] | None:
     """The next (pe, simd) that saves cycles: least multipliers first, then least cycles, then the more even fold."""
     pe, simd = stage.fold
     most_pe, most_simd = lanes_of(stage)
@@ -84,7 +90,7 @@ def _cheapest_step(stage: Stage, left: int) -> tuple[int, int] | None:
             continue
         stage.set_fold(*step)
         better, extra = cycles(stage), multipliers(stage) - cost
-        if better <= now * WORTHWHILE and extra <= left:
+        if better <= now * WORTHWHILE and budget.allows(others + area(stage)):
             candidates.append((extra, better, abs(step[0] - step[1]), step))
     stage.set_fold(pe, simd)
     return min(candidates)[3] if candidates else None

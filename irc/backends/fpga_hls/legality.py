@@ -6,7 +6,7 @@ from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import Op
-from irc.ir.ops.quant import Dequantize, Quantize
+from irc.ir.ops.quant import Dequantize, Quantize, Requantize
 from irc.ir.ops.structure import Const, Kernel
 from irc.ir.ops.tensor import Gather
 from irc.ir.scalars import integer
@@ -59,9 +59,10 @@ def _op(op: Op) -> Diagnostic | None:
             op.loc,
             hint="integerize{islands=none} makes everything between the first quantize and the last dequantize integer",
         )
-    if result.scalar.is_float:
+    floats = [v.type.scalar for v in (*op.results, *op.operands) if v.type.scalar.is_float and not _is_scale(v, op)]
+    if floats:
         return Diagnostic(
-            f"{op.opname} computes {result.scalar}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST
+            f"{op.opname} computes {floats[0]}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST
         )
     if result.static_shape is None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
@@ -75,6 +76,11 @@ def _op(op: Op) -> Diagnostic | None:
         hint = "cast to i32 in the model; only indices of gather may have 64 bits"
         return Diagnostic(f"{op.opname} works on 64-bit integers; the accelerator has 32 bits", op.loc, hint=hint)
     return None
+
+
+def _is_scale(value: Value, op: Op) -> bool:
+    """Whether a float is the scale of a requantize {mode=float}, which takes and gives integers all the same."""
+    return isinstance(op, Requantize) and value is op.m
 
 
 def _dynamic(what: str, value: Value) -> Diagnostic:

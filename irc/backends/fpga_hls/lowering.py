@@ -12,7 +12,7 @@ import numpy as np
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, merged, nest, refined
 from irc.backends.fpga_hls.ranges import Ranges
-from irc.backends.fpga_hls.stage import CONFIG, Config, Pace, Rom, Stage, Stream
+from irc.backends.fpga_hls.stage import CONFIG, Config, Expression, Pace, Rom, Stage, Stream
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
 from irc.ir.location import Loc
@@ -53,7 +53,7 @@ class Lowering:
         self._moved: dict[tuple[Any, ...], Stream] = {}  # reorder and replay stages, which several readers share
         self._sole: set[str] = set()  # names that belong to one stage alone
 
-    def step(self, op: type[Op]) -> Callable[[Any, Any], str]:
+    def step(self, op: type[Op]) -> Callable[[Any, Any], str | Expression]:
         """What writes the expression of an elementwise op."""
         return self.lowering(op)
 

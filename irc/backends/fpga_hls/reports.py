@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from irc.backends.base import ReportData
-from irc.backends.fpga_hls.area import Area, Use, area, ports, total, uses
+from irc.backends.fpga_hls.area import Area, total
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
+from irc.backends.fpga_hls.stage_area import area, ports
+from irc.backends.fpga_hls.utilisation import Use, uses
 
 ESTIMATE = (
     "DSP, BRAM, LUT and FF are an estimate from the structure of the templates, not the result of a synthesis: DSP and "

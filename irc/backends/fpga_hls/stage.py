@@ -66,13 +66,24 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Expression:
+    """A C++ expression, and what it means in a few words where the text does not say so."""
+
+    text: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Statement:
-    """One line of an epilogue: `const type name = expression;`, and the op it computes."""
+    """One line of an epilogue: `const type name = expression;`, the op it computes, and of how many bits."""
 
     type: str
     name: str
     expression: str
     opname: str = ""
+    operands: tuple[int, ...] = ()  # bits of the operands of the op
+    floating: bool = False  # whether an operand is a float
+    note: str = ""  # what the expression means, in a few words
 
 
 @dataclass(eq=False)

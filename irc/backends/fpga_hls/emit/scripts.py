@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from irc.backends.fpga_hls.area import area, uses
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
+from irc.backends.fpga_hls.fifo import SMALLEST
 from irc.backends.fpga_hls.resources import cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
+from irc.backends.fpga_hls.stage_area import area
+from irc.backends.fpga_hls.utilisation import uses
 
 
 def makefile(name: str) -> str:
@@ -18,9 +20,11 @@ def makefile(name: str) -> str:
     return f"""\
 # make          C simulation of the golden vectors with plain integers
 # make ap       the same with the vendor's integer types; AP_TYPES is the folder of ap_int.h and hls_stream.h
-# make hls      C simulation, synthesis and co-simulation by Vitis HLS
+# make hls      C simulation, synthesis and co-simulation by Vitis HLS; for releases without the command vitis_hls,
+#               make hls VITIS_HLS="vitis-run --mode hls --tcl"
 
 CXX ?= g++
+VITIS_HLS = vitis_hls -f
 FLAGS = -std=c++14 -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas
 SOURCES = {name}.cpp tb.cpp
 HEADERS = $(wildcard *.h irc/*.h stages/*.h weights/*.h)
@@ -38,7 +42,7 @@ tb_ap: $(SOURCES) $(HEADERS)
 	$(CXX) $(FLAGS) -Wno-maybe-uninitialized -DIRC_AP_TYPES -isystem $(AP_TYPES) $(SOURCES) -o $@
 
 hls:
-	vitis_hls -f run_hls.tcl
+	$(VITIS_HLS) run_hls.tcl
 
 clean:
 	rm -rf tb tb_ap {name}_hls
@@ -50,7 +54,7 @@ clean:
 def run_hls(name: str, part: Part, clock: float) -> str:
     """`run_hls.tcl`"""
     return f"""\
-# vitis_hls -f run_hls.tcl
+# make hls
 open_project -reset {name}_hls
 set_top {name}
 add_files {name}.cpp -cflags "-std=c++14"
@@ -111,12 +115,19 @@ in `weights/<stage>.h`.
 |---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-What stages take is estimated from their structure, not synthesised; a stage counts the FIFOs that it writes. In all,
-with the ports of the accelerator:
+What stages take is estimated from their structure, not synthesised; a stage counts the FIFOs that it writes.
+`report.html` of the artifact has multiply-accumulates and weights of each layer beside it. In all, with the ports of
+the accelerator:
 
 | of {part.name} | estimated | most of it in |
 |---|---|---|
 {totals}
+
+## FIFOs
+
+`{name}.cpp` declares one FIFO a stream, with its depth. Where one path leads, {SMALLEST} elements are enough. Where
+paths part and join again, such as around a residual block, the FIFOs in front of the join are deep enough that no stage
+waits for another in a circle. A larger depth is safe; a smaller one may deadlock, which C simulation does not show.
 
 ## Change the folding
 
@@ -125,7 +136,7 @@ weights are packed. So they are chosen when the project is written, not in the C
 
     irc compile ... --backend 'hls{{fold={_fold_example(design.stages)}}}'
     irc compile ... --backend 'hls{{fps=1000}}'     # only as many multipliers as that needs
-    irc compile ... --backend 'hls{{dsp=0.5}}'      # at most half of the DSPs
+    irc compile ... --backend 'hls{{dsp=0.5 lut=0.5}}'   # at most half of the DSPs and LUTs, by the estimate
 
 ## Files
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, loc_lines
+from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, folded, loc_lines
 from irc.backends.fpga_hls.identifiers import camel, identifier
-from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage
+from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
 
 INPUT_NAMES = {"matmul": ["x", "w"], "masked_int_softmax": ["x", "mask"], "gather_rows": ["index"]}
 
@@ -58,23 +58,32 @@ def _epilogue(writer: Writer, name: str, epilogue: Epilogue) -> None:
         writer.pragma("INLINE")
         *first, last = epilogue.statements
         for statement in first:
-            writer.line(f"const {statement.type} {statement.name} = {statement.expression};")
+            _statement(writer, f"const {statement.type} {statement.name} =", statement)
         if last.name == epilogue.result:
-            writer.line(f"return {last.expression};")
+            _statement(writer, "return", last)
         else:
-            writer.line(f"const {last.type} {last.name} = {last.expression};")
+            _statement(writer, f"const {last.type} {last.name} =", last)
             writer.line(f"return {epilogue.result};")
     writer.line()
+
+
+def _statement(writer: Writer, head: str, statement: Statement) -> None:
+    """A statement with its note behind it, or above where the line would be too long."""
+    text = f"{head} {statement.expression};"
+    behind = f"{text} // {statement.note}"
+    if statement.note and len(behind) + 8 > WIDTH:
+        writer.comment(statement.note)
+    writer.line(behind if statement.note and len(behind) + 8 <= WIDTH else text)
 
 
 def _function(writer: Writer, stage: Stage) -> None:
     names = stream_names(stage)
     streams = [*stage.inputs, *stage.outputs]
     parameters = [f"stream<{s.code.storage}>& {n}" for s, n in zip(streams, names, strict=True)]
-    head = _folded(f"inline void {stage.name}(", parameters, ")")
+    head = folded(f"inline void {stage.name}(", parameters, ")")
     with writer.block(head):
         writer.pragma("DATAFLOW")
-        writer.line(_folded(f"{_callee(stage)}(", _arguments(stage, names), ");", "    "))
+        writer.line(folded(f"{_callee(stage)}(", _arguments(stage, names), ");", "    "))
 
 
 def _callee(stage: Stage) -> str:
@@ -111,11 +120,3 @@ def stream_names(stage: Stage) -> list[str]:
     outputs = ["y"] if len(stage.outputs) == 1 else [f"y{i}" for i in range(len(stage.outputs))]
     taken = {*known[:plain], *outputs}
     return [*known[:plain], *(f"{s}_stream" if s in taken else s for s in skips), *outputs]
-
-
-def _folded(head: str, items: list[str], end: str, indent: str = "") -> str:
-    """A list in parentheses, broken behind commas where it is too long."""
-    text = f"{head}{', '.join(items)}{end}"
-    if len(indent) + len(text) <= WIDTH:
-        return text
-    return head + "\n" + ",\n".join(f"{indent}    {item}" for item in items) + end

@@ -6,7 +6,7 @@ from typing import Literal
 
 from irc.backends.fpga_hls.emit.stages import grouped, write_stage
 from irc.backends.fpga_hls.emit.weights import write_roms
-from irc.backends.fpga_hls.emit.writer import Writer, harmless
+from irc.backends.fpga_hls.emit.writer import Writer, folded, harmless
 from irc.backends.fpga_hls.stage import Design, Port, Stage
 
 Io = Literal["m_axi", "axis"]
@@ -76,6 +76,7 @@ def top_source(design: Design, name: str, io: Io, watch: str = "") -> str:
         if design.stages:
             writer.line(f"using namespace {namespace(name)};")
         writer.line()
+        writer.comment("FIFOs; where paths part and join again, the shorter one holds what the longer one delays.")
         for stream in design.streams:
             writer.line(f'irc::stream<irc::{stream.code.storage}> {stream.name}("{stream.name}");')
             writer.pragma(f"STREAM variable={stream.name} depth={stream.depth}")
@@ -89,7 +90,8 @@ def top_source(design: Design, name: str, io: Io, watch: str = "") -> str:
                 path = stage.loc.path
                 writer.line()
                 writer.comment(path or "(model)")
-            writer.line(f"{stage.name}({', '.join(s.name for s in (*stage.inputs, *stage.outputs))});")
+            streams = [s.name for s in (*stage.inputs, *stage.outputs)]
+            writer.line(folded(f"{stage.name}(", streams, ");", "    "))
             if watch:
                 writer.lines(f"{watch}({stream.name});" for stream in stage.outputs)
         writer.line()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
 from irc.ir.location import Loc, Source
@@ -107,3 +107,11 @@ def wrapped(items: Iterable[str], indent: str = "    ") -> str:
             line = indent
         line += f"{item}, "
     return "\n".join([*out, line.rstrip()]) + "\n"
+
+
+def folded(head: str, items: Sequence[str], end: str, indent: str = "") -> str:
+    """A list in parentheses, broken behind commas where it is too long."""
+    text = f"{head}{', '.join(items)}{end}"
+    if len(indent) + len(text) <= WIDTH:
+        return text
+    return head + "\n" + ",\n".join(f"{indent}    {item}" for item in items) + end

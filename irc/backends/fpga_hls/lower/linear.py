@@ -106,8 +106,8 @@ def begin_with_sum(tail: Tail, op: Linear | Conv | Matmul, bias: Value | None, c
         array = tail.cx.constant(bias)
         if array is None:
             op.fail("its bias is not constant")
-        text = builder.constant(array.reshape(column), "bias")
-        builder.set(op.results[0], builder.type_of(op.results[0]), "biased", f"{builder.of(op.results[0])} + {text}")
+        sum_with_bias = f"{builder.of(op.results[0])} + {builder.constant(array.reshape(column), 'bias')}"
+        builder.set(op.results[0], builder.type_of(op.results[0]), "biased", sum_with_bias, "add")
 
 
 def innermost(
@@ -255,9 +255,10 @@ def _pixels(cx: Lowering, op: Conv, shape: Shape) -> tuple[Rows, Sequence[Loop]]
     for dim, step in enumerate(op.stride, 2):
         place = next((i for i, loop in enumerate(outer) if loop.dim == dim), None)
         if step > 1 and place is not None:
-            inner = [*outer[place + 1 :], *channels]
-            stream, extent = sliced(cx, stream, outer[:place], shape[dim], inner, range(0, shape[dim], step), op.loc)
-            outer[place] = Loop(dim, extent)
+            inner, kept = [*outer[place + 1 :], *channels], range(0, shape[dim], step)
+            name = cx.helper_name(op.loc, "slice")
+            stream = sliced(cx, name, stream, outer[:place], shape[dim], inner, kept, op.loc)
+            outer[place] = Loop(dim, len(kept))
     return Rows(stream, outer, 1), channels
 
 

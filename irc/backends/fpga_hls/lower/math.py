@@ -152,7 +152,7 @@ def lower_reduction(cx: Lowering, region: Region, op: Sum | Amax) -> None:
         tail.builder.parameter(op.results[0], f"Int<{bits}>", "acc")
         if op.x_zp:
             kind, offset = tail.builder.type_of(op.results[0]), literal(-op.x_zp * extent)
-            tail.builder.set(op.results[0], kind, "centred", f"{tail.builder.of(op.results[0])} + {offset}")
+            tail.builder.set(op.results[0], kind, "centred", f"{tail.builder.of(op.results[0])} + {offset}", "add")
         config: Config = {"outer": rows, "extent": extent, "inner": channels, "acc_bits": bits}
     else:
         # A column of windows, one below the other.

@@ -32,7 +32,7 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
         tail.builder.parameter(op.results[0], f"Int<{bits}>", "acc")
         if op.x_zp:
             kind, offset = tail.builder.type_of(op.results[0]), literal(-op.x_zp * math.prod(op.kernel))
-            tail.builder.set(op.results[0], kind, "centred", f"{tail.builder.of(op.results[0])} + {offset}")
+            tail.builder.set(op.results[0], kind, "centred", f"{tail.builder.of(op.results[0])} + {offset}", "add")
     else:
         tail.builder.parameter(op.results[0], x_code.storage, "largest")
     x = cx.read(op.x, channels_last(shape), op.loc)

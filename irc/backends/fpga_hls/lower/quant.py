@@ -6,7 +6,7 @@ from irc.backends.fpga_hls.epilogue import EpilogueBuilder, computes
 from irc.backends.fpga_hls.layout import Loop, extent_of, nest, places_in
 from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
 from irc.backends.fpga_hls.lowering import Lowering, waits
-from irc.backends.fpga_hls.stage import Config
+from irc.backends.fpga_hls.stage import Config, Expression
 from irc.backends.fpga_hls.types import code_of
 from irc.backends.regions import Region
 from irc.ir.graph import Value
@@ -25,17 +25,21 @@ def constant_of(cx: Lowering, op: Op, value: Value, name: str) -> Array:
 
 
 @computes(Requantize)
-def _requantize(e: EpilogueBuilder, op: Requantize) -> str:
+def _requantize(e: EpilogueBuilder, op: Requantize) -> Expression:
     m = constant_of(e.cx, op, op.m, "multiplier")
     factor = e.constant(along(op.axis, m, op.x.type.rank), "multiplier")
     offsets = [str(op.zp), str(op.x_zp)] if op.x_zp else [str(op.zp)] if op.zp else []
     arguments = ", ".join([e.of(op.x), factor, *offsets])
     code = code_of(op.to.scalar).cpp
-    return (
-        f"requantize<{code}, {op.shift}>({arguments})"
-        if op.mode == "fixed"
-        else f"requantize_float<{code}>({arguments})"
-    )
+    if op.mode == "fixed":
+        return Expression(f"requantize<{code}, {op.shift}>({arguments})", _ratio(m / 2.0**op.shift))
+    return Expression(f"requantize_float<{code}>({arguments})", _ratio(m))
+
+
+def _ratio(ratios: Array) -> str:
+    """What a requantize multiplies by, to four digits."""
+    low, high = float(ratios.min()), float(ratios.max())
+    return f"times {low:.4g}" if low == high else f"times {low:.4g} to {high:.4g}"
 
 
 @computes(Lut)
@@ -105,4 +109,4 @@ def _saturated(tail: Tail, op: IntSoftmax | IntNorm, name: str) -> None:
     """Let the epilogue begin by limiting what the template hands over to the codes of the result."""
     code = code_of(op.to.scalar)
     tail.builder.parameter(op.results[0], "int32_t", name)
-    tail.builder.set(op.results[0], code.storage, "code", f"saturate<{code.cpp}>({name})")
+    tail.builder.set(op.results[0], code.storage, "code", f"saturate<{code.cpp}>({name})", "clamp")

@@ -122,7 +122,8 @@ def lower_slice(cx: Lowering, region: Region, op: Slice) -> None:
     if parts:
         streams = _split(cx, x, [cx.shape(part.results[0])[axis] for part in parts], outer, inner, op.loc)
     else:
-        parts, streams = [op], [sliced(cx, x, outer, shape[axis], inner, kept, op.loc)[0]]
+        name = cx.stage_name(op.loc, "slice")
+        parts, streams = [op], [sliced(cx, name, x, outer, shape[axis], inner, kept, op.loc)]
     for part, stream in zip(parts, streams, strict=True):
         own = cx.shape(part.results[0])
         stream.value, stream.layout = part.results[0], nest(own, with_axis(outer, axis, own[axis], inner))
@@ -144,9 +145,9 @@ def _split(
 
 
 def sliced(
-    cx: Lowering, x: Stream, outer: Sequence[Loop], extent: int, inner: Sequence[Loop], kept: range, loc: Loc
-) -> tuple[Stream, int]:
-    """A `slice` stage: the kept indices of the loop of `extent` between `outer` and `inner`; how many they are."""
+    cx: Lowering, name: str, x: Stream, outer: Sequence[Loop], extent: int, inner: Sequence[Loop], kept: range, loc: Loc
+) -> Stream:
+    """A `slice` stage: the kept indices of the loop of `extent` between `outer` and `inner`."""
     rounds = extent_of(outer)
     out = Stream(x.code, rounds * len(kept) * extent_of(inner))
     config: Config = {
@@ -157,10 +158,10 @@ def sliced(
         "end": kept.stop,
         "step": kept.step,
     }
-    stage = Stage(cx.stage_name(loc, "slice"), "slice", "tensor.h", loc, [out], [x, out], [CONFIG], config)
+    stage = Stage(name, "slice", "tensor.h", loc, [out], [x, out], [CONFIG], config)
     stage.gives[0] = share(kept.start, kept[-1] + 1 - kept.start, extent, rounds)
     cx.add(stage)
-    return out, len(kept)
+    return out
 
 
 def _partition(cx: Lowering, op: Slice, axis: int) -> list[Slice]:
@@ -243,8 +244,9 @@ def _limited_index(cx: Lowering, stream: Stream, rows: int, loc: Loc) -> Stream:
     code = Code(max(1, Interval(0, rows - 1).bits - 1), signed=False)
     out = Stream(code, stream.count, stream.value)
     config: Config = {"count": stream.count, "channels": 1}
-    negative = Statement("int64_t", "row", f"position < 0 ? int64_t(position) + {rows} : int64_t(position)")
-    limited = Statement(code.storage, "limited", f"{code.storage}(clamp<int64_t>(row, 0, {rows - 1}))")
+    from_end = f"position < 0 ? int64_t(position) + {rows} : int64_t(position)"
+    negative = Statement("int64_t", "row", from_end, "where")
+    limited = Statement(code.storage, "limited", f"{code.storage}(clamp<int64_t>(row, 0, {rows - 1}))", "clamp")
     epilogue = Epilogue(stream.code.storage, "position", [negative, limited], "limited", code.storage)
     name, parameters = cx.helper_name(loc, "index"), list[Parameter]([CONFIG, EPILOGUE])
     cx.add(Stage(name, "elementwise", "elementwise.h", loc, [out], [stream, out], parameters, config, epilogue))

@@ -7,7 +7,7 @@
 //
 // It gets the result, the position of the element in the output stream of this sample, its channel (the position along
 // the innermost dimension), and the operands given to the stage after `y`: of a stream the next element, anything else
-// (tables, per-channel parameters) as it is. Functors have no state.
+// (tables, per-channel parameters) as it is. Generated functors name their constants instead. Functors have no state.
 
 #ifndef IRC_EPILOGUE_H
 #define IRC_EPILOGUE_H
