@@ -1,10 +1,14 @@
 """Rounding weights to integers so that a layer's output, not its weights, stays close.
 
 `compensated` follows GPTQ (Frantar et al., 2022; after Optimal Brain Surgeon): columns are rounded one after another,
-and the error of each is spread over the columns still to come, weighted by the inverse Hessian of the layer's inputs.
+and each makes up for the errors of those before it, as far as the Hessian of the layer's inputs says that it can. It is
+written as Babai's nearest plane algorithm, which gives the same codes (Chen et al., The Geometry of LLM Quantization,
+2025) from the Cholesky factor of the Hessian, without inverting it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,7 +16,28 @@ from irc.ir.scalars import Array
 
 DAMPING = 0.01  # of the mean diagonal of the Hessian, as in the paper
 BLOCK = 64  # columns whose errors reach the rest together, as one product of matrices
-LEAF = 64
+
+
+@dataclass
+class Gram:
+    """X^T X of rows X[n, K] that come in parts, at least one; parts wait until they are worth a product."""
+
+    known: Array | None = None
+    waiting: list[Array] = field(default_factory=list[Array])
+
+    def add(self, rows: Array) -> None:
+        """Add rows [n, K], f32."""
+        self.waiting.append(rows)
+        if sum(map(len, self.waiting)) >= rows.shape[1]:
+            self.known, self.waiting = self.total(), []
+
+    def total(self) -> Array:
+        """X^T X of all rows so far [K, K], f32."""
+        if self.known is not None and not self.waiting:
+            return self.known
+        rows = np.concatenate(self.waiting)
+        product = rows.T @ rows
+        return product if self.known is None else self.known + product
 
 
 def nearest(w: Array, scales: Array, bits: int) -> Array:
@@ -24,49 +49,34 @@ def nearest(w: Array, scales: Array, bits: int) -> Array:
 def compensated(w: Array, hessian: Array, scales: Array, bits: int, kept: Array | None = None) -> Array:
     """Codes of a matrix w[O, K] under the Hessian X^T X [K, K] of its inputs; weights where `kept` is false stay 0."""
     top, low = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
-    # Columns with the most input energy first: their error is compensated by all others.
-    order = np.argsort(-np.diag(hessian), kind="stable")
-    spread = error_spread(hessian[np.ix_(order, order)])
-    work = np.ascontiguousarray(w.T[order], np.float64)
+    # From last to first: the column with the most input energy is rounded first, and all others make up for its error.
+    order = np.argsort(-np.diag(hessian), kind="stable")[::-1]
+    factor = np.linalg.cholesky(_damped(hessian[np.ix_(order, order)]))
+    factor /= np.diag(factor)
+    columns = np.ascontiguousarray(w.T[order], np.float64)
     keep = None if kept is None else kept.T[order]
     step = np.broadcast_to(scales.reshape(-1).astype(np.float64), (len(w),))
-    codes = np.zeros(work.shape, np.int8)
-    for start in range(0, len(work), BLOCK):
-        end = min(start + BLOCK, len(work))
-        errors = np.zeros((end - start, len(w)))
-        for k in range(start, end):
-            q = np.clip(np.rint(work[k] / step), low, top)
+    codes, errors, made_up = np.zeros(columns.shape, np.int8), np.zeros(columns.shape), np.zeros(columns.shape)
+    for end in range(len(columns), 0, -BLOCK):
+        start = max(0, end - BLOCK)
+        for k in reversed(range(start, end)):
+            wanted = columns[k] + made_up[k] + factor[k + 1 : end, k] @ errors[k + 1 : end]
+            q = np.clip(np.rint(wanted / step), low, top)
             if keep is not None:
                 q = np.where(keep[k], q, 0)
             codes[k] = q
-            error = errors[k - start] = (work[k] - q * step) / spread[k, k]
-            work[k + 1 : end] -= spread[k, k + 1 : end, None] * error
-        work[end:] -= spread[start:end, end:].T @ errors
+            errors[k] = columns[k] - q * step
+        made_up[:start] += factor[start:end, :start].T @ errors[start:end]
     out = np.zeros(w.shape, np.int8)
     out[:, order] = codes.T
     return out
 
 
-def error_spread(hessian: Array) -> Array:
-    """The upper triangular U with U^T U = inv(H), H damped: row k says how the error of column k reaches later ones."""
-    backwards = hessian[::-1, ::-1].astype(np.float64)
-    diagonal = np.diag_indices_from(backwards)
-    energy = backwards[diagonal]
-    energy = np.where(energy > 0, energy, 1.0)  # inputs that are always 0 tell nothing
-    backwards[diagonal] = energy + DAMPING * float(np.mean(energy))
-    # With H backwards = L L^T, inv(L) backwards is U: no need to invert H itself.
-    return _inverse_factor(backwards)[::-1, ::-1]
-
-
-def _inverse_factor(h: Array) -> Array:
-    """The inverse of the lower Cholesky factor, by halves, so that nearly all the work is products of matrices."""
-    if len(h) <= LEAF:
-        return np.linalg.inv(np.linalg.cholesky(h))
-    half = len(h) // 2
-    first = _inverse_factor(h[:half, :half])
-    below = h[half:, :half] @ first.T
-    second = _inverse_factor(h[half:, half:] - below @ below.T)
-    out = np.zeros(h.shape)
-    out[:half, :half], out[half:, half:] = first, second
-    out[half:, :half] = -second @ (below @ first)
+def _damped(hessian: Array) -> Array:
+    """A positive definite Hessian in f64; inputs that are always 0 count as 1, they tell nothing."""
+    out = hessian.astype(np.float64)
+    diagonal = np.diag_indices_from(out)
+    energy = np.where(out[diagonal] > 0, out[diagonal], 1.0)
+    out[diagonal] = energy + DAMPING * float(np.mean(energy))
     return out
+
