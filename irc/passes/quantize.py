@@ -164,7 +164,9 @@ def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept
     parts: list[Array] = []
     for g, hessian in enumerate(hessians):
         part = slice(g * rows, (g + 1) * rows)
-        parts.append(compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part]))
+        parts.append(
+            compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part])
+        )
     return np.concatenate(parts).reshape(w.shape)
 
 

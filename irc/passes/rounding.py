@@ -79,4 +79,3 @@ def _damped(hessian: Array) -> Array:
     energy = np.where(out[diagonal] > 0, out[diagonal], 1.0)
     out[diagonal] = energy + DAMPING * float(np.mean(energy))
     return out
-
