@@ -28,6 +28,7 @@ from irc.passes.base import Pass, PassContext
 from irc.passes.sampling import batches, sample_count
 
 Norm: TypeAlias = "LayerNorm | RmsNorm"
+WORTH = 0.95  # of the error as it is: what is hardly better is left alone
 STRENGTHS = np.linspace(0, 1, 9)  # how much of a channel's size moves into the weights: none .. all
 
 
@@ -96,12 +97,13 @@ class Smooth(Pass):
         inputs, columns = _positive(seen.largest), _positive(np.abs(w).max(axis=0))
         if not (np.isfinite(inputs).all() and np.isfinite(columns).all()):
             return None
-        unchanged = np.ones(len(inputs))
-        candidates = [unchanged, *(inputs**a / columns ** (1 - a) for a in STRENGTHS)]
+        candidates = [inputs**a / columns ** (1 - a) for a in STRENGTHS]
         errors = [self._error(seen.largest / s, squares / s**2, w * s) for s in candidates]
-        best = candidates[int(np.argmin(errors))]
+        best = int(np.argmin(errors))
+        if not errors[best] < WORTH * self._error(seen.largest, squares, w):
+            return None
         # In the middle 1, so that scales and offsets keep their size.
-        return None if best is unchanged else best / np.exp(np.mean(np.log(best)))
+        return candidates[best] / np.exp(np.mean(np.log(candidates[best])))
 
     def _error(self, largest: Array, squares: Array, w: Array) -> float:
         """The mean square of a linear's error, if both factors are rounded independently over their ranges."""

@@ -181,7 +181,7 @@ def fit_i32(op: Op, acc: Array) -> Array:
 
 
 def largest_sum(codes: Array, axis: int | tuple[int, ...]) -> int:
-    """The largest sum of absolute values along axes: times the other factor's magnitude, a bound of every partial sum."""
+    """The largest sum of absolute values along axes; times the other factor's magnitude it bounds every partial sum."""
     return int(np.abs(codes).sum(axis=axis).max(initial=0))
 
 
