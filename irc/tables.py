@@ -122,6 +122,7 @@ PASSES = Table(
             "specialize": "specialize:Specialize",
             "fuse": "fuse:Fuse",
             "calibrate": "calibrate:Calibrate",
+            "smooth": "smooth:Smooth",
             "quantize": "quantize:QuantizePass",
             "integerize": "integerize:Integerize",
         },

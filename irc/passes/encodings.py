@@ -88,6 +88,7 @@ def _squared_error(seen: Range, element: Element) -> float:
 
 
 SMALLEST_CHANNEL = 2.0**-12  # a channel's scale relative to the largest one: keeps every multiplier above 0
+SEARCHED_AT_ONCE = 2**16  # weights: as many as stay in the cache over all the scales that are tried
 
 
 def weight_scales(w: Array, bits: int, *, per_channel: bool, search: bool) -> Array:
@@ -96,18 +97,32 @@ def weight_scales(w: Array, bits: int, *, per_channel: bool, search: bool) -> Ar
     With `search`, each is the one of least squared error among 80 shrunk ranges (what is clipped against what is
     rounded), else it covers the largest weight.
     """
-    rows = w.reshape(len(w), -1).astype(np.float64) if per_channel else w.reshape(1, -1).astype(np.float64)
+    rows = w.reshape(len(w) if per_channel else 1, -1).astype(np.float32)
     top = 2 ** (bits - 1) - 1
-    largest = np.abs(rows).max(axis=1)
+    largest = np.abs(rows).max(axis=1).astype(np.float64)
     largest = np.maximum(largest, max(float(largest.max(initial=0)) * SMALLEST_CHANNEL, 1e-30))
-    best: Array = largest / top
+    scales = (largest / top).astype(np.float32)
     if search:
-        least: Array = np.full(len(rows), np.inf)
-        for factor in np.linspace(1.0, 0.35, 80):
-            scale: Array = largest * factor / top
-            codes = np.clip(np.rint(rows / scale[:, None]), -top - 1, top)
-            error = np.sum((codes * scale[:, None] - rows) ** 2, axis=1)
-            better = error < least
-            best, least = np.where(better, scale, best), np.where(better, error, least)
-    scales = best.astype(np.float32)
+        count = max(1, SEARCHED_AT_ONCE // rows.shape[1])
+        for start in range(0, len(rows), count):
+            part = slice(start, start + count)
+            scales[part] = _best_scales(rows[part], scales[part], top)
     return scales if per_channel else scales[0].reshape(())
+
+
+def _best_scales(rows: Array, covering: Array, top: int) -> Array:
+    """For each row the scale of least squared error, from the one that covers its largest value downwards."""
+    best, least = covering, np.full(len(rows), np.inf, np.float32)
+    error = np.empty_like(rows)
+    for factor in np.linspace(1.0, 0.35, 80, dtype=np.float32):
+        scale = covering * factor
+        column = scale[:, None]
+        np.divide(rows, column, out=error)
+        np.rint(error, out=error)
+        np.clip(error, -top - 1, top, out=error)
+        error *= column
+        error -= rows
+        squares = np.einsum("ij,ij->i", error, error)
+        better = squares < least
+        best, least = np.where(better, scale, best), np.where(better, squares, least)
+    return best

@@ -6,11 +6,12 @@ CLEAN = "canonicalize,fold,canonicalize,cse,dce"
 # Integers have no attention as a whole; it is split first, so that its parts get their canonical form too.
 _SPLIT = f"decompose,{CLEAN}"
 
+# Outlier channels go before ranges are taken; `smooth` is told the bits that will follow.
 # W8A8: ranges are taken on the clean float graph, so that what is folded away is never observed.
-QUANT8 = f"{_SPLIT},calibrate,quantize{{weights=8}},integerize,fold,cse,dce"
+QUANT8 = f"{_SPLIT},smooth,calibrate,quantize{{weights=8}},integerize,fold,cse,dce"
 
 # W4A8: 4-bit weights except in the first and the last layer.
-QUANT4 = f"{_SPLIT},calibrate,quantize{{weights=4}},integerize,fold,cse,dce"
+QUANT4 = f"{_SPLIT},smooth{{weights=4}},calibrate,quantize{{weights=4}},integerize,fold,cse,dce"
 
 # W4A4: those layers' input activations at 4 bits too; residual stream, norms and softmax stay at 8 bits or more.
-QUANT4A4 = f"{_SPLIT},calibrate,quantize{{weights=4 inputs=4}},integerize,fold,cse,dce"
+QUANT4A4 = f"{_SPLIT},smooth{{weights=4 inputs=4}},calibrate,quantize{{weights=4 inputs=4}},integerize,fold,cse,dce"

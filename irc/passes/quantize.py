@@ -11,6 +11,7 @@ not quantized at all.
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -37,10 +38,11 @@ from irc.ir.types import Element, Encoding, per_axis, per_tensor
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, Scheme, choose_element, weight_scales
 from irc.passes.matchers import masked_scores, scalar_constant
-from irc.passes.rounding import compensated, nearest
-from irc.passes.sampling import batches
+from irc.passes.rounding import Gram, compensated, nearest
+from irc.passes.sampling import batches, sample_count
 
-PATCHES = 2048  # rows of a convolution's unfolded input that a batch adds to its Hessian
+ROWS = 2**15  # input rows that tell a layer's Hessian well enough ...
+ROWS_A_COLUMN = 8  # ... or so many for each of its columns, if that is more
 
 
 @dataclass
@@ -114,31 +116,31 @@ class QuantizePass(Pass):
             _apply_override(text, layers)
         return layers
 
-    def _hessians(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Array]]:
+    def _hessians(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Gram]]:
         """X^T X of each layer's input over the samples, one a group of channels."""
-        if cx.samples is None:
+        if cx.samples is None or sample_count(cx.samples) == 0:
             raise IrcError("rounding=gptq needs samples", hint="--calib data.npz, or quantize{rounding=mse}")
         readers: dict[Value, list[Layer]] = {}
+        grams: dict[Op, list[Gram]] = {}
         for layer in layers:
             readers.setdefault(layer.op.x, []).append(layer)
-        sums: dict[Op, list[Array]] = {}
+            grams[layer.op] = [Gram() for _ in range(layer.op.groups if isinstance(layer.op, Conv) else 1)]
         rng = np.random.default_rng(cx.seed)
+        runs = list(batches(module.main, cx.samples))
 
         def observe(value: Value, array: Array) -> None:
             for layer in readers.get(value, ()):
-                parts = [rows.T @ rows for rows in _input_rows(layer.op, array, rng)]
-                known = sums.setdefault(layer.op, [np.zeros_like(p) for p in parts])
-                for total, part in zip(known, parts, strict=True):
-                    total += part
+                most = -(-max(ROWS, ROWS_A_COLUMN * layer.constant.value.array[0].size) // len(runs))
+                for gram, rows in zip(grams[layer.op], _input_rows(layer.op, array, most, rng), strict=True):
+                    gram.add(rows)
 
-        runs = list(batches(module.main, cx.samples))
         with cx.progress("quantize", len(runs)) as tick:
             for inputs in runs:
                 interpret(module, inputs, observe=observe)
                 tick()
-        return sums
+        return grams
 
-    def _quantize_weight(self, layer: Layer, hessians: list[Array] | None) -> None:
+    def _quantize_weight(self, layer: Layer, hessians: list[Gram] | None) -> None:
         """Put `dequantize(const codes)` in place of a layer's float weights."""
         const, bits = layer.constant, layer.weights
         w = const.value.array
@@ -153,7 +155,7 @@ class QuantizePass(Pass):
         layer.op.w = dequantized(b, quantized)
 
 
-def _round_groups(w: Array, hessians: list[Array], scales: Array, bits: int, kept: Array | None) -> Array:
+def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept: Array | None) -> Array:
     """`compensated` for each group of output channels with the Hessian of its own inputs."""
     rows = len(w) // len(hessians)
     matrix = w.reshape(len(w), -1)
@@ -162,32 +164,28 @@ def _round_groups(w: Array, hessians: list[Array], scales: Array, bits: int, kep
     parts: list[Array] = []
     for g, hessian in enumerate(hessians):
         part = slice(g * rows, (g + 1) * rows)
-        parts.append(compensated(matrix[part], hessian, spread[part], bits, None if mask is None else mask[part]))
+        parts.append(
+            compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part])
+        )
     return np.concatenate(parts).reshape(w.shape)
 
 
-def _input_rows(op: Linear | Conv, x: Array, rng: np.random.Generator) -> Iterator[Array]:
-    """The rows a layer multiplies with its weights [rows, K], one array a group; a random part of a convolution's
-    patches.
-    """
+def _input_rows(op: Linear | Conv, x: Array, most: int, rng: np.random.Generator) -> Iterator[Array]:
+    """The rows a layer multiplies with its weights [rows, K], one array a group; at most so many, chosen at random."""
     if isinstance(op, Linear):
-        yield x.reshape(-1, x.shape[-1]).astype(np.float32)
+        rows = x.reshape(-1, x.shape[-1])
+        yield (rows if len(rows) <= most else rows[rng.integers(0, len(rows), most)]).astype(np.float32)
         return
     kernel = op.w.type.static_shape
     assert kernel is not None
     n = x.ndim - 2
     view = windows(pad_spatial(x, op.padding, 0), kernel[2:], op.stride, op.dilation)
-    places = (
-        np.moveaxis(view, 1, 1 + n).reshape(-1, view.shape[1], *kernel[2:])
-        if view[:, 0, ..., *[0] * n].size <= PATCHES
-        else None
-    )
-    if places is None:
-        output = view.shape[2 : 2 + n]
-        chosen = [rng.integers(0, size, PATCHES) for size in (view.shape[0], *output)]
-        places = view[(chosen[0], slice(None), *chosen[1:])]
+    places = (len(x), *view.shape[2 : 2 + n])
+    flat = np.arange(math.prod(places)) if math.prod(places) <= most else rng.integers(0, math.prod(places), most)
+    chosen = np.unravel_index(flat, places)
+    patches = view[(chosen[0], slice(None), *chosen[1:])]
     for g in range(op.groups):
-        block = places[:, g * kernel[1] : (g + 1) * kernel[1]]
+        block = patches[:, g * kernel[1] : (g + 1) * kernel[1]]
         yield np.ascontiguousarray(block.reshape(len(block), -1), np.float32)
 
 

@@ -1,17 +1,43 @@
 """Rounding weights to integers so that a layer's output, not its weights, stays close.
 
 `compensated` follows GPTQ (Frantar et al., 2022; after Optimal Brain Surgeon): columns are rounded one after another,
-and the error of each is spread over the columns still to come, weighted by the inverse Hessian of the layer's inputs.
+and each makes up for the errors of those before it, as far as the Hessian of the layer's inputs says that it can. It is
+written as Babai's nearest plane algorithm, which gives the same codes (Chen et al., The Geometry of LLM Quantization,
+2025) from the Cholesky factor of the Hessian, without inverting it.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from irc.ir.scalars import Array
 
 DAMPING = 0.01  # of the mean diagonal of the Hessian, as in the paper
-BLOCK = 128
+BLOCK = 64  # columns whose errors reach the rest together, as one product of matrices
+
+
+@dataclass
+class Gram:
+    """X^T X of rows X[n, K] that come in parts, at least one; parts wait until they are worth a product."""
+
+    known: Array | None = None
+    waiting: list[Array] = field(default_factory=list[Array])
+
+    def add(self, rows: Array) -> None:
+        """Add rows [n, K], f32."""
+        self.waiting.append(rows)
+        if sum(map(len, self.waiting)) >= rows.shape[1]:
+            self.known, self.waiting = self.total(), []
+
+    def total(self) -> Array:
+        """X^T X of all rows so far [K, K], f32."""
+        if self.known is not None and not self.waiting:
+            return self.known
+        rows = np.concatenate(self.waiting)
+        product = rows.T @ rows
+        return product if self.known is None else self.known + product
 
 
 def nearest(w: Array, scales: Array, bits: int) -> Array:
@@ -23,30 +49,33 @@ def nearest(w: Array, scales: Array, bits: int) -> Array:
 def compensated(w: Array, hessian: Array, scales: Array, bits: int, kept: Array | None = None) -> Array:
     """Codes of a matrix w[O, K] under the Hessian X^T X [K, K] of its inputs; weights where `kept` is false stay 0."""
     top, low = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
-    work = w.astype(np.float64).copy()
-    h = hessian.astype(np.float64).copy()
-    dead = np.diag(h) <= 0
-    h[dead, dead] = 1.0
-    h[np.diag_indices_from(h)] += DAMPING * float(np.mean(np.diag(h)))
-    # Columns with the most input energy first: their error is compensated by all others.
-    order = np.argsort(-np.diag(h), kind="stable")
-    work, h = work[:, order], h[np.ix_(order, order)]
-    keep = None if kept is None else kept[:, order]
-    upper = np.linalg.cholesky(np.linalg.inv(h)).T
+    # From last to first: the column with the most input energy is rounded first, and all others make up for its error.
+    order = np.argsort(-np.diag(hessian), kind="stable")[::-1]
+    factor = np.linalg.cholesky(_damped(hessian[np.ix_(order, order)]))
+    factor /= np.diag(factor)
+    columns = np.ascontiguousarray(w.T[order], np.float64)
+    keep = None if kept is None else kept.T[order]
     step = np.broadcast_to(scales.reshape(-1).astype(np.float64), (len(w),))
-    codes = np.zeros(work.shape)
-    for start in range(0, work.shape[1], BLOCK):
-        end = min(start + BLOCK, work.shape[1])
-        errors = np.zeros((len(w), end - start))
-        for k in range(start, end):
-            q = np.clip(np.rint(work[:, k] / step), low, top)
+    codes, errors, made_up = np.zeros(columns.shape, np.int8), np.zeros(columns.shape), np.zeros(columns.shape)
+    for end in range(len(columns), 0, -BLOCK):
+        start = max(0, end - BLOCK)
+        for k in reversed(range(start, end)):
+            wanted = columns[k] + made_up[k] + factor[k + 1 : end, k] @ errors[k + 1 : end]
+            q = np.clip(np.rint(wanted / step), low, top)
             if keep is not None:
-                q = np.where(keep[:, k], q, 0)
-            codes[:, k] = q
-            error = (work[:, k] - q * step) / upper[k, k]
-            work[:, k + 1 : end] -= np.outer(error, upper[k, k + 1 : end])
-            errors[:, k - start] = error
-        work[:, end:] -= errors @ upper[start:end, end:]
-    out = np.zeros(work.shape, np.int8)
-    out[:, order] = codes
+                q = np.where(keep[k], q, 0)
+            codes[k] = q
+            errors[k] = columns[k] - q * step
+        made_up[:start] += factor[start:end, :start].T @ errors[start:end]
+    out = np.zeros(w.shape, np.int8)
+    out[:, order] = codes.T
+    return out
+
+
+def _damped(hessian: Array) -> Array:
+    """A positive definite Hessian in f64; inputs that are always 0 count as 1, they tell nothing."""
+    out = hessian.astype(np.float64)
+    diagonal = np.diag_indices_from(out)
+    energy = np.where(out[diagonal] > 0, out[diagonal], 1.0)
+    out[diagonal] = energy + DAMPING * float(np.mean(energy))
     return out

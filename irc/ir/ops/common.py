@@ -180,10 +180,23 @@ def fit_i32(op: Op, acc: Array) -> Array:
     return fit(op, acc, I32)
 
 
+def largest_sum(codes: Array, axis: int | tuple[int, ...]) -> int:
+    """The largest sum of absolute values along axes; times the other factor's magnitude it bounds every partial sum."""
+    return int(np.abs(codes).sum(axis=axis).max(initial=0))
+
+
 def exact_matmul(a: Array, b: Array) -> Array:
     """`a @ b` of integer arrays, exactly."""
-    kind = exact_type(a.shape[-1] * magnitude(a) * magnitude(b))
-    return integers(a.astype(kind) @ b.astype(kind))
+    kind = exact_type(magnitude(a) * largest_sum(b, -2))
+    return integers(times(a.astype(kind), b.astype(kind)))
+
+
+def times(a: Array, b: Array) -> Array:
+    """`a @ b`; where b is a matrix, as one product of matrices, which BLAS runs several times faster than many."""
+    if a.ndim <= 2 or b.ndim != 2:
+        return a @ b
+    rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+    return (rows @ b).reshape(*a.shape[:-1], b.shape[-1])
 
 
 def along(axis: int | None, vector: Array, rank: int) -> Array:

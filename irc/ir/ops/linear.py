@@ -20,11 +20,13 @@ from irc.ir.ops.common import (
     exact_type,
     fit_i32,
     integers,
+    largest_sum,
     magnitude,
     product_encoding,
     require_float,
     single,
     static,
+    times,
 )
 from irc.ir.scalars import I32, Array
 from irc.ir.types import Element, TensorType
@@ -91,7 +93,7 @@ class Linear(Op, name="linear"):
 
     def reference(self, x: Array, w: Array, b: Array | None) -> Array:
         if x.dtype.kind == "f":
-            y = single(x) @ single(w).T
+            y = times(single(x), single(w).T)
             return (y if b is None else y + b).astype(x.dtype)
         acc = exact_matmul(_centred(x, self.x_zp), _centred(w, self.w_zp).T)
         return fit_i32(self, acc if b is None else acc + b)
@@ -126,7 +128,7 @@ class Matmul(Op, name="matmul"):
 
     def reference(self, x: Array, y: Array) -> Array:
         if x.dtype.kind == "f":
-            return (single(x) @ single(y)).astype(x.dtype)
+            return times(single(x), single(y)).astype(x.dtype)
         return fit_i32(self, exact_matmul(_centred(x, self.x_zp), _centred(y, self.y_zp)))
 
     def work(self) -> Work:
@@ -225,22 +227,19 @@ class Conv(Op, name="conv"):
             return (y if b is None else y + b.reshape(column)).astype(x.dtype)
         # Centred codes pad with 0, which stands for x_zp.
         x, w = _centred(x, self.x_zp), _centred(w, self.w_zp)
-        cheapest = exact_type(w[0].size * magnitude(x) * magnitude(w))
+        cheapest = exact_type(magnitude(x) * largest_sum(w, tuple(range(1, w.ndim))))
         acc = integers(self._correlate(x.astype(cheapest), w.astype(cheapest)))
         return fit_i32(self, acc if b is None else acc + b.reshape(column))
 
     def _correlate(self, x: Array, w: Array) -> Array:
-        """The sums of products in the type of the arrays: patches [G, N*out, C/G*k] @ weights [G, C/G*k, O/G]."""
-        n, groups = x.ndim - 2, self.groups
+        """The sums of products in the type of the arrays: weights [G, O/G, C/G*k] @ patches [N, G, C/G*k, out]."""
+        groups, taps = self.groups, w[0].size
         view = windows(pad_spatial(x, self.padding, 0), w.shape[2:], self.stride, self.dilation)
-        output, taps = view.shape[2 : 2 + n], w[0].size
-        split = view.reshape(x.shape[0], groups, w.shape[1], *view.shape[2:])
-        patches = np.transpose(split, (1, 0, *range(3, 3 + n), 2, *range(3 + n, 3 + 2 * n)))
-        patches = patches.reshape(groups, x.shape[0] * math.prod(output), taps)
-        weights = np.swapaxes(w.reshape(groups, len(w) // groups, taps), 1, 2)
-        y = (patches @ weights).reshape(groups, x.shape[0], *output, len(w) // groups)
-        y = np.moveaxis(np.moveaxis(y, -1, 1), 2, 0)  # [G, N, *out, O/G] -> [N, G, O/G, *out]
-        return np.ascontiguousarray(y).reshape(x.shape[0], len(w), *output)
+        n = x.ndim - 2
+        output = view.shape[2 : 2 + n]
+        patches = np.transpose(view, (0, 1, *range(2 + n, 2 + 2 * n), *range(2, 2 + n)))
+        columns = patches.reshape(len(x), groups, taps, math.prod(output))
+        return (w.reshape(groups, -1, taps) @ columns).reshape(len(x), len(w), *output)
 
     def work(self) -> Work:
         per_output = math.prod(static(self, self.w.type.shape[1:], "weights"))
