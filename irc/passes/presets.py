@@ -3,8 +3,9 @@
 # Canonical forms first so that folding sees batch norms and masks in one shape; merging and removal come last.
 CLEAN = "canonicalize,fold,canonicalize,cse,dce"
 
-# Integers have no attention as a whole; it is split first, so that its parts get their canonical form too.
-_SPLIT = f"decompose,{CLEAN}"
+# Quantization starts from f32. Integers have no attention as a whole and no quotients. Clean first, so that norms that
+# are written out as quotients are found and indices of lookups are known; clean again, for the forms of what is split.
+_SPLIT = f"widen,{CLEAN},decompose,{CLEAN}"
 
 # Outlier channels go before ranges are taken; `smooth` is told the bits that will follow.
 # W8A8: ranges are taken on the clean float graph, so that what is folded away is never observed.
