@@ -1,4 +1,4 @@
-"""Whole models on the CPU backend against onnxruntime, OpenVINO and torch: one thread, batch 1, input and output included.
+"""Whole models on the CPU backend beside onnxruntime, OpenVINO and torch: one thread, batch 1, input and output too.
 
     python -m benchmarks.cpu_models --model deit_tiny --json results.json
     pip install -e '.[bench]'                                             # the peers
@@ -68,9 +68,7 @@ def onnx_files(model: str, x: Array, folder: Path) -> dict[str, Path]:
     files = {"f32": folder / "f32.onnx", "int8": folder / "int8.onnx"}
     torch.onnx.export(MODELS[model].build(), (torch.from_numpy(x),), files["f32"], input_names=["x"], dynamo=False)
     quant_pre_process(files["f32"], folder / "prepared.onnx", skip_symbolic_shape=True)
-    quantize_static(
-        folder / "prepared.onnx", files["int8"], Samples(), quant_format=QuantFormat.QDQ, per_channel=True
-    )
+    quantize_static(folder / "prepared.onnx", files["int8"], Samples(), quant_format=QuantFormat.QDQ, per_channel=True)
     return files
 
 

@@ -97,9 +97,9 @@ class Smooth(Pass):
         inputs, columns = _positive(seen.largest), _positive(np.abs(w).max(axis=0))
         if not (np.isfinite(inputs).all() and np.isfinite(columns).all()):
             return None
-        candidates = [inputs**a / columns ** (1 - a) for a in STRENGTHS]
+        candidates: list[Array] = [inputs**a / columns ** (1 - a) for a in STRENGTHS]
         errors = [self._error(seen.largest / s, squares / s**2, w * s) for s in candidates]
-        best = int(np.argmin(errors))
+        best = min(range(len(errors)), key=errors.__getitem__)
         if not errors[best] < WORTH * self._error(seen.largest, squares, w):
             return None
         # In the middle 1, so that scales and offsets keep their size.
