@@ -67,11 +67,12 @@ class Kernel:
         return self.f[name]
 
     def dim(self, d: Dim) -> Count:
-        """A dimension: a number, or an i64 computed from the symbols. Must first be asked for outside of any loop."""
+        """A dimension: a number, or an i64 computed from the symbols in front of everything else."""
         if isinstance(d, int):
             return d
         if d not in self._dims:
-            self._dims[d] = emit_dim(self.f, d, lambda name: self.f[f"dim_{name}"])
+            with self.f.in_front():
+                self._dims[d] = emit_dim(self.f, d, lambda name: self.f[f"dim_{name}"])
         return self._dims[d]
 
     # -- elements
@@ -85,6 +86,10 @@ class Kernel:
         """What lies in a view, in the type in which it is computed."""
         value = self.as_register(raw, view.scalar)
         return value - self._shift(view) if self._shift(view) else value
+
+    def to_memory(self, view: View, value: Lane) -> Lane:
+        """What was computed, as it lies in a view."""
+        return self.as_memory(value + self._shift(view) if self._shift(view) else value, view.scalar)
 
     def _shift(self, view: View) -> int:
         """What is added to codes in memory; nothing to those that are only moved."""
@@ -106,8 +111,7 @@ class Kernel:
         return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, memory(scalar))
 
     def store(self, value: Lane, view: View, at: Lane) -> None:
-        stored = value + self._shift(view) if self._shift(view) else value
-        self.f.store(self.as_memory(stored, view.scalar), at)
+        self.f.store(self.to_memory(view, value), at)
 
     def load_strided(self, view: View, at: Lane, stride: Dim, lanes: int, *, raw: bool = False) -> Lane:
         """Elements `stride` apart: one of them in every lane for 0, else one by one unless they are neighbours."""
@@ -147,6 +151,32 @@ class Kernel:
                 continue
             with self.f.when(count.compare("sgt", first + place)):
                 self.store(self.f.extract(value, place), view, there)
+
+    def load_masked(self, view: View, at: Lane, stride: Dim, lanes: int, mask: Lane | None) -> Lane:
+        """As `load_strided`; where the mask does not hold, nothing is read and the lane is open."""
+        if mask is None or equal(stride, 0) is True:
+            return self.load_strided(view, at, stride, lanes)
+        kind = memory(view.scalar)
+        if equal(stride, 1) is True:
+            raw = self.f.masked_load(at, mask, self.f.const(0, kind, lanes))
+        else:
+            raw = self.f.masked_gather(self._each(view, at, stride, lanes), mask, self.f.const(0, kind, lanes))
+        return self.computed(raw, view)
+
+    def store_masked(self, value: Lane, view: View, at: Lane, stride: Dim, mask: Lane | None) -> None:
+        """As `store_strided`, where the mask holds."""
+        if mask is None:
+            self.store_strided(value, view, at, stride)
+            return
+        raw = self.to_memory(view, value)
+        if equal(stride, 1) is True:
+            self.f.masked_store(raw, at, mask)
+        else:
+            self.f.masked_scatter(raw, self._each(view, at, stride, value.lanes), mask)
+
+    def _each(self, view: View, at: Lane, stride: Dim, lanes: int) -> Lane:
+        """The addresses of elements `stride` apart."""
+        return self.f.at_each(at, self.f.vector(range(lanes), "i64") * self.dim(stride), view.size_bytes)
 
     def store_strided(self, value: Lane, view: View, at: Lane, stride: Dim) -> None:
         if value.lanes == 1 or equal(stride, 1) is True:

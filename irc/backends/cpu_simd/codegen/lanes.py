@@ -120,6 +120,7 @@ class Function:
     result: str = "void"
     declarations: dict[str, str] = field(default_factory=dict[str, str])
     lines: list[str] = field(default_factory=list[str])
+    prologue: list[str] = field(default_factory=list[str])
     count: int = 0
     block: str = "entry"
 
@@ -272,12 +273,48 @@ class Function:
     def store(self, a: Lane, pointer: Lane, *, align: int = 0) -> None:
         self.do(f"store {a.typed}, {pointer.typed}, align {align or max(1, BITS.get(a.kind, 64) // 8)}")
 
+    def at_each(self, pointer: Lane, places: Lane, size: int) -> Lane:
+        """The pointers behind so many elements of `size` bytes, one a lane."""
+        return self.emit("ptr", places.lanes, f"getelementptr i8, {pointer.typed}, {(places * size).typed}")
+
+    def masked_load(self, pointer: Lane, mask: Lane, other: Lane) -> Lane:
+        """Neighbouring elements where the mask holds, the lanes of `other` elsewhere."""
+        name = f"llvm.masked.load.{mangled(other)}.p0"
+        return self.call(name, other.kind, other.lanes, pointer, self._align(other), mask, other)
+
+    def masked_store(self, a: Lane, pointer: Lane, mask: Lane) -> None:
+        """Store the lanes where the mask holds."""
+        self._do_call(f"llvm.masked.store.{mangled(a)}.p0", a, pointer, self._align(a), mask)
+
+    def masked_gather(self, pointers: Lane, mask: Lane, other: Lane) -> Lane:
+        """One element a pointer where the mask holds, the lanes of `other` elsewhere."""
+        name = f"llvm.masked.gather.{mangled(other)}.v{other.lanes}p0"
+        return self.call(name, other.kind, other.lanes, pointers, self._align(other), mask, other)
+
+    def masked_scatter(self, a: Lane, pointers: Lane, mask: Lane) -> None:
+        """Store the lanes where the mask holds, each at its pointer."""
+        self._do_call(f"llvm.masked.scatter.{mangled(a)}.v{a.lanes}p0", a, pointers, self._align(a), mask)
+
+    def _align(self, a: Lane) -> Lane:
+        return self.const(max(1, BITS[a.kind] // 8), "i32")
+
+    def _do_call(self, name: str, *args: Lane) -> None:
+        self.declare(name, "void", [a.type for a in args])
+        self.do(f"call void @{name}({', '.join(a.typed for a in args)})")
+
     def prefetch(self, pointer: Lane) -> None:
         """Ask for the cache line of a pointer, to be read soon."""
         self.declare("llvm.prefetch.p0", "void", ("ptr", "i32", "i32", "i32"))
         self.do(f"call void @llvm.prefetch.p0({pointer.typed}, i32 0, i32 2, i32 1)")
 
     # -- control
+
+    @contextmanager
+    def in_front(self) -> Generator[None]:
+        """What is emitted here runs first of all, so that its values are known everywhere; it has no branches."""
+        self.lines, self.prologue = self.prologue, self.lines
+        yield
+        self.lines, self.prologue = self.prologue, self.lines
 
     def label(self, hint: str) -> str:
         self.count += 1
@@ -357,7 +394,7 @@ class Function:
         pointers = {"ptr": "ptr noalias"}
         given = ", ".join(f"{pointers.get(kind, kind)} %{name}" for name, kind in self.parameters.items())
         linkage = "" if exported else "internal "
-        body = "\n".join(("entry:", *self.lines))
+        body = "\n".join(("entry:", *self.prologue, *self.lines))
         return f"define {linkage}{self.result} @{self.name}({given}) {attributes} {{\n{body}\n}}\n"
 
 

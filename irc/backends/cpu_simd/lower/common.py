@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from irc.backends.cpu_simd.lowering import Lower, Step
 from irc.ir.op import Op
+from irc.ir.scalars import F32, F64, ScalarType
 
 LOWERINGS: dict[type[Op], Lower] = {}
 """Ops with kernels of their own."""
@@ -47,3 +48,8 @@ def computes(*ops: type[Op], lanes: Sequence[dict[type[Op], Step]] = (STEPS,)) -
         return step
 
     return register
+
+
+def computed(scalar: ScalarType) -> ScalarType:
+    """The type in which floats of a type are computed."""
+    return F64 if scalar == F64 else F32

@@ -1,36 +1,62 @@
-"""Elementwise arithmetic on lanes."""
+"""Elementwise arithmetic on lanes, and reductions."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
+import numpy as np
+
+from irc.backends.cpu_simd.codegen import functions
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, register
-from irc.backends.cpu_simd.lower.common import ON_ALL, computes
+from irc.backends.cpu_simd.lower.common import ON_ALL, computes, lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.rows import Accumulators, Row, Spot, lower_rows, sums
+from irc.backends.cpu_simd.views import View
+from irc.backends.regions import Region
+from irc.ir.op import Op
 from irc.ir.ops.math import (
     Abs,
     Add,
+    Amax,
+    Argmax,
     Cast,
     Clamp,
     Compare,
+    Cos,
+    Cumsum,
     Div,
+    Elu,
+    Erf,
+    Exp,
     Floor,
+    Gelu,
     Hardsigmoid,
     Hardswish,
     LeakyRelu,
+    Log,
     LogicalAnd,
     LogicalNot,
     LogicalOr,
     Maximum,
+    Mean,
     Minimum,
     Mul,
     Neg,
+    Pow,
+    Reduction,
     Relu,
     Round,
     Rsqrt,
+    Sigmoid,
+    Silu,
+    Sin,
+    Softplus,
     Sqrt,
     Sub,
+    Sum,
+    Tanh,
     Where,
 )
 from irc.ir.scalars import ScalarType
@@ -160,6 +186,53 @@ def round_(cx: Lowering, k: Kernel, op: Round, lanes: list[Lane]) -> Lane:
     return k.f.intrinsic("rint", lanes[0])
 
 
+FUNCTIONS: dict[type[Op], Callable[[Lane], Lane]] = {
+    Exp: functions.exp,
+    Log: functions.log,
+    Tanh: functions.tanh,
+    Sigmoid: functions.sigmoid,
+    Erf: functions.erf,
+    Sin: functions.sin,
+    Cos: functions.cos,
+}
+
+
+@computes(*FUNCTIONS)
+def function(cx: Lowering, k: Kernel, op: Op, lanes: list[Lane]) -> Lane:
+    return FUNCTIONS[type(op)](lanes[0])
+
+
+@computes(Silu)
+def silu(cx: Lowering, k: Kernel, op: Silu, lanes: list[Lane]) -> Lane:
+    return lanes[0] * functions.sigmoid(lanes[0])
+
+
+@computes(Gelu)
+def gelu(cx: Lowering, k: Kernel, op: Gelu, lanes: list[Lane]) -> Lane:
+    return functions.gelu_tanh(lanes[0]) if op.approximate == "tanh" else functions.gelu(lanes[0])
+
+
+@computes(Softplus)
+def softplus(cx: Lowering, k: Kernel, op: Softplus, lanes: list[Lane]) -> Lane:
+    x = lanes[0]
+    scaled = x * op.beta
+    grown = functions.log1p(functions.exp(functions.at_most(scaled, op.threshold))) / op.beta
+    return k.f.select(scaled.compare("ogt", op.threshold), x, grown)
+
+
+@computes(Elu)
+def elu(cx: Lowering, k: Kernel, op: Elu, lanes: list[Lane]) -> Lane:
+    x = lanes[0]
+    return k.f.select(x.compare("ogt", 0.0), x, functions.expm1(functions.at_most(x, 0.0)) * op.alpha)
+
+
+@computes(Pow)
+def pow_(cx: Lowering, k: Kernel, op: Pow, lanes: list[Lane]) -> Lane:
+    x = lanes[0]
+    exponent = np.float32(op.exponent) if x.kind == "float" else op.exponent
+    return functions.power(x, float(exponent))
+
+
 COMPARISONS = {
     "eq": ("oeq", "eq"),
     "ne": ("une", "ne"),
@@ -229,3 +302,130 @@ def converted(k: Kernel, x: Lane, source: ScalarType, target: ScalarType) -> Lan
 def _suffix(x: Lane, kind: str = "") -> str:
     name = kind or {"float": "f32", "double": "f64"}[x.kind]
     return name if x.lanes == 1 else f"v{x.lanes}{name}"
+
+
+def lower_reduction(cx: Lowering, region: Region, reduce: Callable[[Reduction, View, Row], Lane]) -> None:
+    """A kernel of one result a row."""
+    op = region.anchor
+    assert isinstance(op, Reduction)
+    x, reduced = cx.view(op.x), op.reduced()
+
+    def spread(view: View) -> View:
+        """A view of the result as one of the operand, of which every element of a row is the same."""
+        strides = list(view.strides)
+        for axis in reduced:
+            strides[axis : axis + op.keepdims] = [0]
+        return View(view.buffer, x.shape, tuple(strides), view.offset)
+
+    lower_rows(cx, region, x, reduced, lambda row: row.spot.finish(reduce(op, x, row)), arrange=spread)
+
+
+@lowers(Sum, epilogue=True)
+def lower_sum(cx: Lowering, region: Region) -> None:
+    lower_reduction(cx, region, lambda op, x, row: total(op, x, row))
+
+
+def total(op: Reduction, x: View, row: Row) -> Lane:
+    """The sum of a row: of floats in f64, of integers exact where the result fits, as it is proved to."""
+    f, scalar = row.rows.k.f, op.results[0].type.scalar
+    if op.x.type.scalar.is_float:
+        start = [f.const(0.0, "double")]
+        (found,) = row.fold(start, lambda spot, acc: [acc[0] + f.convert("fpext", spot.read(x), "double")], sums)
+        return f.convert("fptrunc", found, register(scalar))
+    zp, kind = op.x_zp if isinstance(op, Sum) else 0, register(scalar)
+
+    def grow(spot: Spot, acc: Accumulators) -> Accumulators:
+        item = in_register(row.rows.k, spot.read(x), kind)
+        return [acc[0] + (item - zp if zp else item)]
+
+    (found,) = row.fold([f.const(0, kind)], grow, sums)
+    return found
+
+
+def in_register(k: Kernel, x: Lane, kind: str) -> Lane:
+    """Integers of another width; they are known to fit, or wrap as their sum does."""
+    return k.f.convert("trunc" if x.kind == "i64" else "sext", x, kind)
+
+
+@lowers(Mean, epilogue=True)
+def lower_mean(cx: Lowering, region: Region) -> None:
+    def mean(op: Reduction, x: View, row: Row) -> Lane:
+        f = row.rows.k.f
+        start = [f.const(0.0, "double")]
+        (found,) = row.fold(start, lambda spot, acc: [acc[0] + f.convert("fpext", spot.read(x), "double")], sums)
+        return f.convert("fptrunc", found / f.convert("sitofp", row.rows.count, "double"), register(op.x.type.scalar))
+
+    lower_reduction(cx, region, mean)
+
+
+@lowers(Amax, epilogue=True)
+def lower_amax(cx: Lowering, region: Region) -> None:
+    def amax(op: Reduction, x: View, row: Row) -> Lane:
+        k, scalar = row.rows.k, op.x.type.scalar
+        lowest = k.f.const(-math.inf if scalar.is_float else scalar.min, register(scalar))
+
+        def most(a: Accumulators, b: Accumulators) -> Accumulators:
+            return [larger(k, a[0], b[0])]
+
+        (found,) = row.fold([lowest], lambda spot, acc: most(acc, [spot.read(x)]), most)
+        return found
+
+    lower_reduction(cx, region, amax)
+
+
+@lowers(Argmax, epilogue=True)
+def lower_argmax(cx: Lowering, region: Region) -> None:
+    """Of pairs of a key that orders as the values do, and a place; the lower place of equal keys."""
+
+    def argmax(op: Reduction, x: View, row: Row) -> Lane:
+        k, f = row.rows.k, row.rows.k.f
+
+        def grow(spot: Spot, acc: Accumulators) -> Accumulators:
+            key = ordered_key(k, spot.read(x))
+            better = key.compare("sgt", acc[0])
+            return [f.select(better, key, acc[0]), f.select(better, row.places(spot), acc[1])]
+
+        def best(a: Accumulators, b: Accumulators) -> Accumulators:
+            equal = a[0].compare("eq", b[0]) & b[1].compare("slt", a[1])
+            better = b[0].compare("sgt", a[0]) | equal
+            return [f.select(better, b[0], a[0]), f.select(better, b[1], a[1])]
+
+        kind = {"float": "i32", "double": "i64"}.get(register(op.x.type.scalar), register(op.x.type.scalar))
+        lowest = f.const(-(2 ** (31 if kind == "i32" else 63)), kind)
+        _, place = row.fold([lowest, f.const(0, "i32")], grow, best)
+        return f.convert("sext", place, "i64")
+
+    lower_reduction(cx, region, argmax)
+
+
+def ordered_key(k: Kernel, x: Lane) -> Lane:
+    """Integers that order as floats do, NaN above all, 0 and -0 alike; integers as they are."""
+    if not x.is_float:
+        return x
+    f, bits = k.f, {"float": 32, "double": 64}[x.kind]
+    code = f.bitcast(x + 0.0, f"i{bits}", x.lanes)
+    most = 2 ** (bits - 1) - 1
+    ordered = code ^ ((code >> (bits - 1)) & most)
+    return f.select(x.compare("uno", x), f.const(most, f"i{bits}", x.lanes), ordered)
+
+
+@lowers(Cumsum)
+def lower_cumsum(cx: Lowering, region: Region) -> None:
+    op = region.anchor
+    assert isinstance(op, Cumsum)
+    x, scalar = cx.view(op.x), op.results[0].type.scalar
+    kind = "double" if op.x.type.scalar.is_float else register(scalar)
+
+    def row_of(row: Row) -> None:
+        k, f = row.rows.k, row.rows.k.f
+
+        def grow(spot: Spot, acc: Accumulators) -> Accumulators:
+            item = spot.read(x)
+            item = f.convert("fpext", item, kind) if item.is_float else in_register(k, item, kind)
+            after = acc[0] + item
+            spot.finish(f.convert("fptrunc", after, register(scalar)) if item.is_float else after)
+            return [after]
+
+        row.fold([f.const(0, kind)], grow, sums, chains=1)
+
+    lower_rows(cx, region, x, [op.axis % op.x.type.rank], row_of, ordered=True)

@@ -1,0 +1,45 @@
+"""How far floats of this backend may be from the interpreter's, once for every op that is not exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Units in the last place of the interpreter's value, or of `floor` where the value is smaller.
+
+    The interpreter computes with NumPy, whose functions have errors of their own (up to 3.5 units in f32, and 1e-11 for
+    erf, which is interpolated); both errors are in the figure. `error` is that of this backend alone: the largest
+    distance in f32 units from the exact value, as tests/cpu_simd/test_cpu_functions.py measures it.
+    """
+
+    single: float
+    double: float
+    floor: float = 0.0
+    error: float = 0.0
+
+
+INTERPOLATED = 1e5
+"""Units of f64 that the interpreter's erf may be off."""
+
+TOLERANCES: dict[str, Tolerance] = {
+    "cos": Tolerance(4, 4, error=1.6),
+    "elu": Tolerance(3, 3, error=1.1),
+    "erf": Tolerance(3, INTERPOLATED, error=1.3),
+    "exp": Tolerance(4, 3, error=1.1),
+    "gelu": Tolerance(8, INTERPOLATED, floor=1e-3, error=6.5),
+    "log": Tolerance(5, 3, error=0.9),
+    "pow": Tolerance(2, 8, error=1.5),
+    "sigmoid": Tolerance(6, 4, error=2.4),
+    "silu": Tolerance(6, 5, floor=1e-30, error=2.6),
+    "sin": Tolerance(4, 4, error=1.6),
+    "softplus": Tolerance(6, 4, error=1.9),
+    "tanh": Tolerance(4, 4, error=2.4),
+}
+"""Ops that are not here have the interpreter's bits."""
+
+
+def tolerance(op: str) -> Tolerance:
+    """The tolerance of an op by name."""
+    return TOLERANCES.get(op, Tolerance(0, 0))
