@@ -9,9 +9,10 @@ import numpy as np
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import Isa, host
 from irc.backends.cpu_simd.runtime import session
+from irc.backends.cpu_simd.tolerance import tolerance
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
-from irc.ir.scalars import Array
+from irc.ir.scalars import BF16, F16, F64, Array
 
 
 def results(module: Module, inputs: Sequence[Array], isa: Isa | None = None) -> list[Array]:
@@ -41,3 +42,14 @@ def agree(module: Module, inputs: Sequence[Array], *, most: float = 0.0, floor: 
         else:
             np.testing.assert_array_equal(given, expected)
             assert given.dtype == expected.dtype
+
+
+UNITS = {F16: 1.0, BF16: 2.0**16}
+"""One unit of a half float in units of the type that NumPy holds it in: every op may round the other way."""
+
+
+def tight(module: Module) -> dict[str, float]:
+    """What `agree` may allow for the ops of a module: the sum of their tolerances."""
+    stated = [(tolerance(node.opname), node.results[0].type.scalar) for node in module.walk() if node.results]
+    most = [UNITS.get(scalar, t.double if scalar == F64 else t.single) for t, scalar in stated]
+    return {"most": sum(most), "floor": max(t.floor for t, _ in stated)}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import evaluate, leaf_views
+from irc.backends.cpu_simd.elementwise import Read, evaluate, leaf_views, rounded
 from irc.backends.cpu_simd.kernel import Count, Kernel
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
@@ -72,8 +72,17 @@ class Epilogue:
                 seen[value] = found
             return found
 
+        k.store_part(self.after(k, acc, read), self.out, at(self.out), self.out.strides[-1], first, columns)
+
+    def after(self, k: Kernel, acc: Lane, read: Read) -> Lane:
+        """What the steps make of lanes of the anchor's result; other operands are read."""
         assert self.region.anchor is not None
-        known = {self.region.anchor.results[0]: acc}
+        result = self.region.anchor.results[0]
+        known = {result: rounded(k, acc, result.type.scalar)}
         evaluate(self.cx, k, self.region.steps, known, read)
-        result = known[self.cx.resolve(self.region.result)]
-        k.store_part(result, self.out, at(self.out), self.out.strides[-1], first, columns)
+        return known[self.cx.resolve(self.region.result)]
+
+    @property
+    def hint(self) -> str:
+        """A name for the kernel."""
+        return "_".join(dict.fromkeys(op.opname for op in self.region.nodes))

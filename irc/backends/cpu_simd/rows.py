@@ -15,20 +15,16 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
-from irc.backends.cpu_simd.elementwise import evaluate, leaf_views, rounded
+from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, add, equal, mul, product
-from irc.ir.graph import Value
 from irc.ir.scalars import ScalarType
 
 CHAINS = 4
 """Accumulators that grow independently of each other, which hides the latency of an addition."""
-
-Arrange = Callable[[View], View]
-"""A view of the shape of the result as a view of the dimensions that are run through."""
 
 Accumulators = list[Lane]
 Step = Callable[["Spot", Accumulators], Accumulators]
@@ -41,7 +37,7 @@ class Rows:
 
     cx: Lowering
     k: Kernel
-    region: Region
+    epilogue: Epilogue
     views: Sequence[View]
     begins: Sequence[Lane]
     kept: Sequence[Axis]
@@ -49,8 +45,6 @@ class Rows:
     across: bool
     lanes: int
     size: Dim  # elements of a row
-    result: View
-    leaves: dict[Value, View]
     ones: dict[View, Lane]  # views of one element, which is read once
 
     def each(self, body: Callable[[Row], None]) -> None:
@@ -114,13 +108,9 @@ class Spot:
 
     def finish(self, value: Lane) -> None:
         """The epilogue of the region on lanes of the anchor's result, and the store."""
-        rows = self.rows
-        anchor = rows.region.anchor
-        assert anchor is not None
-        result = anchor.results[0]
-        known = {result: rounded(rows.k, rows.k.f.splat(value, self.lanes), result.type.scalar)}
-        evaluate(rows.cx, rows.k, rows.region.steps, known, lambda leaf: self.read(rows.leaves[leaf]))
-        self.write(known[rows.cx.resolve(rows.region.result)], rows.result)
+        k, epilogue = self.rows.k, self.rows.epilogue
+        result = epilogue.after(k, k.f.splat(value, self.lanes), lambda leaf: self.read(epilogue.inputs[leaf]))
+        self.write(result, epilogue.out)
 
     def keep(self, value: Lane, scratch: View) -> None:
         """Store lanes until a later pass over the row."""
@@ -286,11 +276,8 @@ def lower_rows(
 
     `parameters` are more views of the dimensions of x; `ordered` rows are run through element by element.
     """
-    assert region.anchor is not None
-    shape = cx.resolve(region.result).type.shape
-    leaves = {v: arrange(view) for v, view in leaf_views(cx, region, shape).items()}
-    result = arrange(cx.result(region.result))
-    views = list(dict.fromkeys([x, result, *parameters, *leaves.values()]))
+    epilogue = Epilogue.of(cx, region, arrange)
+    views = list(dict.fromkeys([x, *epilogue.views, *parameters]))
     kept = [i for i in range(len(x.shape)) if i not in reduced]
     outer, inner = (
         axes_of(tuple(x.shape[i] for i in dims), [v.permuted(dims) for v in views]) for dims in (kept, reduced)
@@ -298,10 +285,9 @@ def lower_rows(
     along = bool(inner) and equal(inner[-1].strides[0], 1) is True
     across = bool(outer) and not along and equal(outer[-1].strides[0], 1) is True
     lanes = 1 if ordered and not across else cx.isa.lanes
-    with cx.kernel("_".join((region.anchor.opname, *(s.opname for s in region.steps))), region.loc, region.result) as k:
+    with cx.kernel(epilogue.hint, region.loc, region.result) as k:
         begins = [k.pointer(v) for v in views]
         size = product(tuple(x.shape[i] for i in reduced))
-        ones = {v: k.load(v, k.pointer(v)) for v in views if all(equal(stride, 0) is True for stride in v.strides)}
-        ones.pop(result, None)
-        rows = Rows(cx, k, region, views, begins, outer, inner, across, lanes, size, result, leaves, ones)
-        rows.each(body)
+        single = [v for v in views if v != epilogue.out and all(equal(stride, 0) is True for stride in v.strides)]
+        ones = {v: k.load(v, k.pointer(v)) for v in single}
+        Rows(cx, k, epilogue, views, begins, outer, inner, across, lanes, size, ones).each(body)

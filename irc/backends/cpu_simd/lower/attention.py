@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from irc.backends.cpu_simd.codegen import functions
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import evaluate, leaf_views, rounded
+from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.kernel import Kernel, axes_of, loops, register
 from irc.backends.cpu_simd.lower.common import computed, lowers
 from irc.backends.cpu_simd.lowering import Lowering
@@ -38,9 +38,8 @@ def lower_sdpa(cx: Lowering, region: Region) -> None:
     batch = shape[:-2]
     q, keys, v = (cx.view(x).broadcast((*batch, *x.type.shape[-2:])) for x in (op.q, op.k, op.v))
     mask = None if op.mask is None else cx.view(op.mask).broadcast((*batch, shape[-2], op.k.type.shape[-2]))
-    leaves = leaf_views(cx, region, shape)
-    out = cx.result(region.result)
-    views = [out, q, keys, v, *([] if mask is None else [mask]), *leaves.values()]
+    epilogue = Epilogue.of(cx, region)
+    views = [*epilogue.views, q, keys, v, *([] if mask is None else [mask])]
     dims = range(len(batch))
     axes = axes_of(batch, [view.permuted(dims) for view in views])
     kind = computed(op.q.type.scalar)
@@ -48,27 +47,24 @@ def lower_sdpa(cx: Lowering, region: Region) -> None:
     padded = add(keys.shape[-2], tile.lanes)
     across = cx.scratch(kind, (mul(padded, q.shape[-1]),))
     scores = cx.scratch(kind, (mul(padded, tile.rows),))
-    with cx.kernel("_".join((op.opname, *(s.opname for s in region.steps))), region.loc, region.result) as k:
+    with cx.kernel(epilogue.hint, region.loc, region.result) as k:
         begins = [k.pointer(view) for view in views]
         with loops(k, axes, views, begins) as at:
             places = dict(zip(map(id, views), at, strict=True))
-            _Attention(cx, k, region, op, q, keys, v, mask, out, leaves, across, scores, tile, places).emit()
+            _Attention(k, op, epilogue, q, keys, v, mask, across, scores, tile, places).emit()
 
 
 @dataclass(frozen=True, eq=False)
 class _Attention:
     """The kernel for one batch."""
 
-    cx: Lowering
     k: Kernel
-    region: Region
     op: Sdpa
+    epilogue: Epilogue
     q: View
     keys: View
     v: View
     mask: View | None
-    out: View
-    leaves: dict[Value, View]
     across: View
     scores: View
     tile: Tile
@@ -184,16 +180,14 @@ class _Attention:
 
     def finish(self, value: Lane, row: Lane, column: Lane, mask: Lane | None) -> None:
         """The epilogue of a vector of the result, and its store."""
-        result, k = self.op.results[0], self.k
+        k, epilogue = self.k, self.epilogue
 
         def read(leaf: Value) -> Lane:
-            view = self.leaves[leaf]
+            view = epilogue.inputs[leaf]
             return k.load_masked(view, self.at(view, row, column), view.strides[-1], value.lanes, mask)
 
-        known = {result: rounded(k, value, result.type.scalar)}
-        evaluate(self.cx, k, self.region.steps, known, read)
-        last = known[self.cx.resolve(self.region.result)]
-        k.store_masked(last, self.out, self.at(self.out, row, column), self.out.strides[-1], mask)
+        out = epilogue.out
+        k.store_masked(epilogue.after(k, value, read), out, self.at(out, row, column), out.strides[-1], mask)
 
 
 def _grown(a: Sequence[Lane], b: Sequence[Lane], sums: Sequence[Lane]) -> list[Lane]:
