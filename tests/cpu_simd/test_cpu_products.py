@@ -12,8 +12,9 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.math import Clamp
 from irc.ir.ops.structure import Return
-from irc.ir.ops.tensor import Permute
+from irc.ir.ops.tensor import Expand, Permute
 from irc.ir.scalars import Array, ScalarType, scalar
 from irc.ir.types import tensor
 
@@ -134,3 +135,19 @@ def test_depthwise(kinds: tuple[str, str], seed: int):
     x = g.input(x_kind, "b", channels, *sizes)
     w = g.const(w_kind, channels, 1, *kernel)
     g.check(Conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=channels, **zps))
+
+
+def test_a_border_value_that_is_no_code_of_the_image():
+    """Codes are known to be 1, but the type that holds them must also hold the -1 of the border."""
+    g = Graphs(5)
+    x = g.b(Clamp(g.input(scalar("i2"), 1, 3, 5, 7), lo=1.0, hi=1.0))
+    w = g.const(scalar("u4"), 2, 3, 1, 3)
+    g.check(Conv(x, w, stride=(1, 1), padding=(0, 1, 0, 2), dilation=(2, 1), x_zp=-1))
+
+
+def test_an_expanded_image_has_no_border():
+    g = Graphs(6)
+    x = g.b(Clamp(g.input(scalar("u5"), 1, 7, 1, 8), lo=0.0, hi=30.0))
+    x = g.b(Expand(x, shape=(1, 7, 3, 8)))
+    w = g.const(scalar("u7"), 28, 1, 1, 3)
+    g.check(Conv(x, w, stride=(1, 1), padding=(0, 1, 0, 1), dilation=(1, 1), groups=7, x_zp=9))

@@ -20,14 +20,14 @@ from irc.backends.cpu_simd.kernel import Kernel, axes_of, loops, register
 from irc.backends.cpu_simd.lower.common import computed, lowers
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.rows import reduce_lanes, spans
-from irc.backends.cpu_simd.ukernels.dots import DOUBLE, FLOAT
+from irc.backends.cpu_simd.ukernels.dots import float_form
 from irc.backends.cpu_simd.ukernels.products import Tile, row_blocks, tile_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import add, mul
 from irc.ir.graph import Value
 from irc.ir.ops.attention import Sdpa
-from irc.ir.scalars import BOOL, F64
+from irc.ir.scalars import BOOL
 
 
 @lowers(Sdpa, epilogue=True)
@@ -43,7 +43,7 @@ def lower_sdpa(cx: Lowering, region: Region) -> None:
     dims = range(len(batch))
     axes = axes_of(batch, [view.permuted(dims) for view in views])
     kind = computed(op.q.type.scalar)
-    tile = tile_of(cx.isa, DOUBLE if kind == F64 else FLOAT, q.shape[-2], 4 * cx.isa.lanes)
+    tile = tile_of(cx.isa, float_form(cx.isa, kind), q.shape[-2], 4 * cx.isa.lanes)
     padded = add(keys.shape[-2], tile.lanes)
     across = cx.scratch(kind, (mul(padded, q.shape[-1]),))
     scores = cx.scratch(kind, (mul(padded, tile.rows),))
