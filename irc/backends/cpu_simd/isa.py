@@ -43,9 +43,14 @@ class Isa:
         return self.triple.split("-")[0]
 
     @property
+    def overwrites(self) -> bool:
+        """Whether instructions write over an operand, so that what is needed again is copied first."""
+        return self.is_x86 and "avx2" not in self.needs
+
+    @property
     def has_fma(self) -> bool:
         """Whether a multiplication and an addition are one instruction with one rounding."""
-        return self.arch != "x86_64" or "fma" in self.needs
+        return not self.is_x86 or "fma" in self.needs
 
     @property
     def needs(self) -> frozenset[str]:

@@ -79,7 +79,7 @@ def _x86(f: Function, isa: Isa) -> Missing:
             if bits:
                 mask = sum(set(bits))
                 yield (_cpuid(f, out, leaf, subleaf, register) & mask).compare("ne", mask)
-    saved = ZMM if isa.vector_bytes == 64 else YMM
+    saved = ZMM if "avx512f" in isa.needs else YMM
     yield (f.emit("i32", 1, "call i32 @irc.xgetbv()") & saved).compare("ne", saved)
 
 

@@ -40,11 +40,15 @@ class Tile:
         return self.vectors * self.lanes
 
 
+COPIES = 6
+"""Registers that copies take where instructions write over their operands, as seen in emitted code."""
+
+
 def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
     """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
     lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
     needed = -(-columns // lanes) if isinstance(columns, int) else 4
-    spare = 1 if form.name in TEMPORARY else 0
+    spare = (form.name in TEMPORARY) + COPIES * isa.overwrites
     best = Tile(1, 1, lanes)
     for vectors in range(1, min(4, needed) + 1):
         most = (isa.registers - vectors - 1 - spare) // vectors

@@ -1,0 +1,195 @@
+"""Every target: instructions in its code, no spills in inner loops, and its code run: here, emulated, or by qemu."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from c_programs import artifact, inputs_of, integer_layers, output_of, raw
+from cpu_running import results
+from emulation import emulated
+
+from irc.backends.cpu_simd import isa as isa_module
+from irc.backends.cpu_simd.backend import CPU
+from irc.backends.cpu_simd.codegen import llvm
+from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.inspect import functions, loops, spills
+from irc.backends.cpu_simd.isa import EVERYWHERE, ISAS, Isa, host, known_host, runs_here
+from irc.backends.cpu_simd.library import assembly_of
+from irc.backends.cpu_simd.probe import AARCH64, X86
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import UsageError
+from irc.ir.graph import Graph, Module
+from irc.ir.interpret import interpret
+from irc.ir.ops.linear import Linear
+from irc.ir.ops.structure import Return
+from irc.ir.scalars import F32, I8, U8, ScalarType
+from irc.ir.types import tensor
+
+INT8 = {
+    "x86-64": r"pmaddwd %xmm|pmaddwd [^%]*\(.*%xmm",
+    "x86-64-v3": r"vpmaddwd .*%ymm",
+    "avx-vnni": r"{vex} vpdpbusd .*%ymm",
+    "avx512": r"vpmaddwd .*%zmm",
+    "avx512-vnni": r"vpdpbusd .*%zmm",
+    "aarch64": r"mla v\d+\.4s",
+    "aarch64+dotprod": r"sdot v\d+\.4s, v\d+\.16b",
+    "aarch64+i8mm": r"(?:usdot|sudot) v\d+\.4s, v\d+\.16b",
+    "riscv64": r"mulw? ",
+}
+FLOAT = {
+    "x86-64": r"mulps .*%xmm",
+    "x86-64-v3": r"vfmadd\d+ps .*%ymm",
+    "avx-vnni": r"vfmadd\d+ps .*%ymm",
+    "avx512": r"vfmadd\d+ps .*%zmm",
+    "avx512-vnni": r"vfmadd\d+ps .*%zmm",
+    "aarch64": r"fmla v\d+\.4s",
+    "aarch64+dotprod": r"fmla v\d+\.4s",
+    "aarch64+i8mm": r"fmla v\d+\.4s",
+    "riscv64": r"fmadd\.s ",
+}
+
+
+def linear(x: ScalarType, w: ScalarType, rows: int = 197, columns: int = 384, depth: int = 384) -> Module:
+    """x[rows, depth] -> linear."""
+    graph = Graph([tensor(x, (rows, depth))], names=["x"], name="main")
+    b = Builder.at_end(graph)
+    rng = np.random.default_rng(0)
+    shape = (columns, depth)
+    codes = rng.normal(size=shape) if w.is_float else rng.integers(w.min, w.max, shape, endpoint=True)
+    b.add(Return((b(Linear(graph.inputs[0], b.const(codes.astype(w.dtype), w), None)),)))
+    return Module([graph])
+
+
+def assembly(module: Module, isa: Isa) -> str:
+    return assembly_of(compile_graph(module.main, isa).program, module.main, isa)
+
+
+def test_every_target_is_looked_at():
+    assert set(INT8) == set(FLOAT) == set(ISAS) == set(CPU.targets)
+
+
+@pytest.mark.parametrize("isa", ISAS.values(), ids=lambda isa: isa.name)
+@pytest.mark.parametrize("kind", ["int8", "float"])
+def test_inner_loops_use_the_dot_product_of_the_target_without_spills(isa: Isa, kind: str):
+    x, w, expected = (U8, I8, INT8) if kind == "int8" else (F32, F32, FLOAT)
+    text = assembly(linear(x, w), isa)
+    inner = [line for loop in loops(text) if loop.innermost and "linear" in loop.function for line in loop.lines]
+    assert [line for line in inner if re.match(expected[isa.name], line)]
+    assert spills(text, isa.arch) == []
+    assert "fmaf" not in text
+
+
+def test_spills_are_found():
+    """A tile with more sums than registers."""
+    target = ISAS["x86-64-v3"]
+    greedy = Isa(target.name, "", target.triple, target.features, 32, 40, target.dot)
+    found = spills(assembly(linear(F32, F32), greedy), "x86_64")
+    assert found
+    assert all(re.match(r"linear\w+: v\w+ .*\(%rsp\)", line) for line in found)
+
+
+def test_loops_of_a_function():
+    text = """
+\t.type\tf,@function
+f:                                      # @f
+\txorl\t%eax, %eax
+.LBB0_1:                                # =>This Loop Header
+\tmovl\t$1, %ecx
+.LBB0_2:
+\tvmovups\t%ymm0, 32(%rsp)              # 32-byte Spill
+\tdecl\t%ecx
+\tjne\t.LBB0_2
+\tdecl\t%eax
+\tjne\t.LBB0_1
+\tretq
+\t.type\tg,@function
+g:
+\tretq
+"""
+    assert list(functions(text)) == ["f", "g"]
+    inner, outer = sorted(loops(text), key=lambda loop: len(loop.lines))
+    assert (inner.label, inner.innermost, inner.uses("vmovups")) == (".LBB0_2", True, 1)
+    assert (outer.label, outer.innermost, len(outer.lines)) == (".LBB0_1", False, 6)
+    assert spills(text, "x86_64") == ["f: vmovups %ymm0, 32(%rsp)"]
+
+
+@pytest.mark.parametrize("name", [n for n, isa in ISAS.items() if isa.is_x86])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_code_of_other_machines_gives_the_bits_of_the_interpreter(name: str, bits: int):
+    module = integer_layers() if bits == 8 else linear(ScalarType("u", 8), ScalarType("i", 4), 13, 70, 37)
+    inputs = inputs_of(module) if bits == 8 else [np.random.default_rng(0).integers(0, 256, (13, 37), np.uint8)]
+    given, replaced = emulated(module, inputs, ISAS[name])
+    for a, b in zip(given, interpret(module, inputs), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert replaced
+
+
+@pytest.mark.parametrize("isa", [isa for isa in ISAS.values() if runs_here(isa)], ids=lambda isa: isa.name)
+def test_targets_of_this_machine_run(isa: Isa):
+    module = integer_layers()
+    for a, b in zip(results(module, inputs_of(module), isa), interpret(module, inputs_of(module)), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+QEMU_CPU = {"aarch64": "max", "riscv64": "rv64"}
+
+
+@pytest.mark.parametrize("isa", [i for i in ISAS.values() if not i.is_x86], ids=lambda isa: isa.name)
+def test_other_architectures_run_under_qemu(isa: Isa, tmp_path: Path):
+    compiler, machine = f"{isa.arch}-linux-gnu-gcc", f"qemu-{isa.arch}"
+    missing = [program for program in (compiler, machine) if shutil.which(program) is None]
+    if missing and isa.arch != platform.machine():
+        pytest.skip(f"{' and '.join(missing)} is not installed")
+    module = integer_layers()
+    lib = artifact(module, tmp_path, "so=no", isa.name).path / "lib"
+    output_of([compiler, "-static", "example.c", "model.a", "-o", "example"], lib)
+    inputs = inputs_of(module)
+    assert output_of([machine, "-cpu", QEMU_CPU[isa.arch], "./example", "5"], lib, raw(inputs)) == raw(
+        interpret(module, inputs)
+    )
+
+
+def test_a_cpu_without_the_instructions_is_told(tmp_path: Path):
+    if shutil.which("aarch64-linux-gnu-gcc") is None or shutil.which("qemu-aarch64") is None:
+        pytest.skip("aarch64-linux-gnu-gcc or qemu-aarch64 is not installed")
+    lib = artifact(integer_layers(), tmp_path, "so=no", "aarch64+i8mm").path / "lib"
+    output_of(["aarch64-linux-gnu-gcc", "-static", "example.c", "model.a", "-o", "example"], lib)
+    with pytest.raises(AssertionError, match="this CPU lacks instructions that the library was compiled for"):
+        output_of(["qemu-aarch64", "-cpu", "cortex-a57", "./example"], lib, bytes(4 * 33))
+
+
+def test_every_feature_can_be_asked_for():
+    known = {"x86_64": set(X86), "aarch64": {*AARCH64, "neon"}, "riscv64": set("mafdc")}
+    assert [i.name for i in ISAS.values() if not i.needs <= known[i.arch]] == []
+
+
+def test_an_unknown_machine(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(isa_module, "host_triple", lambda: "sparc64-sun-solaris")
+    assert known_host() is None
+    with pytest.raises(UsageError, match="irc has no instruction set for this machine") as error:
+        host()
+    assert "--target is one of x86-64, x86-64-v3" in str(error.value)
+
+
+def test_an_old_machine_gets_the_oldest_target(monkeypatch: pytest.MonkeyPatch):
+    for arch, name in zip(("x86_64", "aarch64", "riscv64"), EVERYWHERE, strict=True):
+        monkeypatch.setattr(isa_module, "host_triple", lambda arch=arch: f"{arch}-unknown-linux-gnu")
+        monkeypatch.setattr(isa_module, "host_features", frozenset)
+        assert host().name == name
+
+
+def test_features_that_llvm_cannot_tell(monkeypatch: pytest.MonkeyPatch):
+    def fail() -> None:
+        raise RuntimeError("no host features")
+
+    monkeypatch.setattr(llvm.llvm, "get_host_cpu_features", fail)
+    assert llvm.host_features() == frozenset()
+
+
+def test_host_is_the_default_and_has_a_name():
+    assert CPU.find_target("host") is CPU.find_target("") is host()
