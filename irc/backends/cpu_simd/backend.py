@@ -16,7 +16,6 @@ from irc.backends.cpu_simd.legality import problems
 from irc.backends.cpu_simd.library import NAME, object_of
 from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
 from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
-from irc.backends.cpu_simd.reasons import REASONS
 from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.ir.diagnostics import Diagnostic
@@ -100,7 +99,6 @@ CPU: Backend[Isa, Options] = Backend(
     start=start,
     trace=trace,
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},
-    reasons=REASONS,
     pipeline="inline,fold,cse,dce,fuse",
     requant="float",
     islands=("softmax", "layer_norm"),

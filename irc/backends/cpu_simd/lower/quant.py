@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from irc.backends.cpu_simd.codegen.integers import bit_length, bit_length_of_product, reciprocal, square_root
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, register
-from irc.backends.cpu_simd.lower.common import ON_ALL, computes
+from irc.backends.cpu_simd.lower.common import ON_ALL, computes, lowers
+from irc.backends.cpu_simd.lower.norm import parameter
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.rows import Accumulators, Row, Spot, lower_rows, sums
 from irc.backends.cpu_simd.ukernels.tables import looked_up, shuffles
-from irc.ir.ops.quant import Dequantize, Lut, Observe, Quantize, Requantize, Rescale
-from irc.ir.scalars import I32, ScalarType
+from irc.backends.cpu_simd.views import View
+from irc.backends.regions import Region
+from irc.ir.ops.quant import Dequantize, IntNorm, IntSoftmax, Lut, Observe, Quantize, Requantize, Rescale
+from irc.ir.scalars import I16, I32, ScalarType
 from irc.passes.analysis.codes import code_interval
 
 EXACT_F32 = 2**24
@@ -64,8 +71,7 @@ def multiplied(cx: Lowering, k: Kernel, op: Requantize, x: Lane, m: Lane) -> Lan
         rescaled = rescaled_halves(k, x, m, op.shift)
     else:
         rescaled = k.f.convert("trunc", shifted_product(k, x, m, op.shift), "i32")
-    codes = k.f.clamp(rescaled, max(low, I32.min), min(high, I32.max))
-    return k.f.convert("sext", codes + op.zp if op.zp else codes, register(scalar))
+    return placed(k, rescaled, op.zp, scalar)
 
 
 def reach(cx: Lowering, op: Requantize) -> int | None:
@@ -186,3 +192,141 @@ def narrowed(k: Kernel, wide: Lane, scalar: ScalarType) -> Lane:
 def single(k: Kernel, x: Lane) -> Lane:
     """Floats as f32, rounded once."""
     return k.f.convert("fptrunc", x, "float")
+
+
+@lowers(IntSoftmax, epilogue=True)
+def lower_int_softmax(cx: Lowering, region: Region) -> None:
+    """Three passes over a row: its largest code; exponentials into memory of one row, and their sum; their shares."""
+    op = region.anchor
+    assert isinstance(op, IntSoftmax)
+    x, table = cx.view(op.x), cx.view(op.table)
+    mask = None if op.mask is None else cx.view(op.mask).broadcast(x.shape)
+    entries = _length(table)
+    lowest, rest = op.x.type.scalar.min, 31 - op.frac
+
+    def row_of(row: Row) -> None:
+        k = row.rows.k
+        f, base = k.f, k.pointer(table)
+        kept = row.rows.scratch(I32)
+
+        def grow_top(spot: Spot, acc: Accumulators) -> Accumulators:
+            code = spot.read(x)
+            if mask is not None:
+                code = f.select(spot.read(mask), code, f.const(lowest, "i32", code.lanes))
+            return [f.smax(acc[0], code)]
+
+        (top,) = row.fold([f.const(lowest, "i32")], grow_top, lambda a, b: [f.smax(a[0], b[0])])
+
+        def grow_sum(spot: Spot, acc: Accumulators) -> Accumulators:
+            code = spot.read(x)
+            distance = f.smin(f.splat(top, code.lanes) - code, entries - 1)
+            if mask is not None or spot.mask is not None:  # what is left out may be larger than the largest
+                distance = f.smax(distance, 0)
+            e = look_up(k, I32, base, distance)
+            if mask is not None:
+                e = f.select(spot.read(mask), e, f.const(0, "i32", e.lanes))
+            spot.keep(e, kept)
+            return [acc[0] + e]
+
+        (total,) = row.fold([f.const(0, "i32")], grow_sum, sums)
+        t = f.smax(bit_length(total) - 16, 0)
+        r = reciprocal(f.smax(f.lshr(total, t), 2))  # 2: only a row with nothing kept has less
+
+        def finish(spot: Spot) -> None:
+            share = f.lshr(spot.kept(kept) * r, f.splat(t, spot.lanes))
+            code = f.smin(f.lshr(share + (1 << (rest - 1)), rest), min(op.to.scalar.max, I32.max))
+            spot.finish(f.convert("zext", code, register(op.to.scalar)))
+
+        row.each(finish)
+
+    lower_rows(cx, region, x, [op.axis % len(x.shape)], row_of, parameters=[] if mask is None else [mask])
+
+
+def _length(table: View) -> int:
+    (size,) = table.shape
+    assert isinstance(size, int), "tables have a known length"
+    return size
+
+
+@lowers(IntNorm, epilogue=True)
+def lower_int_norm(cx: Lowering, region: Region) -> None:
+    """Two passes over a row: sum and sum of squares; normalised codes. Lanes have 64 bits only where 32 may not do."""
+    op = region.anchor
+    assert isinstance(op, IntNorm)
+    x = cx.view(op.x)
+    (g,), (b,) = parameter(cx, op.g, x), parameter(cx, op.b, x)
+    bounds = NormBounds.of(op)
+
+    def row_of(row: Row) -> None:
+        f = row.rows.k.f
+
+        def centred(spot: Spot) -> Lane:
+            return f.convert("sext", spot.read(x), bounds.code) - op.x_zp
+
+        def grow(spot: Spot, acc: Accumulators) -> Accumulators:
+            code = centred(spot)
+            wide = f.convert("sext", code, bounds.square)
+            return [acc[0] + f.convert("sext", code, bounds.sum), acc[1] + wide * wide]
+
+        s1, s2 = row.fold([f.const(0, bounds.sum), f.const(0, bounds.square)], grow, sums)
+        s1, s2 = f.convert("sext", s1, "i64"), f.convert("sext", s2, "i64")
+        n = s2 * bounds.channels + op.eps
+        if op.center:
+            n = n - s1 * s1
+        e = (bit_length(n) - 31) >> 1
+        q = square_root(f.lshr(n, f.smax(e << 1, 0)) << f.smax(f.neg(e << 1), 0))
+        r = reciprocal(f.convert("trunc", q, "i32"))
+        p = f.smax(((bit_length_of_product(n, bounds.channels) + 1) >> 1) - 14, 0)
+        behind = f.convert("trunc", e - p + 21, "i32")
+        half = f.const(1, "i32", behind.lanes) << (behind - 1)
+        mean, p = f.convert("trunc", s1, bounds.distance), f.convert("trunc", p, bounds.distance)
+
+        def finish(spot: Spot) -> None:
+            def spread(value: Lane) -> Lane:
+                return f.splat(value, spot.lanes)
+
+            distance = f.convert("sext", centred(spot), bounds.distance) * bounds.channels
+            if op.center:
+                distance = distance - spread(mean)
+            near = f.convert("trunc", distance >> spread(p), "i32")
+            z = f.clamp((near * spread(r) + spread(half)) >> spread(behind), I16.min, I16.max)
+            scaled = (z * spot.read(g) + spot.read(b) + (1 << (op.shift - 1))) >> op.shift
+            spot.finish(placed(row.rows.k, scaled, op.zp, op.to.scalar))
+
+        row.each(finish)
+
+    lower_rows(cx, region, x, [len(x.shape) - 1], row_of, parameters=[g, b])
+
+
+@dataclass(frozen=True)
+class NormBounds:
+    """The lanes in which an integer norm is computed, by what its codes can reach."""
+
+    channels: int
+    code: str
+    sum: str
+    square: str
+    distance: str
+
+    @staticmethod
+    def of(op: IntNorm) -> NormBounds:
+        scalar, channels = op.x.type.scalar, op.x.type.shape[-1]
+        assert isinstance(channels, int), "the last axis of a norm is static"
+        far = max(abs(scalar.min - op.x_zp), abs(scalar.max - op.x_zp))
+        distance = channels * (scalar.max - scalar.min if op.center else far)
+        code, total, square, last = (_lanes_for(n) for n in (far, channels * far, channels * far * far, distance))
+        return NormBounds(channels, code, total, square, last)
+
+
+def _lanes_for(farthest: int) -> str:
+    return "i32" if farthest <= I32.max else "i64"
+
+
+def placed(k: Kernel, codes: Lane, zp: int, scalar: ScalarType) -> Lane:
+    """`clamp(codes + zp)` of i32 lanes, in the register of a type."""
+    low, high = scalar.min - zp, scalar.max - zp
+    if low > I32.max or high < I32.min or scalar.max > I32.max:
+        wide = k.f.clamp(k.f.convert("sext", codes, "i64"), low, high)
+        return narrowed(k, wide + zp, scalar)
+    bounded = k.f.clamp(codes, max(low, I32.min), min(high, I32.max))
+    return k.f.convert("sext", bounded + zp if zp else bounded, register(scalar))
