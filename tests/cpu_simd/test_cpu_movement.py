@@ -7,9 +7,11 @@ import pytest
 from cpu_graphs import Graphs
 from cpu_running import agree, results
 
+from irc.backends.cpu_simd.abi import CODES
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import host
-from irc.ir.diagnostics import IrcError
+from irc.backends.cpu_simd.runtime import session
+from irc.ir.diagnostics import InternalError, IrcError
 from irc.ir.dims import add, symbol
 from irc.ir.location import at
 from irc.ir.ops.math import Maximum, Minimum
@@ -46,6 +48,15 @@ def test_an_index_out_of_range_is_an_error_of_its_layer(index: int):
     with pytest.raises(IrcError, match=rf"gather: index {index} of a dimension of size 5") as caught:
         results(module, g.arrays)
     assert "embeddings.word" in str(caught.value)
+
+
+def test_a_library_that_fails_alone_is_an_internal_error():
+    g = Graphs(1)
+    module = g.module(g.op(Gather(g.input("f32", 5, 3), g.const([1, 2], "i32"))))
+    with session(module.main, compile_graph(module.main, host()).program, host()) as machine:
+        machine.run = lambda *places: CODES["INDEX"]
+        with pytest.raises(InternalError, match="the library fails where the interpreter does not"):
+            machine(g.arrays)
 
 
 @pytest.mark.parametrize("step", [1, -3, 2**33])
