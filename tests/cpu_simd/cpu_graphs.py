@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from cpu_running import agree
+from cpu_running import agree, tight
 
 from irc.ir.builder import Builder
 from irc.ir.dims import Symbol, symbol
@@ -71,7 +71,7 @@ class Graphs:
         """Let the next `agree` check this too."""
         self.results.append(result)
 
-    def agree(self, *results: Value, most: float = 0.0, floor: float = 0.0, passes: str = "") -> None:
-        """Assert that the machine gives the interpreter's bits; floats within so many ulps (see `cpu_running.ulps`)."""
+    def agree(self, *results: Value, passes: str = "") -> None:
+        """Assert that the machine gives the interpreter's bits; floats within the tolerances of the ops."""
         module = self.module(*self.results, *results)
-        agree(module.apply(passes) if passes else module, self.arrays, most=most, floor=floor)
+        agree(module.apply(passes) if passes else module, self.arrays, **tight(module))

@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cpu_graphs import Graphs
-from cpu_running import results
+from cpu_running import agree, results
 
-from irc.ir.diagnostics import IrcError
+from irc.backends.cpu_simd.abi import CODES
+from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.isa import host
+from irc.backends.cpu_simd.runtime import session
+from irc.ir.diagnostics import InternalError, IrcError
 from irc.ir.dims import add, symbol
 from irc.ir.location import at
+from irc.ir.ops.math import Maximum, Minimum
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
 from irc.ir.scalars import scalar
 
@@ -45,6 +50,15 @@ def test_an_index_out_of_range_is_an_error_of_its_layer(index: int):
     assert "embeddings.word" in str(caught.value)
 
 
+def test_a_library_that_fails_alone_is_an_internal_error():
+    g = Graphs(1)
+    module = g.module(g.op(Gather(g.input("f32", 5, 3), g.const([1, 2], "i32"))))
+    with session(module.main, compile_graph(module.main, host()).program, host()) as machine:
+        machine.run = lambda *places: CODES["INDEX"]
+        with pytest.raises(InternalError, match="the library fails where the interpreter does not"):
+            machine(g.arrays)
+
+
 @pytest.mark.parametrize("step", [1, -3, 2**33])
 def test_iota(step: int):
     g = Graphs(abs(step))
@@ -68,3 +82,31 @@ def test_copies(kind: str, seed: int):
     padded = g.op(Pad(spread, before, after, 1.0))
     part = g.op(Slice(padded, 2, 0, 3, g.number(1, 2)))
     g.agree(g.op(Concat((part, g.op(Permute(part, (0, 1, 2, 3))), part), g.number(0, 3))), turned, padded)
+
+
+def test_what_is_joined_is_written_in_place():
+    g = Graphs(4)
+    x, y = g.input("i8", "b", 5, 8), g.input("i8", "b", 5, 3)
+    parts = [g.op(Maximum(v, g.const(1, "i8"))) for v in (x, y)]
+    inner = g.op(Concat((parts[0], parts[1], x), 2))
+    whole = g.op(Concat((g.op(Minimum(x, g.const(5, "i8"))), inner), -1))
+    twice = g.op(Concat((parts[1], parts[1]), 1))
+    module = g.module(whole, twice)
+    kernels = [launch.kernel.split("_")[0] for launch in compile_graph(module.main, host()).program.launches]
+    assert kernels.count("copy") == 3  # x, and the part that has its place in another whole, twice
+    agree(module, g.arrays)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_joined_results_of_kernels(seed: int):
+    g = Graphs(seed)
+    axis = g.number(0, 2)
+    parts = []
+    for _ in range(g.number(1, 3)):
+        shape = [4, "b", 9]
+        shape[axis] = g.pick(1, 5, 40)
+        x = g.input("u8", *shape)
+        parts.append(g.op(Maximum(x, g.const(g.codes(scalar("u8"), ()), "u8"))) if g.number(0, 3) else x)
+    joined = g.op(Concat((*parts, parts[0]), axis))
+    turned = g.op(Permute(joined, tuple(g.rng.permutation(3).tolist())))
+    g.agree(g.op(Minimum(turned, g.const(200, "u8"))), parts[0], passes=g.pick("", "fuse"))

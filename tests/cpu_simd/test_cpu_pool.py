@@ -1,8 +1,6 @@
-"""Pools on the machine: the interpreter's integers and maxima; means to some ulps of the largest element."""
+"""Pools on the machine: the interpreter's integers and maxima; means to their tolerance."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
@@ -79,12 +77,10 @@ def test_avg_pool(seed: int):
     kind = scalar(g.pick("f32", "f32", "f16", "f64", "bf16"))
     n = g.number(1, 3) if seed % 4 == 0 else 2
     x = image(g, kind, sizes(g, n))
-    given = window(g, n)
-    y = g.op(AvgPool(x, **given, count_pad=bool(g.number(0, 1))))
+    y = g.op(AvgPool(x, **window(g, n), count_pad=bool(g.number(0, 1))))
     if kind == scalar("f32") and g.number(0, 1):
         y = g.op(Add(y, g.const(g.codes(kind, (y.type.shape[1], *[1] * n)), kind)))
-    taps = math.prod(given["kernel"])
-    g.agree(y, most=(1 << 16 if kind.kind == "bf" else 1) * (taps if kind.bits > 16 else 1), floor=4.0, passes="fuse")
+    g.agree(y, passes="fuse")
 
 
 @pytest.mark.parametrize("op", [MaxPool, SumPool, AvgPool])
@@ -95,4 +91,4 @@ def test_windows_with_many_taps_are_loops(op: type, spatial: tuple[int | str, ..
     x = image(g, scalar("f32" if op is AvgPool else "i8"), spatial)
     more = {MaxPool: {"dilation": (1, 1)}, SumPool: {"x_zp": -7}, AvgPool: {"count_pad": False}}[op]
     y = g.op(op(x, kernel=(13, 13), stride=(1, 1), padding=(6, 6, 6, 6), ceil=False, **more))
-    g.agree(y, most=169, floor=4.0)
+    g.agree(y)

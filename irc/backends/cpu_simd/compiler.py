@@ -11,6 +11,7 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.layouts import Layout, wanted_layouts
 from irc.backends.cpu_simd.lower import BYTE_STEPS, EPILOGUES, LOWERINGS, STEPS
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.placement import place_parts
 from irc.backends.cpu_simd.plan import plan
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
@@ -38,6 +39,7 @@ def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True) -> Compiled:
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
         cx.views[value] = dense_view(buffer, value.type.shape)
     places = _places_of_results(cx, graph, regions.regions)
+    place_parts(cx, regions.regions)
     for region in regions.regions:
         lower(cx, region)
     for value, place in zip(graph.outputs, places, strict=True):

@@ -9,9 +9,10 @@ from irc.backends.cpu_simd.elementwise import declare_dims, spans
 from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.placement import parts_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, Shape, add, floordiv, sub
+from irc.ir.dims import Shape, add, floordiv, sub
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
@@ -63,14 +64,10 @@ def lower_slice(cx: Lowering, region: Region) -> None:
 def lower_concat(cx: Lowering, region: Region) -> None:
     op = region.anchor
     assert isinstance(op, Concat)
-    axis = op.axis % op.results[0].type.rank
-    out = cx.result(op.results[0])
-    start: Dim = 0
-    for place, x in enumerate(op.xs):
-        size = x.type.shape[axis]
-        done = op.results if place == len(op.xs) - 1 else ()
-        copy(cx, cx.view(x), out.sliced(axis, start, size, 1), op.loc, *done)
-        start = add(start, size)
+    parts = parts_of(op, cx.result(op.results[0]))
+    missing = [(cx.view(x), place) for x, place in parts if cx.view(x) != place]
+    for source, place in missing:
+        copy(cx, source, place, op.loc, *(op.results if place is missing[-1][1] else ()))
 
 
 @lowers(Pad)
