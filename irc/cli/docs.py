@@ -1,0 +1,108 @@
+"""`python -m irc.cli.docs`: the reference pages in `docs/`, written from the declarations."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from irc.backends.report import columns_of, number_text
+from irc.cli.catalog import Json, backend_facts, fields_rows, op_facts, options_rows, pass_facts, preset_facts
+from irc.tables import BACKENDS, BUILT_IN, OPS, PASSES, PRESETS, Table
+
+WRITTEN_BY = "Written from the declarations by `python -m irc.cli.docs`; edit those."
+
+
+def pages() -> dict[str, str]:
+    """The text of every page, by file name. What plug-ins add is left out."""
+    written = {"ops.md": _ops(), "passes.md": _passes(), "backends.md": _backends()}
+    return {name: "\n\n".join(blocks) + "\n" for name, blocks in written.items()}
+
+
+def own(table: Table) -> list[str]:
+    """The names of a table that irc itself put there."""
+    return [name for name in table.names() if table.owner(name) == BUILT_IN]
+
+
+def _ops() -> Iterator[str]:
+    yield "# Ops"
+    yield (
+        "What each op means is its class in `irc/ir/ops/`; integer arithmetic in words is in [numerics](numerics.md). "
+        f"{WRITTEN_BY}"
+    )
+    ops = sorted(map(op_facts, own(OPS)), key=lambda op: op["family"])
+    for family, members in groupby(ops, key=lambda op: op["family"]):
+        yield f"## {family}"
+        for op in members:
+            yield f"### {op['name']}"
+            yield _prose(op["text"])
+            if op["fields"]:
+                yield _table(fields_rows(op["fields"]))
+
+
+def _passes() -> Iterator[str]:
+    yield "# Passes"
+    yield (
+        "`exact` passes keep every result (floats to rounding), `lossy` ones trade accuracy. Options are written "
+        f"`name{{option=value other=1,2}}`. {WRITTEN_BY}"
+    )
+    yield "## Presets"
+    yield _table(
+        [{"preset": f"`{p['name']}`", "stands for": f"`{p['help']}`"} for p in map(preset_facts, own(PRESETS))]
+    )
+    for found in map(pass_facts, own(PASSES)):
+        yield f"## {found['name']}"
+        yield f"*{found['effect']}.* {_prose(found['text'])}"
+        if found["options"]:
+            yield _table(options_rows(found["options"]))
+
+
+def _backends() -> Iterator[str]:
+    names = own(BACKENDS)
+    yield "# Backends"
+    yield f"How to add one: the head of `irc/backends/base.py`. {WRITTEN_BY}"
+    for backend in map(backend_facts, names):
+        yield f"## {backend['name']}"
+        yield _sentence(backend["summary"])
+        if backend["pipeline"]:
+            yield f"Runs behind your passes: `{backend['pipeline']}`."
+        if backend["options"]:
+            yield _table(options_rows(backend["options"]))
+        yield f"Targets, of which `{backend['default target']}` is the default:"
+        yield _table([{"target": t["name"], **{k: v for k, v in t.items() if k != "name"}} for t in backend["targets"]])
+    yield "## Which backend runs which op"
+    rows = [{"op": op, **{name: op_facts(op, BACKENDS.get(name))["backend"] for name in names}} for op in own(OPS)]
+    yield _table(rows)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _prose(text: str) -> str:
+    """A docstring as Markdown: outside of code, signs are no markup."""
+    parts = text.split("`")
+    return "`".join(p if i % 2 else p.replace("*", "\\*").replace("<", "&lt;") for i, p in enumerate(parts))
+
+
+def _table(rows: Sequence[Json]) -> str:
+    """Rows as a Markdown table."""
+    columns = columns_of(rows)
+    lines = [columns, ["---"] * len(columns), *([_cell(row.get(c, "")) for c in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _cell(value: Any) -> str:
+    return number_text(value).replace("|", "\\|")
+
+
+def main(folder: Path) -> None:
+    """Write all pages into a folder."""
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
