@@ -81,7 +81,7 @@ class Watcher:
         show = self._show
         if show.all or (show.changed and changed) or (show.after and {stage.run.name, stage.source} & {*show.after}):
             note = "" if changed else " (no change)"
-            self._out(f"// IR behind {stage.run}{note}\n{self.before.text}")
+            self._out(f"// IR behind {stage.run}{note}\n{self.before.text.rstrip()}")
         self._dump(stage.run.name, module)
         self._started = time.perf_counter()
 

@@ -37,6 +37,16 @@ class Layer:
     output: str = ""  # the type of its last result
     _largest: int = 0
 
+    def add_work(self, node: Op) -> None:
+        for inner in node.body.nodes if isinstance(node, Kernel) else (node,):
+            if isinstance(inner, Op) and not inner.terminator:
+                work = inner.work()
+                self.ops[inner.opname] = self.ops.get(inner.opname, 0) + 1
+                self.macs += work.macs
+                self.steps += work.steps
+        if node.results:
+            self.output = str(node.results[-1].type)
+
     def add_constant(self, node: Const) -> None:
         size, bits = node.value.size, node.value.scalar.bits
         self.constants += size
@@ -60,7 +70,7 @@ class Layer:
 
 
 def layers_of(module: Module) -> list[Layer]:
-    """The layers of one run of `main`, in order of first appearance; functions count as often as they are called.
+    """The layers of one run of `main`, in the order in which they run; functions count as often as they are called.
 
     A symbolic batch counts as 1, other symbols at their upper bound.
     """
@@ -69,20 +79,11 @@ def layers_of(module: Module) -> list[Layer]:
         step.run(single, PassContext())
     layers: dict[str, Layer] = {}
     for node in single.main.nodes:
-        if node.terminator or not isinstance(node, Op):
-            continue
+        if isinstance(node, Op) and not node.terminator and not isinstance(node, Const):
+            _layer(node, layers).add_work(node)
+    for node in single.main.nodes:
         if isinstance(node, Const):
             _layer(node if node.loc.path or not node.result.users else node.result.users[0], layers).add_constant(node)
-        else:
-            layer = _layer(node, layers)
-            for inner in node.body.nodes if isinstance(node, Kernel) else (node,):
-                if isinstance(inner, Op) and not inner.terminator:
-                    work = inner.work()
-                    layer.ops[inner.opname] = layer.ops.get(inner.opname, 0) + 1
-                    layer.macs += work.macs
-                    layer.steps += work.steps
-            if node.results:
-                layer.output = str(node.results[-1].type)
     return list(layers.values())
 
 

@@ -12,6 +12,7 @@ from irc.ir.builder import Builder
 from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
+from irc.ir.location import UNKNOWN
 from irc.ir.ops.quant import Observe
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import F32, Array
@@ -106,7 +107,7 @@ class Calibrate(Pass):
             lo = hi = 0.0  # never finite on any sample: a value that only masks see
         node = value.node
         b = (
-            Builder.before_node(next(iter(graph.nodes)))
+            Builder(graph, next(iter(graph.nodes)), UNKNOWN.via(self.name))
             if node is None
             else Builder(graph, node.next, node.loc.via(self.name))
         )
