@@ -18,7 +18,7 @@ from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
 from irc.backends.folder import claim, under_construction
 from irc.feedback import Feedback, silence
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError, UsageError
 from irc.ir.files import clone, read_module
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
@@ -96,9 +96,17 @@ def read_model(model: Any, settings: Settings) -> Read:
     if isinstance(model, str | Path):
         path = Path(model)
         if path.suffix == ".irc":
+            _refuse_torch_options(path, settings)
             return Read(path.stem, read_module(path, settings.weights), {})
     captured = _from_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+
+
+def _refuse_torch_options(path: Path, settings: Settings) -> None:
+    given = {"input": settings.inputs, "dynamic": settings.dynamic, "arch": settings.arch}
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"--{name} goes with a PyTorch model; {path.name} is text IR, which says it itself")
 
 
 def _from_torch(model: Any, settings: Settings) -> Any:

@@ -11,6 +11,7 @@ A data set is one array per model input, whose leading sample axis is the model'
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import sys
 import zipfile
@@ -28,6 +29,7 @@ from irc.ir.scalars import Array
 from irc.passes.sampling import batch_size
 
 LABELS = "labels"
+MOST_MADE_UP = 2**28  # elements
 UNBOUND = 8  # stands for a symbol other than the batch in made-up data, where its range allows
 
 
@@ -56,6 +58,7 @@ def read_data(source: Source, graph: Graph, what: str) -> Dataset:
 
     Raises UsageError if there is no such file or it does not fit the inputs; every misfit is listed.
     """
+    _check_batch_axes(graph)
     place = f"{what} {source}" if isinstance(source, str | Path) else what
     arrays = _arrays(source, graph, place)
     names = {value.name for value in graph.inputs}
@@ -179,6 +182,13 @@ def check(data: Dataset, graph: Graph, place: str) -> None:
         raise UsageError([Diagnostic(d.message, place=place, hint=d.hint) for d in found.found])
 
 
+def _check_batch_axes(graph: Graph) -> None:
+    """Raise IrcError if an input has no leading axis, or one of size 0."""
+    for value in graph.inputs:
+        if value.type.rank == 0 or value.type.shape[0] == 0:
+            raise IrcError(_no_axis(value), hint="give it a leading axis of size 1 or more")
+
+
 def _no_axis(value: Value) -> str:
     return f"input '{value.name}' is {value.type}, which has no axis for samples"
 
@@ -187,8 +197,6 @@ def _misfits(value: Value, array: Array, graph: Graph) -> list[str]:
     wanted = value.type
     expected = f"expected [samples, {', '.join(map(str, wanted.shape[1:]))}] of {wanted.scalar}"
     given = f"input '{value.name}': {array.dtype}{list(array.shape)}"
-    if wanted.rank == 0:
-        return [_no_axis(value)]
     kinds = {"bool": "b", "f": "fiub", "bf": "fiub", "i": "iub", "u": "iub"}[wanted.scalar.kind]
     if array.dtype.kind not in kinds or array.ndim != wanted.rank:
         return [f"{given}, {expected}"]
@@ -216,9 +224,7 @@ def made_up(graph: Graph, count: int, seed: int) -> Dataset:
     """
     if not graph.inputs:
         raise IrcError("the model has no inputs")
-    for value in graph.inputs:
-        if value.type.rank == 0:
-            raise IrcError(_no_axis(value), hint="give it a leading axis of size 1")
+    _check_batch_axes(graph)
     generator = np.random.default_rng(seed)
     count = max(1, -(-count // batch_size(graph))) * batch_size(graph)
     sizes = {s.name: min(max(s.lo, UNBOUND), s.hi) for s in graph.symbols.values()}
@@ -226,6 +232,9 @@ def made_up(graph: Graph, count: int, seed: int) -> Dataset:
     for value in graph.inputs:
         shape = (count, *(evaluate(dim, sizes) for dim in value.type.shape[1:]))
         kind = value.type.scalar
+        if math.prod(shape) > MOST_MADE_UP:
+            message = f"input '{value.name}' is {value.type}, too large for made-up samples"
+            raise IrcError(message, hint="give samples with --calib")
         if kind.is_float:
             out[value.name] = generator.standard_normal(shape).astype(kind.dtype)
         else:

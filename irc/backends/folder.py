@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import secrets
 import shutil
 import zipfile
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def under_construction(path: Path, force: bool) -> Generator[Path]:
     Raises UsageError if it cannot be made, or if `path` exists and `force` is not given.
     """
     claim(path, force)
+    path = path.resolve() if path.is_symlink() else path
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         make_parent(path)
@@ -52,21 +54,30 @@ def under_construction(path: Path, force: bool) -> Generator[Path]:
 
 
 def _put_in_place(partial: Path, path: Path, force: bool) -> None:
-    claim(path, force)  # nobody came first
+    """Others may do the same at the same time: without `force` the first wins, with it the last."""
     old = partial.with_suffix(".old")
-    replaced = path.exists()
-    try:
-        if replaced:
-            path.rename(old)
+    while True:
+        claim(path, force)
         try:
-            partial.rename(path)
-        except OSError:
-            if replaced:
-                old.rename(path)
-            raise
-    except OSError as error:
-        raise unwritable(path, error) from error
-    shutil.rmtree(old, ignore_errors=True)
+            _exchange(partial, path, old)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise unwritable(path, error) from error
+        else:
+            return
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(partial: Path, path: Path, old: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.rename(old)
+    try:
+        partial.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:

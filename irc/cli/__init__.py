@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, did_you_mean
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, UsageError, did_you_mean
 from irc.tables import resolve
 from irc.version import __version__
 
@@ -29,6 +30,10 @@ VERBS = {
 }
 JSON = "irc.json"  # set in the context by --json
 INTERRUPTED = 130
+REFUSALS = (  # of a file system, where neither irc nor the model is at fault
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.EMFILE),
+)
 
 EXAMPLES = """\b
 Examples:
@@ -80,7 +85,7 @@ class Verbs(click.Group):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever read our output has enough
                 raise
-            fail(ctx, crashed(error, arguments))
+            fail(ctx, refused(error) if error.errno in REFUSALS else crashed(error, arguments))
         except Exception as error:
             fail(ctx, crashed(error, arguments))
 
@@ -91,7 +96,8 @@ def fail(ctx: click.Context, error: IrcError) -> None:
         click.echo(click.style("error: ", fg="red", bold=True) + str(diagnostic), err=True)
     if ctx.meta.get(JSON):
         found = [as_json(diagnostic) for diagnostic in error.diagnostics]
-        click.echo(json.dumps({"schema": 1, "exit": error.exit_code, "errors": found}, indent=1))
+        with suppress(OSError):  # stdout may be what failed
+            click.echo(json.dumps({"schema": 1, "exit": error.exit_code, "errors": found}, indent=1))
     ctx.exit(error.exit_code)
 
 
@@ -106,6 +112,11 @@ def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
         "notes": list(diagnostic.notes),
         "hint": diagnostic.hint,
     }
+
+
+def refused(error: OSError) -> UsageError:
+    """A file system that does not take or give a file, as a diagnostic."""
+    return UsageError(Diagnostic((error.strerror or str(error)).lower(), place=str(error.filename or "output")))
 
 
 def crashed(error: Exception, arguments: list[str]) -> InternalError:

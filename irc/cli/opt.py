@@ -12,7 +12,7 @@ from irc.backends.data import read_data
 from irc.cli.options import feedback, force_option, json_option, pipeline_options, settings, voice_options
 from irc.cli.output import refuse_existing, write_ir
 from irc.driver import run_watched, stages_of
-from irc.ir.files import read_module, weights_for
+from irc.ir.files import decoded, read_module, weights_for
 from irc.ir.parser import parse
 from irc.ir.rewrite import NearMiss
 from irc.passes.base import PassContext
@@ -56,7 +56,8 @@ def opt_command(
     if output is not None:
         refuse_existing(output, force)
     if str(file) == "-":
-        module = parse(sys.stdin.read(), weights=weights_for(None, weights), source="<stdin>")
+        text = decoded(sys.stdin.buffer.read(), "<stdin>")
+        module = parse(text, weights=weights_for(None, weights), source="<stdin>")
     else:
         module = read_module(file, weights)
     data = read_data(wanted.calib, module.main, "--calib").samples if wanted.calib is not None else None

@@ -72,7 +72,7 @@ pipeline_options = chain(
     click.option(
         "--calib", metavar="DATA", help="Samples for ranges: .npz, .npy, a folder of .npz, or module:function."
     ),
-    click.option("--seed", default=0, show_default=True, help="Of everything random."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random."),
     click.option(
         "--verify",
         type=click.Choice(["ir", "run"]),

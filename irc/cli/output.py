@@ -10,13 +10,13 @@ import click
 
 from irc.backends.report import columns_of, number_text
 from irc.ir.diagnostics import Diagnostic, UsageError
-from irc.ir.files import write_module
+from irc.ir.files import is_device, write_module
 from irc.ir.graph import Module
 
 
 def refuse_existing(path: Path, force: bool) -> None:
     """Raise UsageError if a file is there and may not be replaced."""
-    if path.exists() and not force:
+    if path.exists() and not force and not is_device(path):
         raise UsageError(Diagnostic("exists already", place=str(path), hint="--force replaces it"))
     if path.is_dir():
         raise UsageError(Diagnostic("is a folder", place=str(path)))
@@ -46,4 +46,6 @@ def table(rows: Sequence[Mapping[str, Any]], widest: int = 1000) -> str:
 
 
 def _cut(text: str, widest: int) -> str:
+    """A text on one line of limited width; names of a model may hold anything."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= widest else text[: widest - 3] + "..."

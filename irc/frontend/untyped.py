@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeGuard, cast
@@ -58,12 +60,16 @@ def load_script(path: Path) -> torch.jit.ScriptModule:
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Without the warnings and log lines of torch about its own internals; what fails is raised all the same."""
+    """Without the warnings, log lines and graphs that torch shows; what fails is raised all the same.
+
+    What a model prints is kept off stdout.
+    """
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with warnings.catch_warnings():
+        shown = redirect_stdout(sys.stderr)
+        with shown, redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:

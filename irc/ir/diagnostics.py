@@ -9,6 +9,8 @@ from typing import ClassVar
 
 from irc.ir.location import UNKNOWN, Loc
 
+WIDEST = 160  # characters of a line that an excerpt shows
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -31,8 +33,13 @@ class Span:
         begin = self.text.rfind("\n", 0, self.start) + 1
         end = self.text.find("\n", self.start)
         line = self.text[begin : len(self.text) if end < 0 else end]
-        width = max(1, min(self.end, begin + len(line)) - self.start)
-        return f"  {line}\n  {' ' * (self.start - begin)}{'^' * width}"
+        column = self.start - begin
+        width = max(1, min(self.end - begin, len(line)) - column)
+        if len(line) > WIDEST:
+            first = max(0, column - WIDEST // 2)
+            line, column = line[first : first + WIDEST], column - first
+            width = min(width, WIDEST - column)
+        return f"  {line}\n  {' ' * column}{'^' * width}"
 
     def __str__(self) -> str:
         return f"{self.source}:{self.line}:{self.column}"
@@ -56,7 +63,7 @@ class Diagnostic:
         if self.place:
             where.append(f"{self.place}: ")
         if self.loc.sources:
-            where.append(f"{self.loc.sources[0]}: ")
+            where.append(str(self.loc.sources[0]).removeprefix('"" ') + ": ")
         lines = ["".join(where) + self.message]
         if self.span:
             lines.append(self.span.excerpt())

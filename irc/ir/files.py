@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -74,9 +75,18 @@ def read_module(path: Path, weights: Path | None = None) -> Module:
 def read_text(path: Path) -> str:
     """The characters of a file. Raises UsageError if it cannot be read or is no text."""
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise UsageError(Diagnostic(reason_of(error), place=str(path))) from error
+    return decoded(content, str(path))
+
+
+def decoded(content: bytes, place: str) -> str:
+    """The characters of a text. Raises UsageError if it is none."""
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise UsageError(Diagnostic("it is not a text file", place=place)) from error
 
 
 def weights_for(text: Path | None, weights: Path | None) -> Mapping[str, Array]:
@@ -87,11 +97,9 @@ def weights_for(text: Path | None, weights: Path | None) -> Mapping[str, Array]:
     return load_weights(weights or cast(Path, beside))
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: OSError) -> str:
     """Why a file could not be read or written, in words."""
-    if isinstance(error, OSError):
-        return (error.strerror or str(error)).lower()
-    return "it is not a text file"
+    return (error.strerror or str(error)).lower()
 
 
 def write_module(module: Module, path: Path) -> None:
@@ -103,7 +111,7 @@ def write_module(module: Module, path: Path) -> None:
     arrays = {digest: data.array for digest, data in data_of(module).items() if data.loaded}
     try:
         make_parent(path)
-        if arrays:
+        if arrays and not is_device(path):
             known = weights_for(path, None)
             replace_file(beside, lambda partial: save_arrays({**known, **arrays}, partial))
         replace_file(path, lambda partial: partial.write_text(str(module), encoding="utf-8", newline="\n"))
@@ -124,8 +132,23 @@ def unwritable(path: Path, error: OSError) -> UsageError:
     return UsageError(Diagnostic(f"cannot write: {reason_of(error)}", place=str(path)))
 
 
+def is_device(path: Path) -> bool:
+    """Whether something is there that is written to but not replaced: `/dev/stdout`, a pipe."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` make a file that takes the place of `path` when it is complete."""
+    """Let `write` make a file that takes the place of `path`, or of what that links to, when it is complete.
+
+    A device gets the content.
+    """
+    if is_device(path):
+        with tempfile.TemporaryDirectory() as folder:
+            complete = Path(folder) / "content"
+            write(complete)
+            path.write_bytes(complete.read_bytes())
+        return
+    path = path.resolve() if path.is_symlink() else path
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)
