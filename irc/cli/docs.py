@@ -71,10 +71,17 @@ def _backends() -> Iterator[str]:
         if backend["options"]:
             yield _table(options_rows(backend["options"]))
         yield f"Targets, of which `{backend['default target']}` is the default:"
-        yield _table([{"target": t["name"], **{k: v for k, v in t.items() if k != "name"}} for t in backend["targets"]])
+        yield _table(_targets(backend))
     yield "## Which backend runs which op"
     rows = [{"op": op, **{name: op_facts(op, BACKENDS.get(name))["backend"] for name in names}} for op in own(OPS)]
     yield _table(rows)
+
+
+def _targets(backend: Json) -> list[Json]:
+    """The targets that are the same on every machine: not aliases such as `host`."""
+    fixed = {name for name, target in BACKENDS.get(backend["name"]).targets.items() if name == target.name}
+    facts = [target for target in backend["targets"] if target["name"] in fixed]
+    return [{"target": t["name"], **{key: value for key, value in t.items() if key != "name"}} for t in facts]
 
 
 def _sentence(text: str) -> str:

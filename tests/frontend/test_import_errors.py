@@ -60,7 +60,7 @@ def test_all_unsupported_ops_at_once() -> None:
     first, second, last = (line_of(code) for code in ("= torch.sort(", "+ torch.atan2(", "torch.cumprod(self"))
     assert f'"blocks.0" (Block) test_import_errors.py:{first}: aten.sort.default is not supported' in text
     assert f'"blocks.0" (Block) test_import_errors.py:{second}: aten.atan2.default is not supported' in text
-    assert f'(Blocks) test_import_errors.py:{last}: aten.cumprod.default is not supported' in text
+    assert f"(Blocks) test_import_errors.py:{last}: aten.cumprod.default is not supported" in text
     assert f'note: and 8 more: "blocks.1" (Block) test_import_errors.py:{first}, "blocks.2"' in text
     assert ", ..." in text
     assert "hint: replace the layer, or write it with supported ops" in text
