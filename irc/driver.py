@@ -130,6 +130,25 @@ def capture(
 # -- lowering
 
 
+class Warnings:
+    """Passes on what passes warn of, each text once, and keeps it."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self.texts: list[str] = []
+        self._warn = warn
+
+    def __call__(self, text: str) -> None:
+        if text not in self.texts:
+            self.texts.append(text)
+            self._warn(text)
+
+    def refuse(self) -> None:
+        """Raise IrcError if there are any."""
+        if self.texts:
+            notes = ("a warning, which --strict makes an error",)
+            raise IrcError([Diagnostic(text, notes=notes) for text in self.texts])
+
+
 class _MadeUp(Mapping[str, Array]):
     """Random samples that say so when a pass looks at them."""
 
@@ -170,24 +189,18 @@ def lower(
 
     Raises what the passes raise; a pass that fails for no reason of the user's leaves a reproducer behind.
     """
-    warnings: list[str] = []
-
-    def warn(text: str) -> None:
-        if text not in warnings:
-            warnings.append(text)
-            feedback.warn(text)
-
+    warnings = Warnings(feedback.warn)
     module = clone(read.module)
     kind, data = _data(read, settings)
-    samples = _MadeUp(data.samples, warn) if kind == "random" else data.samples
-    cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
+    samples = _MadeUp(data.samples, warnings) if kind == "random" else data.samples
+    cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warnings)
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands
     stages = [Stage(stage.run.resolved(cx), stage.source) for stage in stages]
     watcher = run_watched(module, stages, cx, settings, data.samples, feedback)
-    if settings.strict and warnings:
-        raise IrcError([Diagnostic(text, notes=("a warning, which --strict makes an error",)) for text in warnings])
-    return Lowered(read.name, read.module, module, stages, watcher.records, data, kind, cx.notes, warnings)
+    if settings.strict:
+        warnings.refuse()
+    return Lowered(read.name, read.module, module, stages, watcher.records, data, kind, cx.notes, warnings.texts)
 
 
 def _data(read: Read, settings: Settings) -> tuple[Literal["given", "of the model", "random"], Dataset]:

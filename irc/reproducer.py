@@ -28,7 +28,7 @@ def write_reproducer(
     (folder / "before.irc").write_text(before.text, encoding="utf-8")
     if before.arrays:
         save_arrays(before.arrays, folder / WEIGHTS)
-    words = ["irc opt before.irc", f"--passes '{pipeline_text(rest)}'", f"--seed {seed}", "--verify=run"]
+    words = ["irc opt before.irc", f"--passes {shlex.quote(pipeline_text(rest))}", f"--seed {seed}", "--verify=run"]
     if samples:
         write_npz(folder / "inputs.npz", samples)
         words.append("--calib inputs.npz")

@@ -20,7 +20,7 @@ from irc.cli.options import (
     settings,
     voice_options,
 )
-from irc.cli.output import write_ir
+from irc.cli.output import refuse_existing, write_ir
 from irc.driver import compile_to, lower, read_backend, read_model, stages_of
 
 
@@ -63,6 +63,8 @@ def compile_command(
     wanted = settings(**given)
     voice = feedback(verbose, quiet)
     if wanted.stop_after:
+        if output is not None:
+            refuse_existing(output, force)
         backend, _ = read_backend(wanted)
         stages = stages_of(wanted, backend)
         lowered = lower(read_model(model, wanted), stages, backend, wanted, voice)

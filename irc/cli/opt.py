@@ -11,7 +11,7 @@ import click
 from irc.backends.data import read_data
 from irc.cli.options import feedback, force_option, json_option, pipeline_options, settings, voice_options
 from irc.cli.output import refuse_existing, write_ir
-from irc.driver import run_watched, stages_of
+from irc.driver import Warnings, run_watched, stages_of
 from irc.ir.files import decoded, read_module, weights_for
 from irc.ir.parser import parse
 from irc.ir.rewrite import NearMiss
@@ -62,9 +62,12 @@ def opt_command(
         module = read_module(file, weights)
     data = read_data(wanted.calib, module.main, "--calib").samples if wanted.calib is not None else None
     misses: list[NearMiss] = []
-    cx = PassContext(samples=data, seed=wanted.seed, progress=voice.progress, warn=voice.warn)
+    warnings = Warnings(voice.warn)
+    cx = PassContext(samples=data, seed=wanted.seed, progress=voice.progress, warn=warnings)
     cx.explain = misses.append if explain else None
     run_watched(module, stages, cx, wanted, data, voice)
+    if wanted.strict:
+        warnings.refuse()
     if explain:
         click.echo(_explained(explain, misses), err=True)
     write_ir(module, output, force)

@@ -11,7 +11,7 @@ from irc.backends.artifact import Artifact
 from irc.backends.folder import write_npz
 from irc.cli.options import data_option, feedback, force_option, json_option, limit_option, load_option, voice_options
 from irc.cli.output import refuse_existing
-from irc.ir.files import replace_file, unwritable
+from irc.ir.files import replace_file
 
 
 @click.command(
@@ -48,10 +48,7 @@ def run_command(
     outputs = opened.run_on(data, limit=limit, progress=feedback(verbose, quiet).progress)
     named = {f"output{i}": array for i, array in enumerate(outputs)}
     if output is not None:
-        try:
-            replace_file(output, lambda partial: write_npz(partial, named))
-        except OSError as error:
-            raise unwritable(output, error) from error
+        replace_file(output, lambda partial: write_npz(partial, named))
     if as_json:
         click.echo(json.dumps({name: array.tolist() for name, array in named.items()}))
     elif not quiet:

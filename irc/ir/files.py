@@ -109,14 +109,10 @@ def write_module(module: Module, path: Path) -> None:
     """
     beside = path.parent / WEIGHTS
     arrays = {digest: data.array for digest, data in data_of(module).items() if data.loaded}
-    try:
-        make_parent(path)
-        if arrays and not is_device(path):
-            known = weights_for(path, None)
-            replace_file(beside, lambda partial: save_arrays({**known, **arrays}, partial))
-        replace_file(path, lambda partial: partial.write_text(str(module), encoding="utf-8", newline="\n"))
-    except OSError as error:
-        raise unwritable(path, error) from error
+    if arrays and not is_device(path):
+        known = weights_for(path, None)
+        replace_file(beside, lambda partial: save_arrays({**known, **arrays}, partial))
+    replace_file(path, lambda partial: partial.write_text(str(module), encoding="utf-8", newline="\n"))
 
 
 def make_parent(path: Path) -> None:
@@ -140,15 +136,26 @@ def is_device(path: Path) -> bool:
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file that takes the place of `path`, or of what that links to, when it is complete.
 
-    A device gets the content.
+    A device gets the content. Raises UsageError if that cannot be.
     """
-    if is_device(path):
-        with tempfile.TemporaryDirectory() as folder:
-            complete = Path(folder) / "content"
-            write(complete)
-            path.write_bytes(complete.read_bytes())
-        return
-    path = path.resolve() if path.is_symlink() else path
+    try:
+        if is_device(path):
+            _feed(path, write)
+        else:
+            _replace(path.resolve() if path.is_symlink() else path, write)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _feed(device: Path, write: Callable[[Path], object]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        complete = Path(folder) / "content"
+        write(complete)
+        device.write_bytes(complete.read_bytes())
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    make_parent(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         write(partial)

@@ -90,6 +90,8 @@ def test_inspect_an_artifact(irc, model, data, tmp_path):
     assert irc("inspect", "art", "--html", "page.html").stdout == ""
     assert "<title>mlp on reference</title>" in (tmp_path / "page.html").read_text()
     assert "exists already" in irc("inspect", "art", "--html", "page.html", code=2).stderr
+    irc("inspect", "art", "--html", "new/folder/page.html")
+    assert "not a folder" in irc("inspect", "art", "--html", "page.html/page.html", code=2).stderr
 
 
 # -- damage

@@ -109,6 +109,8 @@ def test_stop_after_writes_text(irc, model, data, tmp_path):
     assert "dequantize" in shown
     irc("compile", model, "--passes", "quant8", "--calib", data, "--stop-after", "quantize", "-o", "qdq.irc")
     assert str(read_module(tmp_path / "qdq.irc")) == shown
+    options = ("--load", BROKEN, "--passes", "crash", "--stop-after", "crash")
+    assert "exists already" in irc("compile", model, *options, "-o", "qdq.irc", code=2).stderr  # before any work
 
 
 def test_save_temps(irc, model, tmp_path):

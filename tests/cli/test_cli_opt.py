@@ -223,8 +223,16 @@ def test_example_pass(irc, model):
 
 def test_presets_of_a_loaded_plugin(irc, model):
     shown = irc("opt", model, "--load", BROKEN, "--passes", "grumbling").stderr
-    assert shown == "warning: the weather is bad\nwarning: the weather is bad\n"
+    assert shown == "warning: the weather is bad\n"  # once, though two passes say it
     assert irc("opt", model, "--load", BROKEN, "--passes", "grumbling", "--quiet").stderr == ""
+
+
+def test_strict(irc, model):
+    options = ("--load", BROKEN, "--passes", "grumble")
+    error = irc("opt", model, *options, "--strict", "-o", "out.irc", code=1).stderr
+    assert "a warning, which --strict makes an error" in error
+    assert not Path("out.irc").exists()
+    irc("opt", model, *options, "-o", "out.irc")
 
 
 def test_load_fails(irc, text, tmp_path):
