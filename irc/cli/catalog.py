@@ -67,7 +67,7 @@ def backend_facts(name: str) -> Json:
         "summary": backend.summary,
         "default target": backend.target,
         "options": [_option(o) for o in options_of(backend.options)],
-        "targets": [{**dataclasses.asdict(target), "name": name} for name, target in backend.targets.items()],
+        "targets": [dataclasses.asdict(target) for target in backend.targets.values()],
         "pipeline": backend.pipeline,
         "from": BACKENDS.owner(name),
     }

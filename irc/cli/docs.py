@@ -70,18 +70,17 @@ def _backends() -> Iterator[str]:
             yield f"Runs behind your passes: `{backend['pipeline']}`."
         if backend["options"]:
             yield _table(options_rows(backend["options"]))
-        yield f"Targets, of which `{backend['default target']}` is the default:"
-        yield _table(_targets(backend))
+        yield f"Targets (the default is `{_default_target(backend)}`):"
+        yield _table([{"target": t["name"], **{k: v for k, v in t.items() if k != "name"}} for t in backend["targets"]])
     yield "## Which backend runs which op"
     rows = [{"op": op, **{name: op_facts(op, BACKENDS.get(name))["backend"] for name in names}} for op in own(OPS)]
     yield _table(rows)
 
 
-def _targets(backend: Json) -> list[Json]:
-    """The targets that are the same on every machine: not aliases such as `host`."""
-    fixed = {name for name, target in BACKENDS.get(backend["name"]).targets.items() if name == target.name}
-    facts = [target for target in backend["targets"] if target["name"] in fixed]
-    return [{"target": t["name"], **{key: value for key, value in t.items() if key != "name"}} for t in facts]
+def _default_target(backend: Json) -> str:
+    """The default by a name that is the same on every machine: `host`, not what that is here."""
+    aliases = BACKENDS.get(backend["name"]).aliases.items()
+    return next((alias for alias, name in aliases if name == backend["default target"]), backend["default target"])
 
 
 def _sentence(text: str) -> str:
