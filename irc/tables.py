@@ -120,6 +120,7 @@ PASSES = Table(
             "decompose": "decompose:Decompose",
             "inline": "inline:Inline",
             "specialize": "specialize:Specialize",
+            "widen": "widen:Widen",
             "fuse": "fuse:Fuse",
             "calibrate": "calibrate:Calibrate",
             "quantize": "quantize:QuantizePass",

@@ -20,7 +20,7 @@ from irc.frontend.load import Loaded, load
 from irc.frontend.names import with_plain_names
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
-from irc.frontend.untyped import decomposed, from_script, quiet
+from irc.frontend.untyped import decomposed, from_script, masks_as_given, quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
 from irc.ir.scalars import Array
@@ -187,7 +187,8 @@ def _at_inference(module: torch.nn.Module) -> Generator[None]:
     module.eval()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with masks_as_given():
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for m, was in training.items():

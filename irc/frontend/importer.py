@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
-from irc.frontend.aten import converter, nearest
+from irc.frontend.aten import COMPUTED, converter, nearest
 from irc.frontend.context import Context, Result
 from irc.frontend.dims import Symbols
 from irc.frontend.provenance import location, owner
@@ -84,6 +84,8 @@ class _Importer:
         self.values: dict[torch.fx.Node, Any] = {}  # Value, tuple of Values, dimension, number or None
         self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
         self.problems = _Problems()
+        self.weights: dict[torch.fx.Node, torch.Tensor] = {}
+        self.known: dict[torch.fx.Node, Any] = {}  # what torch computed from weights
 
     def run(self) -> Module:
         self._inputs()
@@ -105,7 +107,7 @@ class _Importer:
         for node, spec in zip(placeholders, self.program.graph_signature.input_specs, strict=True):
             fake = node.meta.get("val")
             if spec.kind != InputKind.USER_INPUT:
-                self.values[node] = self._constant(spec) if node.users else None
+                self.values[node] = self._constant(node, spec) if node.users else None
             elif isinstance(fake, torch.Tensor):
                 self.values[node] = self.graph.add_input(self._input_type(node.name, fake), node.name)
             else:
@@ -117,7 +119,7 @@ class _Importer:
         except IrcError as error:
             raise IrcError([replace(d, place=f"input '{name}'") for d in error.diagnostics]) from error
 
-    def _constant(self, spec: Any) -> Value | None:
+    def _constant(self, node: torch.fx.Node, spec: Any) -> Value | None:
         if spec.kind not in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
             self.problems.add(Diagnostic(f"input {spec.arg.name} is a {spec.kind.name.lower()}, not a tensor"))
             return None
@@ -129,6 +131,7 @@ class _Importer:
         if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
             kind = "has no values (meta)" if tensor.is_meta else "is quantized or sparse"
             raise IrcError(Diagnostic(f"'{name}' {kind}", loc, hint="load or convert it to a plain dense tensor"))
+        self.weights[node] = tensor.detach()
         data = self._data(tensor)
         self._check_finite(name, data.array, loc, parameter=spec.kind == InputKind.PARAMETER)
         return Builder.at_end(self.graph, loc)(Const(data, Element(data.scalar)), name)
@@ -169,6 +172,8 @@ class _Importer:
         try:
             if target is operator.getitem:
                 return self._part(node)
+            if name in COMPUTED:
+                return self._computed(node, context)
             convert = converter(name)
             if convert is None:
                 raise IrcError(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
@@ -179,6 +184,25 @@ class _Importer:
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, loc, name))
             return self._stand_in(context, fake)
+
+    def _computed(self, node: torch.fx.Node, context: Context) -> Any:
+        """The constant result of an op that torch computes."""
+        result = self._constant_of(node)
+        if result is None:
+            raise IrcError(f"{node.target} on computed values is not supported", hint="only on weights and constants")
+        given = result if is_list(result) else (result,)
+        values = tuple(context.b.const(to_array(t), context.type_of(t).scalar) for t in given)
+        return values if is_list(result) else values[0]
+
+    def _constant_of(self, node: torch.fx.Node) -> Any:
+        """What torch computes for a node that depends on weights only; None for others."""
+        if node.op == "placeholder":
+            return self.weights.get(node)
+        if node not in self.known:
+            inputs = {n: self._constant_of(n) for n in node.all_input_nodes}
+            constant = node.op == "call_function" and all(v is not None for v in inputs.values())
+            self.known[node] = _run(node, inputs) if constant else None
+        return self.known[node]
 
     def _part(self, node: torch.fx.Node) -> Value:
         """One of several results; converters leave out those at the end that have no equivalent."""
@@ -245,6 +269,12 @@ class _Importer:
             self.problems.add(Diagnostic("the model returns no tensor"))
         if not self.problems.found:
             Builder.at_end(self.graph).add(Return(tuple(values)))
+
+
+def _run(node: torch.fx.Node, inputs: Mapping[torch.fx.Node, Any]) -> Any:
+    arguments, keywords = torch.fx.map_arg((node.args, node.kwargs), lambda n: inputs[n])
+    with torch.no_grad():
+        return cast(Any, node.target)(*arguments, **keywords)
 
 
 def _in_order(target: Any, args: list[Any], keywords: dict[str, Any]) -> list[Any]:

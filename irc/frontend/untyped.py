@@ -70,6 +70,25 @@ def quiet() -> Generator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def masks_as_given() -> Generator[None]:
+    """Transformer layers of torch take a mask for what it is, and do not look at its values for a causal one.
+
+    They use the answer as a hint only; looking would make their control flow depend on data.
+    """
+    layers = cast(Any, torch.nn.modules.transformer)
+    looked = layers._detect_is_causal_mask
+    layers._detect_is_causal_mask = _stated
+    try:
+        yield
+    finally:
+        layers._detect_is_causal_mask = looked
+
+
+def _stated(mask: object, is_causal: bool | None = None, size: int | None = None) -> bool:
+    return is_causal is True
+
+
 @cache
 def _decompositions(keep: frozenset[str]) -> dict[Any, Any]:
     """torch's decompositions into core ATen ops without those of the ops to keep."""

@@ -120,9 +120,9 @@ class Calibrate(Pass):
 
 
 def activations(graph: Graph) -> list[Value]:
-    """The float values of a function that depend on its inputs, in order."""
+    """The f32 values of a function that depend on its inputs, in order."""
     dynamic: dict[Value, None] = dict.fromkeys(graph.inputs)
     for node in graph.nodes:
         if not isinstance(node, Const) and any(v in dynamic for v in node.operands):
             dynamic.update(dict.fromkeys(node.results))
-    return [v for v in dynamic if v.type.scalar.is_float]
+    return [v for v in dynamic if v.type.scalar == F32]

@@ -7,10 +7,17 @@ from dataclasses import dataclass
 from irc.ir.graph import Module
 from irc.ir.rewrite import Rule, fixpoint
 from irc.passes.base import Pass, PassContext
-from irc.passes.rules import arithmetic, masks, pooling, views
+from irc.passes.rules import arithmetic, masks, norms, pooling, views
 from irc.passes.rules.affine import MatmulByConstant
 
-RULES: tuple[Rule, ...] = (*arithmetic.RULES, *views.RULES, *masks.RULES, *pooling.RULES, MatmulByConstant())
+RULES: tuple[Rule, ...] = (
+    *arithmetic.RULES,
+    *views.RULES,
+    *masks.RULES,
+    *pooling.RULES,
+    *norms.RULES,
+    MatmulByConstant(),
+)
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,26 @@ from irc.ir.diagnostics import UsageError, did_you_mean
 from irc.ir.graph import Module
 from irc.ir.rewrite import Rule, fixpoint
 from irc.passes.base import Pass, PassContext
+from irc.passes.rules.arithmetic import QuotientAsProduct
 from irc.passes.rules.attention import SplitAttention
+from irc.passes.rules.lookups import GatherAsSlices
+from irc.passes.rules.norms import SplitGroupNorm
 
-RULES: dict[str, Rule] = {"sdpa": SplitAttention()}
+RULES: dict[str, Rule] = {
+    "sdpa": SplitAttention(),
+    "group_norm": SplitGroupNorm(),
+    "div": QuotientAsProduct(),
+    "gather": GatherAsSlices(),
+}
 
 
 @dataclass(frozen=True)
 class Decompose(Pass):
-    """Split composite ops into simpler ones; integer graphs need attention as matmul, softmax, matmul."""
+    """Split composite ops: attention, group norm and quotients, which integers lack; lookups by known indices."""
 
     name = "decompose"
     effect = "exact"
-    ops: tuple[str, ...] = ("sdpa",)
+    ops: tuple[str, ...] = tuple(RULES)
 
     def run(self, module: Module, cx: PassContext) -> None:
         for name in self.ops:

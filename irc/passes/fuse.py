@@ -14,8 +14,8 @@ from irc.ir.dims import same_shape
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import fuse as fused
 from irc.ir.op import Op
-from irc.ir.ops.quant import Dequantize, Quantize
-from irc.ir.ops.structure import Const, Kernel, Return, Yield
+from irc.ir.ops.structure import Const, Kernel, Yield
+from irc.passes.analysis.crossing import entering, leaving
 from irc.passes.base import Pass, PassContext
 
 
@@ -26,8 +26,8 @@ class Fuse(Pass):
     An elementwise op joins the region that computes an operand nothing else reads, if its other operands are constants
     or have the shape of its result. Of several such regions it joins the last one with an anchor, so a residual
     addition is done by the later of its two branches; elementwise ops that only prepare its other operand come along.
-    Elementwise ops that follow no anchor form regions of their own. Movements, constants, single ops and the crossing
-    between floats and codes at an input or result of the function stay outside.
+    Elementwise ops that follow no anchor form regions of their own. Movements, constants, single ops, and what brings the
+    inputs of the function from floats to codes or follows the floats of its results, stay outside.
     """
 
     name = "fuse"
@@ -56,9 +56,11 @@ def _groups(graph: Graph) -> list[_Group]:
     """One group for every anchor, and one for every chain of elementwise ops that joins none."""
     open_groups: dict[Value, _Group] = {}  # the value a group computes -> the group
     groups: dict[_Group, None] = {}
+    # Where a device computes on codes, its host does what is in front of them and behind.
+    outside = entering(graph) | leaving(graph)
     for position, node in enumerate(graph.nodes):
         op = cast(Op, node)
-        if not (op.anchor or op.elementwise) or len(op.results) != 1 or _at_boundary(op):
+        if not (op.anchor or op.elementwise) or len(op.results) != 1 or op in outside:
             continue
         candidates = [] if op.anchor else _candidates(op, open_groups)
         if candidates:
@@ -73,16 +75,6 @@ def _groups(graph: Graph) -> list[_Group]:
             groups[group] = None
         open_groups[op.results[0]] = group
     return list(groups)
-
-
-def _at_boundary(op: Op) -> bool:
-    """Whether an op only brings an input or a result of the function from floats to codes or back.
-
-    It stays outside: where a device computes on codes, its host does this.
-    """
-    if not isinstance(op, Quantize | Dequantize):
-        return False
-    return op.x.node is None or all(isinstance(user, Return) for user in op.result.users)
 
 
 def _candidates(op: Op, open_groups: dict[Value, _Group]) -> list[_Group]:

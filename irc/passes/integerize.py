@@ -22,7 +22,24 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import OPERANDS, Op
 from irc.ir.ops.common import scale_ratio
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add, Amax, Clamp, Mean, Mul, Relu, Sub, Sum, Unary, Where
+from irc.ir.ops.math import (
+    Abs,
+    Add,
+    Amax,
+    Cast,
+    Clamp,
+    Compare,
+    Maximum,
+    Mean,
+    Minimum,
+    Mul,
+    Neg,
+    Relu,
+    Sub,
+    Sum,
+    Unary,
+    Where,
+)
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool, SumPool
 from irc.ir.ops.quant import (
@@ -33,12 +50,13 @@ from irc.ir.ops.quant import (
     Quantize,
     Requantize,
     Rescale,
+    constant_of,
     exp_table,
     norm_eps,
 )
 from irc.ir.ops.structure import Const, Return
 from irc.ir.ops.tensor import Pad
-from irc.ir.scalars import F32, I32, Array, integer
+from irc.ir.scalars import BOOL, F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, f32, per_tensor
 from irc.passes.base import Pass, PassContext
 from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
@@ -127,8 +145,15 @@ class _Lowering:
             self.quantize(op)
         elif isinstance(op, Return):
             self.leave(op)
-        elif any(v in self.codes or v in self.masks for v in op.operands) and op.results[0].type.scalar.is_float:
+        elif isinstance(op, Cast) and op.x.type.scalar == BOOL and op.to.scalar.is_float:
+            self.codes[op.result] = self.truth(op)
+            self.done.append(op)
+        elif any(v in self.codes or v in self.masks for v in op.operands) and (
+            (op.results[0].type.scalar.is_float and not isinstance(op, Cast)) or isinstance(op, Compare)
+        ):
             self.compute(op)
+        elif any(v in self.codes for v in op.operands):
+            self.leave(op)  # casts, positions of maxima: from the real values
 
     def quantize(self, op: Quantize) -> None:
         source = self.codes.get(op.x)
@@ -140,7 +165,7 @@ class _Lowering:
         self.done.append(op)
 
     def leave(self, op: Op) -> None:
-        """Results that are codes leave as floats."""
+        """Codes leave as floats."""
         for index, value in enumerate(op.operands):
             if (codes := self.codes.get(value)) is not None:
                 op.set_operand(index, self.dequantize(codes, op))
@@ -160,9 +185,13 @@ class _Lowering:
             self.found.found += error.diagnostics
             return
         self.done.append(op)
-        if result is not None:
+        if result is None:
+            return
+        result.name = result.name or op.results[0].name
+        if op.results[0].type.scalar.is_float:
             self.codes[op.results[0]] = result
-            result.name = result.name or op.results[0].name
+        else:
+            op.replace_by(result)
 
     def island(self, op: Op) -> None:
         """Leave an op in float: its operands are dequantized in front of it, masked scores with their mask.
@@ -243,6 +272,24 @@ class _Lowering:
             return codes
         return self.requantize(codes, Element(integer(codes.type.scalar.bits + 1, signed=True), encoding.with_zp(0)))
 
+    def truth(self, op: Cast) -> Value:
+        """A bool as a number: codes 1 and 0 of scale 1."""
+        to = Element(integer(2, signed=False), per_tensor(1.0))
+        one, zero = (self.b.const(np.asarray(v), to.scalar, to.encoding) for v in (1, 0))
+        return self.b(Where(op.x, one, zero))
+
+    def alike(self, op: Op, values: tuple[Value, ...], to: Element) -> list[Value]:
+        """Operands, codes or constants, as codes of one element."""
+        found: list[Value] = []
+        for value in values:
+            if value in self.codes:
+                found.append(self.requantize(self.codes[value], to))
+            elif isinstance(value.node, Const):
+                found.append(self.constant(value, to))
+            else:
+                op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
+        return found
+
     def constant(self, value: Value, to: Element) -> Value:
         """A float constant as codes of an element."""
         array = cast(Const, value.node).value.array.astype(np.float64)
@@ -308,36 +355,31 @@ def matmul(cx: _Lowering, op: Matmul) -> Value:
     return cx.b(Matmul(x, y, x_zp=int(cx.encoding(x).zps), y_zp=int(cx.encoding(y).zps)))
 
 
-@handles(Add, Sub)
-def addition(cx: _Lowering, op: Add | Sub) -> Value:
-    """Both terms on a common finer scale, then an exact sum."""
-    scale = _sum_scale(cx, op)
-    to = Element(integer(SUM_BITS, signed=True), per_tensor(scale))
-    terms: list[Value] = []
-    for value in (op.x, op.y):
-        if value in cx.codes:
-            terms.append(cx.requantize(cx.codes[value], to))
-        elif isinstance(value.node, Const):
-            terms.append(cx.constant(value, to))
-        else:
-            op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
-    return cx.b(type(op)(*terms))
+@handles(Add, Sub, Maximum, Minimum)
+def addition(cx: _Lowering, op: Add | Sub | Maximum | Minimum) -> Value:
+    """Both terms on a common finer scale, then an exact sum, or the larger or smaller one."""
+    return cx.b(type(op)(*cx.alike(op, (op.x, op.y), _common(cx, op, (op.x, op.y)))))
 
 
-def _sum_scale(cx: _Lowering, op: Add | Sub) -> float:
-    """The scale of a sum: that of its result, refined by 8 bits (4 for a 16-bit result) so that rounding the terms
-    hardly counts.
+def _common(cx: _Lowering, op: Op, terms: tuple[Value, ...]) -> Element:
+    """Codes for terms that meet, of a scale so fine that rounding them hardly counts: that of the result, refined by 8
+    bits (4 for a 16-bit result), or one that holds the largest term.
     """
-    target = cx.target(op.result)
+    target = cx.target(op.results[0]) if op.results[0].type.scalar.is_float else None
     if target is not None and target.encoding is not None:
-        return f32(float(target.encoding.scales) * 2.0 ** -(8 if target.scalar.bits <= 8 else 4))
-    largest = 0.0
-    for value in (op.x, op.y):
-        if value in cx.codes:
-            codes = cx.codes[value]
-            span = max(-codes.type.scalar.min, codes.type.scalar.max) if codes.type.scalar.bits <= 16 else 2**20
-            largest = max(largest, float(np.max(cx.encoding(codes).scales)) * span)
-    return f32(largest / 2 ** (SUM_BITS - 2))
+        scale = float(target.encoding.scales) * 2.0 ** -(8 if target.scalar.bits <= 8 else 4)
+    else:
+        scale = max(_reach(cx, value) for value in terms) / 2 ** (SUM_BITS - 2)
+    return Element(integer(SUM_BITS, signed=True), per_tensor(f32(scale)))
+
+
+def _reach(cx: _Lowering, value: Value) -> float:
+    """About the largest magnitude of a value."""
+    if value not in cx.codes:
+        return float(np.abs(array).max(initial=0)) if (array := constant_of(value)) is not None else 0.0
+    codes = cx.codes[value]
+    span = max(-codes.type.scalar.min, codes.type.scalar.max) if codes.type.scalar.bits <= 16 else 2**20
+    return float(np.max(cx.encoding(codes).scales)) * span
 
 
 @handles(Mul)
@@ -356,6 +398,38 @@ def multiplication(cx: _Lowering, op: Mul) -> Value:
         else:
             op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
     return cx.b(Mul(*terms))
+
+
+@handles(Neg, Abs)
+def mirrored(cx: _Lowering, op: Neg | Abs) -> Value:
+    x = cx.without_zp(cx.of(op, op.x))
+    if not cx.encoding(x).per_tensor:
+        op.fail("its operand has a scale a channel")
+    opposite = cx.b(Sub(cx.b.const(np.zeros((), np.int64), x.type.scalar, x.type.encoding), x))
+    return opposite if isinstance(op, Neg) else cx.b(Maximum(cx.b(Cast(x, opposite.type.element)), opposite))
+
+
+PARTING = {"gt": np.floor, "le": np.floor, "lt": np.ceil, "ge": np.ceil, "eq": np.rint, "ne": np.rint}
+
+
+@handles(Compare)
+def comparison(cx: _Lowering, op: Compare) -> Value:
+    """With a constant: codes against the code that parts them; else both on a common scale."""
+    bounds = constant_of(op.y)
+    if bounds is None or bounds.size != 1 or op.x not in cx.codes:
+        return cx.b(Compare(*cx.alike(op, (op.x, op.y), _common(cx, op, (op.x, op.y))), how=op.how))
+    x = cx.codes[op.x]
+    encoding, scalar = cx.encoding(x), x.type.scalar
+    if not encoding.per_tensor:
+        op.fail("its operand has a scale a channel")
+    bound = float(bounds.reshape(())) / float(encoding.scales) + int(encoding.zps)
+    code = PARTING[op.how](bound)
+    how = op.how
+    if code > scalar.max:  # every code lies on one side
+        code, how = scalar.max, "le" if how in ("lt", "le", "ne") else "gt"
+    elif code < scalar.min:
+        code, how = scalar.min, "ge" if how in ("gt", "ge", "ne") else "lt"
+    return cx.b(Compare(x, cx.b.const(np.asarray(int(code)), scalar, encoding), how=how))
 
 
 @handles(Relu)
@@ -423,8 +497,8 @@ def where(cx: _Lowering, op: Where) -> Value | None:
         return cx.of(op, op.x)
     if is_mask_fill(op.y):
         op.fail("a mask that does not go straight into softmax has no integer form", hint="islands=where")
-    x, y = (cx.of(op, v) for v in (op.x, op.y))
-    return cx.b(Where(op.condition, x, cx.requantize(y, x.type.element)))
+    to = cx.target(op.result) or _common(cx, op, (op.x, op.y))
+    return cx.b(Where(op.condition, *cx.alike(op, (op.x, op.y), to)))
 
 
 @handles(Softmax)

@@ -26,7 +26,7 @@ from irc.ir.location import Loc
 from irc.ir.masks import expand_mask
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
-from irc.ir.ops.math import Add, Amax, Clamp, Mean, Mul, Relu, Sub, Sum, Where
+from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Mean, Mul, Relu, Sub, Sum, Where
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize
@@ -248,13 +248,14 @@ def quantized(b: Builder, x: Value, to: Element) -> Value:
 # -- which values are quantized, and how
 
 
+LEAVING = (Return, Argmax, Cast)  # readers that take the real value of a sum
 SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
 
 
 def continues_sum(use: Use) -> bool:
     """Whether a reader takes an accumulator as it is, so that its operand needs no encoding of its own."""
     node = use.node
-    if isinstance(node, Relu | Clamp | Add | Sub | Return):
+    if isinstance(node, Relu | Clamp | Add | Sub) or isinstance(node, LEAVING):
         return True
     return isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0
 
@@ -306,7 +307,7 @@ class _Plan:
         uses = value.uses
         if not isinstance(node, SUMS) and not (isinstance(node, Relu | Clamp) and node.operands[0] in self.sums):
             return False
-        if all(isinstance(use.node, Return) for use in uses):
+        if all(isinstance(use.node, LEAVING) for use in uses):
             return True
         return len(uses) == 1 and continues_sum(uses[0])
 
@@ -317,7 +318,7 @@ class _Plan:
         node = cast(Op, use.node)
         if node in self.layers:
             return self.layers[node].inputs
-        if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Return):
+        if isinstance(node, Add | Sub | LayerNorm | RmsNorm) or isinstance(node, LEAVING):
             return self.options.residual
         if isinstance(node, Relu | Clamp) or use.node.operands[use.index] in self.tied_operands(node):
             behind = [self.wanted(u) for u in node.results[0].uses]
@@ -374,7 +375,8 @@ class _Plan:
 
     def _write_pair(self, value: Value, element: Element) -> None:
         """Let every reader of the value read dequantize(quantize(value))."""
-        readers = value.uses
+        # A weight that layers share with an embedding is quantized for each of them.
+        readers = [use for use in value.uses if not self._is_weight(use)]
         b = self._behind(value)
         if isinstance(value.node, Const):
             codes = _encode(value.node.value.array, element)
@@ -385,6 +387,10 @@ class _Plan:
             use.node.set_operand(use.index, pair)
         self.parent[pair] = self.root(value)
 
+    def _is_weight(self, use: Use) -> bool:
+        layer = self.layers.get(cast(Op, use.node))
+        return layer is not None and use.index == 1
+
     def _write_narrow(self, members: list[Value], element: Element) -> None:
         """A narrower pair in front of each reader that wants fewer bits than its group has."""
         for value in members:
@@ -394,9 +400,11 @@ class _Plan:
                 current = quantize.results[0].users[0].results[0]
             narrow: dict[int, list[Use]] = {}
             for use in current.uses:
+                if self._is_weight(use):
+                    continue
                 if cast(Op, use.node) in self.layers and self.layers[cast(Op, use.node)].inputs < element.scalar.bits:
                     narrow.setdefault(self.layers[cast(Op, use.node)].inputs, []).append(use)
-                elif not isinstance(use.node, Return) and element.scalar.bits > 8 and self._needs_bytes(use):
+                elif not isinstance(use.node, LEAVING) and element.scalar.bits > 8 and self._needs_bytes(use):
                     narrow.setdefault(self.options.activations, []).append(use)
             for bits, uses in narrow.items():
                 seen = self._range(value)

@@ -15,8 +15,8 @@ from irc.ir.attrs import FuncRef
 from irc.ir.builder import Builder
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import Op
-from irc.ir.ops.quant import Dequantize, Quantize
 from irc.ir.ops.structure import Call, Const, Return
+from irc.passes.analysis.crossing import entering, leaving
 from irc.passes.base import Pass, PassContext
 
 ACCELERATOR = "accelerator"
@@ -24,7 +24,7 @@ ACCELERATOR = "accelerator"
 
 @dataclass(frozen=True)
 class Boundary(Pass):
-    """Split main into quantize, a call of `accelerator`, and dequantize; data movement of floats stays in main too."""
+    """Split main into quantize, a call of `accelerator`, and dequantize; floats in front and behind stay in main too."""
 
     name = "hls-boundary"
     effect = "exact"
@@ -33,7 +33,7 @@ class Boundary(Pass):
         main = module.main
         if ACCELERATOR in module.functions:
             return
-        before, after = _entering(main), _leaving(main)
+        before, after = entering(main), leaving(main)
         inside = [
             cast(Op, n)
             for n in main.nodes
@@ -41,32 +41,6 @@ class Boundary(Pass):
         ]
         if inside:
             _outline(module, inside, after)
-
-
-def _entering(main: Graph) -> set[Op]:
-    """The quantize ops of float inputs, and the movements of float inputs in front of them."""
-    found: set[Op] = set()
-    outside = {v for v in main.inputs if v.type.scalar.is_float}
-    for node in main.nodes:
-        op = cast(Op, node)
-        if isinstance(op, Quantize) and op.x in outside:
-            found.add(op)
-        elif op.view and op.operands and all(v in outside for v in op.operands):
-            found.add(op)
-            outside.update(op.results)
-    return found
-
-
-def _leaving(main: Graph) -> set[Op]:
-    """The dequantize ops of float results, and the movements of float results behind them."""
-    found: set[Op] = set()
-    for node in reversed(list(main.nodes)):
-        op = cast(Op, node)
-        crossing = isinstance(op, Dequantize) or (op.view and op.results[0].type.scalar.is_float)
-        users = [user for value in op.results for user in value.users]
-        if crossing and users and all(user.terminator or user in found for user in users):
-            found.add(op)
-    return found
 
 
 def _outline(module: Module, inside: list[Op], after: set[Op]) -> None:
@@ -80,6 +54,10 @@ def _outline(module: Module, inside: list[Op], after: set[Op]) -> None:
     symbols = main.symbols.values()
     accelerator = Graph([v.type for v in enter], names=_names(enter), name=ACCELERATOR, symbols=symbols)
     values = dict(zip(enter, accelerator.inputs, strict=True))
+    end = next(n for n in main.nodes if n.terminator)
+    for op in [n for n in main.nodes if n in after]:  # the call comes behind all that enters
+        main.unlink(op)
+        main.insert(op, before=end)
     place = next(n for n in main.nodes if n.terminator or n in after)
     b = Builder.at_end(accelerator)
     for const in constants:

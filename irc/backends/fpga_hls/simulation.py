@@ -16,7 +16,7 @@ from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.testbench import decode, encode, sample_bytes
 from irc.backends.fpga_hls.toolchain import FLAGS, compile_simulation, run_simulation
 from irc.ir.graph import Module, Value
-from irc.ir.interpret import arrange_inputs, interpret, run_node
+from irc.ir.interpret import fitted, interpret, run_node
 from irc.ir.op import Op
 from irc.ir.ops.structure import Call
 from irc.ir.scalars import Array
@@ -43,7 +43,7 @@ def run_main(module: Module, calls: Sequence[Sequence[Array]], accelerate: Accel
     nodes = [cast(Op, n) for n in module.main.nodes]
     call = call_of(module)
     place = nodes.index(call)
-    known = [dict(zip(module.main.inputs, arrange_inputs(module.main, inputs), strict=True)) for inputs in calls]
+    known = [{v: fitted(v, a) for v, a in zip(module.main.inputs, inputs, strict=True)} for inputs in calls]
     for values in known:
         _evaluate(module, nodes[:place], values)
     results = accelerate([[values[v] for v in call.operands] for values in known])

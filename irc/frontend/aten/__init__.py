@@ -9,7 +9,7 @@ from irc.frontend.aten.table import CONVERTERS
 from irc.frontend.context import Converter
 from irc.frontend.untyped import decomposable, has_kernel
 
-__all__ = ["CONVERTERS", "converter", "is_importable", "nearest"]
+__all__ = ["COMPUTED", "CONVERTERS", "converter", "is_importable", "nearest"]
 # Checks of sizes and types, whose place the IR's own types take, and ops that torch writes as others.
 REWRITTEN = frozenset(
     {
@@ -23,6 +23,20 @@ REWRITTEN = frozenset(
         "aten._assert_async.msg",
         "aten.sym_constrain_range.default",
         "aten.sym_constrain_range_for_size.default",
+    }
+)
+# What makes weights out of others (parametrizations) or indices: torch computes it, where all operands are constants.
+COMPUTED = frozenset(
+    {
+        "aten.linalg_matrix_exp.default",
+        "aten.linalg_householder_product.default",
+        "aten.linalg_qr.default",
+        "aten.linalg_inv_ex.default",
+        "aten.linalg_solve_ex.default",
+        "aten._linalg_solve_ex.default",
+        "aten.linalg_solve_triangular.default",
+        "aten.tril_indices.default",
+        "aten.triu_indices.default",
     }
 )
 FAMILIES = (attention, linear, math, norm, pool, structure, tensor)  # importing them fills the table
@@ -43,7 +57,7 @@ def is_importable(target: str) -> bool:
     name, _, overload = rest.partition(".")
     if namespace != "aten":
         return False
-    if target in CONVERTERS or target in REWRITTEN or target in decomposable():
+    if target in CONVERTERS or target in REWRITTEN or target in COMPUTED or target in decomposable():
         return True
     if name.endswith("_") and not name.startswith("_"):
         return is_importable(f"aten.{name[:-1]}.{overload}")

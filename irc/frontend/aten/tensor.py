@@ -238,8 +238,18 @@ def slice_scatter(
     size = x.type.shape[axis]
     first, last = bound(c, start, size, 0), bound(c, stop, size, size)
     if step != 1:
-        c.unsupported(f"assignment to every {step}th element")
+        places = range(c.number(size, "the size"))[start:stop:step]
+        return _interleave(c, x, source, axis % x.type.rank, places)
     return _replace(c, x, c.b(Expand(source, _with(x.type.shape, axis, sub(last, first)))), axis, first, last)
+
+
+def _interleave(c: Context, x: Value, source: Value, axis: int, places: range) -> Value:
+    """x with x[places] along an axis replaced by `source`: a lookup in both, one behind the other."""
+    size = c.number(x.type.shape[axis], "the size")
+    rows = c.b(Expand(c.cast(source, x.type.scalar), _with(x.type.shape, axis, len(places))))
+    index = np.arange(size)
+    index[places] = size + np.arange(len(places))
+    return c.b(Gather(c.b(Concat((x, rows), axis)), c.b.const(index, I64), axis))
 
 
 @converts("select_scatter.default")
@@ -264,6 +274,17 @@ def _replace(c: Context, x: Value, source: Value, axis: int, start: Dim, stop: D
     if equal(stop, size) is not True:
         parts.append(cut(c, x, axis, stop, size))
     return parts[0] if len(parts) == 1 else c.b(Concat(tuple(parts), axis % x.type.rank))
+
+
+@converts("unfold.default")
+def unfold(c: Context, x: Value, axis: int, size: int, step: int) -> Value:
+    """Windows along an axis; the place within a window is the last axis of the result."""
+    axis %= x.type.rank
+    count = c.number(c.type.shape[axis], "the number of windows")
+    index = step * np.arange(count)[:, None] + np.arange(size)
+    windows = c.b(Gather(x, c.b.const(index, I64), axis))
+    order = [i for i in range(windows.type.rank) if i != axis + 1]
+    return permute(c, windows, [*order, axis + 1])
 
 
 # -- padding

@@ -23,6 +23,7 @@ from irc.ir.ops.math import (
     Maximum,
     Minimum,
     Mul,
+    Pow,
     Relu,
     Sub,
     Where,
@@ -83,6 +84,18 @@ class DivisionByConstant(Rule):
 def _reciprocal(c: Array) -> Array:
     with np.errstate(divide="ignore"):
         return 1 / c.astype(np.float64)
+
+
+class QuotientAsProduct(Rule):
+    """x / y -> x * y^-1, pow{exponent = -1} y for x = 1"""
+
+    pattern = op_(Div, any_("x"), any_("y"))
+
+    def guard(self, m: Match) -> Miss | None:
+        return Miss("the divisor is constant") if isinstance(m["y"].node, Const) else None
+
+    def build(self, m: Match, b: Builder) -> Value:
+        return b(Mul(b(Pow(m["y"], exponent=-1.0)), m["x"]))
 
 
 class SubtractionOfConstant(Rule):
