@@ -26,8 +26,8 @@ class Fuse(Pass):
     An elementwise op joins the region that computes an operand nothing else reads, if its other operands are constants
     or have the shape of its result. Of several such regions it joins the last one with an anchor, so a residual
     addition is done by the later of its two branches; elementwise ops that only prepare its other operand come along.
-    Elementwise ops that follow no anchor form regions of their own. Movements, constants, single ops, and what brings the
-    inputs of the function from floats to codes or follows the floats of its results, stay outside.
+    Elementwise ops that follow no anchor form regions of their own. Movements, constants, single ops, and what brings
+    the inputs of the function from floats to codes or follows the floats of its results, stay outside.
     """
 
     name = "fuse"

@@ -213,6 +213,12 @@ class _Lowering:
             op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
         return codes
 
+    def one_scale(self, op: Op, codes: Value) -> Value:
+        """The codes. Fails at `op` if they have a scale a channel."""
+        if not self.encoding(codes).per_tensor:
+            op.fail("its operand has a scale a channel", hint="run calibrate,quantize before integerize")
+        return codes
+
     def encoding(self, codes: Value) -> Encoding:
         assert codes.type.encoding is not None
         return codes.type.encoding
@@ -402,9 +408,7 @@ def multiplication(cx: _Lowering, op: Mul) -> Value:
 
 @handles(Neg, Abs)
 def mirrored(cx: _Lowering, op: Neg | Abs) -> Value:
-    x = cx.without_zp(cx.of(op, op.x))
-    if not cx.encoding(x).per_tensor:
-        op.fail("its operand has a scale a channel")
+    x = cx.without_zp(cx.one_scale(op, cx.of(op, op.x)))
     opposite = cx.b(Sub(cx.b.const(np.zeros((), np.int64), x.type.scalar, x.type.encoding), x))
     return opposite if isinstance(op, Neg) else cx.b(Maximum(cx.b(Cast(x, opposite.type.element)), opposite))
 
@@ -418,10 +422,8 @@ def comparison(cx: _Lowering, op: Compare) -> Value:
     bounds = constant_of(op.y)
     if bounds is None or bounds.size != 1 or op.x not in cx.codes:
         return cx.b(Compare(*cx.alike(op, (op.x, op.y), _common(cx, op, (op.x, op.y))), how=op.how))
-    x = cx.codes[op.x]
+    x = cx.one_scale(op, cx.codes[op.x])
     encoding, scalar = cx.encoding(x), x.type.scalar
-    if not encoding.per_tensor:
-        op.fail("its operand has a scale a channel")
     bound = float(bounds.reshape(())) / float(encoding.scales) + int(encoding.zps)
     code = PARTING[op.how](bound)
     how = op.how

@@ -3,8 +3,8 @@
 # Canonical forms first so that folding sees batch norms and masks in one shape; merging and removal come last.
 CLEAN = "canonicalize,fold,canonicalize,cse,dce"
 
-# Quantization starts from f32. Integers have no attention as a whole and no quotients. Clean first, so that norms written
-# out as quotients are found and the indices of lookups are known; clean again, since what is split has a canonical form.
+# Quantization starts from f32. Integers have no attention as a whole and no quotients. Clean first, so that norms that
+# are written out as quotients are found and indices of lookups are known; clean again, for the forms of what is split.
 _SPLIT = f"widen,{CLEAN},decompose,{CLEAN}"
 
 # W8A8: ranges are taken on the clean float graph, so that what is folded away is never observed.

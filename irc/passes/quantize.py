@@ -255,7 +255,7 @@ SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
 def continues_sum(use: Use) -> bool:
     """Whether a reader takes an accumulator as it is, so that its operand needs no encoding of its own."""
     node = use.node
-    if isinstance(node, Relu | Clamp | Add | Sub) or isinstance(node, LEAVING):
+    if isinstance(node, (Relu, Clamp, Add, Sub, *LEAVING)):
         return True
     return isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0
 
@@ -318,7 +318,7 @@ class _Plan:
         node = cast(Op, use.node)
         if node in self.layers:
             return self.layers[node].inputs
-        if isinstance(node, Add | Sub | LayerNorm | RmsNorm) or isinstance(node, LEAVING):
+        if isinstance(node, (Add, Sub, LayerNorm, RmsNorm, *LEAVING)):
             return self.options.residual
         if isinstance(node, Relu | Clamp) or use.node.operands[use.index] in self.tied_operands(node):
             behind = [self.wanted(u) for u in node.results[0].uses]

@@ -19,6 +19,56 @@ def misses(pass_name: str, body: str, inputs: str, result: str, where: str = "")
 
 
 CASES = [
+    # canonicalize: norms
+    (
+        "WrittenNorm",
+        "canonicalize",
+        "%y = div %x, %x : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "it is no value times the inverse root of its mean square",
+    ),
+    (
+        "NormScale",
+        "canonicalize",
+        "%c = const [2.0, 1.0] : f32[2]\n%n = layer_norm %x {axes = 2} : f32[2, 2]\n%y = mul %n, %c : f32[2, 2]",
+        "%x: f32[2, 2]",
+        "f32[2, 2]",
+        "its rows are several axes",
+    ),
+    # decompose
+    (
+        "QuotientAsProduct",
+        "decompose",
+        "%c = const 3.0 : f32[]\n%y = div %x, %c : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the divisor is constant",
+    ),
+    (
+        "GatherAsSlices",
+        "decompose",
+        "%c = const [3.0, 4.0] : f32[2]\n%i = const [1, 0] : i64[2]\n%y = gather %c, %i : f32[2]",
+        "",
+        "f32[2]",
+        "it looks up a constant table",
+    ),
+    (
+        "GatherAsSlices",
+        "decompose",
+        "%i = const #0123456789abcdef : i64[2]\n%y = gather %x, %i : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the size of the axis or the indices are not known",
+    ),
+    (
+        "GatherAsSlices",
+        "decompose",
+        f"%i = const {list(range(99, -1, -1))} : i64[100]\n%y = gather %x, %i : f32[100]",
+        "%x: f32[100]",
+        "f32[100]",
+        "the indices are 100 slices, more than 64",
+    ),
     # canonicalize: arithmetic
     ("ConstantRight", "canonicalize", "%y = sub %x, %x : f32[2]", "%x: f32[2]", "f32[2]", "sub does not commute"),
     (

@@ -24,7 +24,7 @@ ACCELERATOR = "accelerator"
 
 @dataclass(frozen=True)
 class Boundary(Pass):
-    """Split main into quantize, a call of `accelerator`, and dequantize; floats in front and behind stay in main too."""
+    """Split main into quantize, a call of `accelerator`, and dequantize; floats in front and behind stay in main."""
 
     name = "hls-boundary"
     effect = "exact"

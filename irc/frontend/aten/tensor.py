@@ -238,7 +238,7 @@ def slice_scatter(
     size = x.type.shape[axis]
     first, last = bound(c, start, size, 0), bound(c, stop, size, size)
     if step != 1:
-        places = range(c.number(size, "the size"))[start:stop:step]
+        places = range(c.number(first, "the start"), c.number(last, "the end"), step)
         return _interleave(c, x, source, axis % x.type.rank, places)
     return _replace(c, x, c.b(Expand(source, _with(x.type.shape, axis, sub(last, first)))), axis, first, last)
 

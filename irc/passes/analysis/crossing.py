@@ -1,4 +1,4 @@
-"""What a host does around a graph of codes: bring its inputs from floats to codes, and compute with floats behind it."""
+"""What a host does around a graph of codes: bring its inputs from floats to codes, and compute with floats after it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from irc.ir.builder import Builder
+from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
@@ -32,29 +33,34 @@ class GatherAsSlices(Rule):
             return Miss(f"the indices are {pieces} slices, more than {MOST_PIECES}")
         return None
 
+    def _size(self, m: Match) -> Dim:
+        gather: Gather = m.node("gather")
+        return gather.x.type.shape[gather.axis]
+
     def _indices(self, m: Match) -> list[int] | None:
         """The indices counted from the start."""
-        size, found = m["x"].type.shape[m.node("gather").axis], constant_of(m["indices"])
+        size, found = self._size(m), constant_of(m["indices"])
         if not isinstance(size, int) or found is None:
             return None
         return [int(i) % size for i in found.flat]
 
     def _repeats(self, m: Match, indices: Sequence[int]) -> int:
         """How often 0, 1, ... are each repeated in a row, if that is all the indices do."""
-        size = m["x"].type.shape[m.node("gather").axis]
+        size = self._size(m)
         if not isinstance(size, int) or len(indices) % size:
             return 0
         times = len(indices) // size
         return times if np.array_equal(indices, np.arange(size).repeat(times)) else 0
 
     def build(self, m: Match, b: Builder) -> Value:
-        x, axis = m["x"], m.node("gather").axis % m["x"].type.rank
+        gather: Gather = m.node("gather")
+        x, axis = gather.x, gather.axis % gather.x.type.rank
         indices = self._indices(m)
         assert indices is not None
         front, back = x.type.shape[:axis], x.type.shape[axis + 1 :]
         times = self._repeats(m, indices)
         if times:
-            size = x.type.shape[axis]
+            size = self._size(m)
             spread = b(Expand(b(Reshape(x, (*front, size, 1, *back))), (*front, size, times, *back)))
             return b(Reshape(spread, m.root.results[0].type.shape))
         parts = [b(Slice(x, axis, run.start, run[-1] + 1, run.step)) for run in runs(indices)]

@@ -94,6 +94,8 @@ def _centred(value: Value) -> tuple[Value, tuple[int, ...]] | None:
             mean = y.node.x.node if isinstance(y.node, Expand) and y.type.rank == x.type.rank else y.node
             if isinstance(mean, Mean) and mean.keepdims and mean.x is x:
                 return x, mean.reduced()
+        case _:
+            pass
     return None
 
 
