@@ -359,7 +359,11 @@ def compile(
     if out is not None:
         return compile_to(model, Path(out), wanted, feedback or Feedback(), force=force)
     holder = tempfile.TemporaryDirectory(prefix="irc-")
-    artifact = compile_to(model, Path(holder.name) / "artifact", wanted, feedback or Feedback())
+    try:
+        artifact = compile_to(model, Path(holder.name) / "artifact", wanted, feedback or Feedback())
+    except BaseException:
+        holder.cleanup()
+        raise
     weakref.finalize(artifact, holder.cleanup)
     return artifact
 

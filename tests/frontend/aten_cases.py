@@ -832,10 +832,12 @@ CASES: list[Case] = [
             torch.slice_scatter(x, y[:2], 0, 1, 3),
             torch.select_scatter(x, y[0], 0, -1),
             torch.slice_scatter(x, y[:1], 0, -1),
+            torch.slice_scatter(x, y[:2], 0, 0, 4, 2),
         ),
         floats(4, 3),
         floats(4, 3),
     ),
+    case("unfold.default", lambda x: (x.unfold(0, 2, 1), x.unfold(1, 3, 2)), floats(4, 7)),
     # -- tensor: padding
     case(
         "constant_pad_nd.default pad.default",
