@@ -36,7 +36,7 @@ def leaving(graph: Graph) -> set[Op]:
     for node in reversed(list(graph.nodes)):
         op = cast(Op, node)
         users = [user for value in op.results for user in value.users]
-        if users and all(user.terminator or user in last for user in users):
+        if not isinstance(op, Quantize) and users and all(user.terminator or user in last for user in users):
             last.add(op)
     behind: set[Op] = set()
     for node in graph.nodes:
