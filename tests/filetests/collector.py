@@ -3,6 +3,7 @@
 // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
 // RUN: verify                 reads and verifies
 // RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
+//                             (which the backend cpu must give too, unless it refuses the part)
 // RUN: opt --passes TEXT      runs a pipeline and prints the module; the INPUT lines are its samples
 // CHECK...: pattern           FileCheck on what was printed, written by hand
 // INPUT x: [[1, 2]]           an input of `run`, samples for `opt`, in JSON
@@ -30,10 +31,10 @@ from filecheck.matcher import Matcher
 from filecheck.options import Options
 from filecheck.parser import Parser, pattern_for_opts
 
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError
 from irc.ir.equal import difference
 from irc.ir.graph import Module
-from irc.ir.interpret import interpret
+from irc.ir.interpret import arrange_inputs, interpret
 from irc.ir.parser import parse
 from irc.ir.scalars import Array, ScalarType
 from irc.ir.types import TensorType, shape_text
@@ -114,12 +115,41 @@ def run_run(part: Part, arguments: list[str]) -> Outcome:
         rng = np.random.default_rng(int(seed))
         given = {v.name: random_array(rng, v.type) for v in module.main.inputs} | given
     results = interpret(module, given)
-    values = zip(results, module.main.outputs, strict=True)
-    lines = [output_line(array, value.type.scalar) for array, value in values]
+    lines = output_lines(module, results)
+    on_machine(part, given, lines)
     old = _OUTPUT.findall(part.text)
     kept = [o if close(o, n) else n for o, n in zip([*old, *[""] * len(lines)], lines, strict=False)]
     body = _OUTPUT.sub("", part.text).rstrip("\n")
     return Outcome("\n".join(lines), "\n".join([body, *(f"// OUTPUT: {line}" for line in kept)]) + "\n")
+
+
+def on_machine(part: Part, given: dict[str, Array], expected: list[str]) -> None:
+    """Run a part on the backend `cpu` too, unless it refuses it. Raises Unexpected if it gives something else."""
+    backend, compiler, isa, legality, runtime = (
+        importlib.import_module(f"irc.backends.cpu_simd.{name}")
+        for name in ("backend", "compiler", "isa", "legality", "runtime")
+    )
+    if not part.module().main.inputs:
+        return
+    module, host = part.module().apply("inline"), isa.host()
+    if legality.problems(module.main, backend.CPU):
+        return
+    try:
+        program = compiler.compile_graph(module.main, host).program
+    except InternalError:
+        raise
+    except IrcError:  # said of an op that it cannot lower as it is
+        return
+    with runtime.session(module.main, program, host) as run:
+        found = output_lines(module, run(arrange_inputs(module.main, given)))
+    for index, (here, there) in enumerate(zip(found, expected, strict=True)):
+        if not close(there, here):
+            raise Unexpected(f"result {index} on the backend cpu: {here}\nin the interpreter: {there}")
+
+
+def output_lines(module: Module, results: list[Array]) -> list[str]:
+    values = zip(results, module.main.outputs, strict=True)
+    return [output_line(array, value.type.scalar) for array, value in values]
 
 
 def given_inputs(part: Part) -> dict[str, Array]:

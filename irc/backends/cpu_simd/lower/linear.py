@@ -93,6 +93,8 @@ def lower_linear(cx: Lowering, region: Region) -> None:
     op = region.anchor
     assert isinstance(op, Linear)
     if cx.constant(op.w) is None:
+        if op.b is not None:
+            op.fail("a bias of computed weights", hint="add it by an op of its own")
         y = cx.view(op.w).permuted((1, 0))
         lower_computed(cx, region, op, y, whole_number(op, op.w_zp))
         return

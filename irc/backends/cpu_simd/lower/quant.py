@@ -125,9 +125,17 @@ def _interleaved(k: Kernel, even: Lane, odd: Lane) -> Lane:
     return k.f.shuffle(even, odd, [i + (even.lanes if i & 1 else 0) for i in range(even.lanes)])
 
 
-@computes(Rescale, Observe, lanes=ON_ALL)
-def unchanged(cx: Lowering, k: Kernel, op: Rescale | Observe, lanes: list[Lane]) -> Lane:
+@computes(Rescale, lanes=ON_ALL)
+def unchanged(cx: Lowering, k: Kernel, op: Rescale, lanes: list[Lane]) -> Lane:
     return lanes[0]
+
+
+@lowers(Observe)
+def lower_observe(cx: Lowering, region: Region) -> None:
+    """The operand itself: ranges matter to passes only."""
+    op = region.anchor
+    assert isinstance(op, Observe)
+    cx.views[op.results[0]] = cx.view(op.x)
 
 
 @computes(Lut, lanes=ON_ALL)
