@@ -98,7 +98,7 @@ def read_model(model: Any, settings: Settings) -> Read:
         if path.suffix == ".irc":
             _refuse_torch_options(path, settings)
             return Read(path.stem, read_module(path, settings.weights), {})
-    captured = _from_torch(model, settings)
+    captured = read_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
 
 
@@ -109,7 +109,8 @@ def _refuse_torch_options(path: Path, settings: Settings) -> None:
             raise UsageError(f"--{name} goes with a PyTorch model; {path.name} is text IR, which says it itself")
 
 
-def _from_torch(model: Any, settings: Settings) -> Any:
+def read_torch(model: Any, settings: Settings) -> Any:
+    """A PyTorch model as the frontend captures it (`irc.frontend.capture.Captured`)."""
     return FRONTENDS.get("torch")(
         model,
         settings.inputs,
@@ -332,7 +333,7 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
 
     Raises MismatchError if it is further than rounding explains.
     """
-    torch_model = _from_torch(model, settings)
+    torch_model = read_torch(model, settings)
     graph = artifact.captured.main
     distance = Distance()
     calls = calls_of(graph, data)

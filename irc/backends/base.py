@@ -95,6 +95,31 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a part of a run took: the module path of its layer, what ran there, seconds."""
+
+    layer: str
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A compiled model that can be timed on one set of inputs.
+
+    `run` runs it once. `peak` measures, in about a millisecond and without memory, how many multiply-accumulates a
+    second the machine can do with the instruction named `unit` at this moment. `profile` times the parts of a run.
+    `bytes` is all the memory that a run touches but inputs and outputs.
+    """
+
+    run: Callable[[], object]
+    peak: Callable[[], float]
+    unit: str
+    profile: Callable[[int], Sequence[Part]]
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Job(Generic[TargetT, OptionsT]):
     """One compilation: the module behind all passes, for which target, with which options."""
 
@@ -112,7 +137,8 @@ class Backend(Generic[TargetT, OptionsT]):
     `lowerings` maps op classes to whatever the backend calls to lower a node of that class; `lowering` also finds
     those of third parties. `reasons` says in one sentence, for each other op by name, why it has none: which pass
     takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
-    backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
+    backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot. `subject`
+    makes an artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing.
     """
 
     name: str
@@ -130,6 +156,7 @@ class Backend(Generic[TargetT, OptionsT]):
     requant: Literal["fixed", "float"] = "fixed"
     islands: tuple[str, ...] = ()
     trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
+    subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
 
     def lowering(self, op: type[Op]) -> Any | None:
         """What lowers an op class: the backend's own entry, else a third party's; None if there is neither.

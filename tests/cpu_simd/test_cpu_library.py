@@ -143,6 +143,30 @@ def test_valgrind_finds_nothing(tmp_path):
     assert output_of(command, lib, raw(inputs_of(module))) == raw(interpret(module, inputs_of(module)))
 
 
+EXAMPLES = HERE.parents[1] / "examples"
+
+
+@pytest.mark.slow
+@needs("gcc", "make", "valgrind")
+@pytest.mark.parametrize("name", ["digits_cnn", "digits_vit"])
+def test_the_examples_as_c_programs(tmp_path, name):
+    """Integer-only, the interpreter's bits, in at most 100 KB of code, and valgrind finds nothing."""
+    calib = {"x": np.load(EXAMPLES / "digits_calib.npz")["x"]}
+    passes = "clean,calibrate,quantize,integerize{islands=none},fuse"
+    found = irc.compile(EXAMPLES / f"{name}.pt2", passes=passes, backend="cpu", calib=calib, out=tmp_path / "model.cpu")
+    print(name, found.report["summary"])
+    assert found.report["summary"]["code bytes"] <= 100_000
+    images = np.load(EXAMPLES / "digits_test.npz")["x"][:5]
+    sizes = [str(len(images))] * len(found.module.main.symbols)
+    calls = [images] if sizes else [image[None] for image in images]
+    lib = found.path / "lib"
+    output_of(["make", "example"], lib)
+    for call in calls:
+        assert output_of([lib / "example", *sizes], lib, raw([call])) == raw(interpret(found.module, [call]))
+    checked = ["valgrind", "-q", "--leak-check=full", "--error-exitcode=9", lib / "example", *sizes]
+    output_of(checked, lib, raw(calls[:1]))
+
+
 @needs("gcc")
 def test_header_is_c99(tmp_path):
     lib = artifact(integer_layers(), tmp_path).path / "lib"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from irc.backends.base import Backend, Job, ReportData, Runner
+from irc.backends.base import Backend, Job, ReportData, Runner, Subject
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.header import Interface
 from irc.backends.cpu_simd.isa import ISAS, Isa, known_host
@@ -18,6 +18,7 @@ from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
 from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
 from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
+from irc.backends.cpu_simd.timing import timed
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
@@ -84,6 +85,13 @@ def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple
             yield value, run.read(compiled.program, compiled.views[value])
 
 
+@contextmanager
+def subject(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[Subject]:
+    """The library of an artifact on the inputs of one call, ready to be timed."""
+    with artifact_session(job, folder) as run, timed(run, job.module.main, job.target, inputs) as found:
+        yield found
+
+
 HOST = known_host()
 ELSEWHERE = "x86-64-v3"  # the default on a machine that irc knows nothing of
 
@@ -98,6 +106,7 @@ CPU: Backend[Isa, Options] = Backend(
     emit=emit,
     start=start,
     trace=trace,
+    subject=subject,
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},
     pipeline="inline,fold,cse,dce,fuse",
     requant="float",

@@ -36,6 +36,8 @@ class Program:
     launches: Sequence[Launch]
     placed: Sequence[Placed]
     weights: bytes
+    timed: bool = False
+    """Whether a run leaves the counts of a clock behind its workspace: one at its start, one behind each launch."""
 
     def text(self, isa: Isa, more: Sequence[str] = (), declared: Collection[str] = ()) -> str:
         """The LLVM module, with more functions and the intrinsics that these use."""
@@ -61,7 +63,12 @@ class Program:
 
     def workspace_bytes(self, dims: Mapping[str, int]) -> int:
         """What a run needs for these numbers of the symbols."""
-        return max((end for _, end in self._extents(dims).values()), default=ALIGNMENT)
+        return max((end for _, end in self._extents(dims).values()), default=ALIGNMENT) + self.clock_bytes
+
+    @property
+    def clock_bytes(self) -> int:
+        """What the counts take at the end of the workspace."""
+        return aligned(8 * (len(self.launches) + 1)) if self.timed else 0
 
     def _extents(self, dims: Mapping[str, int]) -> dict[Buffer, tuple[int, int]]:
         """Where each part of the workspace begins and ends, in bytes."""
@@ -78,7 +85,7 @@ class Program:
         total = f.const(ALIGNMENT, "i64")
         for end in ends:
             total = f.intrinsic("smax", total, end)
-        f.ret(total)
+        f.ret(total + self.clock_bytes)
         return f
 
     def _places(self, f: Function) -> dict[Buffer, tuple[Lane, Lane]]:
@@ -105,14 +112,24 @@ class Program:
         f = Function(LAUNCH, parameters, result="i32")
         symbols = self._symbols(f)
         places = self._places(f)
-        for launch in self.launches:
+        self._note_time(f, isa, 0)
+        for number, launch in enumerate(self.launches, 1):
             pointers = [self._address(f, view, places, symbols) for view in launch.views]
             arguments = ", ".join((*(s.typed for s in symbols.values()), *(p.typed for p in pointers)))
             status = f.emit("i32", 1, f"call i32 @{launch.kernel}({arguments})")
             with f.when(status.compare("ne", 0)):
                 f.ret(status)
+            self._note_time(f, isa, number)
         f.ret(f.const(0, "i32"))
         return f
+
+    def _note_time(self, f: Function, isa: Isa, number: int) -> None:
+        if not self.timed:
+            return
+        end = f.emit("i64", 1, f"call i64 @{WORKSPACE}(ptr %dims)")
+        # A program may read the cycles of an x86 CPU, of others only a clock that runs steadily.
+        count = f.call(f"llvm.read{'cycle' if isa.is_x86 else 'steady'}counter", "i64", 1)
+        f.store(count, f.at(f.at(f["workspace"], end), number * 8 - self.clock_bytes))
 
     def _address(
         self,

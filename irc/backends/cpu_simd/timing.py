@@ -1,0 +1,105 @@
+"""How fast the machine could be, and where the time of a run goes."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+
+from irc.backends.base import Part, Subject
+from irc.backends.cpu_simd.codegen.lanes import Function
+from irc.backends.cpu_simd.codegen.llvm import function, loaded, object_code
+from irc.backends.cpu_simd.compiler import compile_graph, takes_epilogue
+from irc.backends.cpu_simd.forms import operands_of
+from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.program import Program
+from irc.backends.cpu_simd.runtime import Session, session
+from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
+from irc.backends.regions import regions_of
+from irc.ir.graph import Graph
+from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.scalars import F32, Array
+
+CHAINS = 10
+"""Accumulators of the loop that measures the peak: more than latency times throughput, fewer than registers."""
+
+ROUNDS = 500_000
+
+
+@contextmanager
+def timed(run: Session, graph: Graph, isa: Isa, inputs: Sequence[Array]) -> Generator[Subject]:
+    """A loaded library on the inputs of one call."""
+    call, _ = run.prepared(inputs)
+    form = commonest_form(graph, isa)
+    program = replace(compile_graph(graph, isa).program, timed=True)
+    with peak_of(isa, form) as peak:
+        yield Subject(
+            run=call,
+            peak=peak,
+            unit=form.name,
+            profile=lambda runs: profile(graph, program, isa, inputs, runs),
+            bytes=len(program.weights) + len(run.workspace),
+        )
+
+
+def commonest_form(graph: Graph, isa: Isa) -> DotForm:
+    """The dot product that most linear, conv and matmul ops of a graph use."""
+    regions = regions_of(graph, takes_epilogue)
+    anchors = [op for region in regions.regions for op in region.nodes if isinstance(op, Linear | Conv | Matmul)]
+    names = Counter(operands_of(op, isa, regions.resolve).form for op in anchors)
+    return names.most_common(1)[0][0] if names else float_form(isa, F32)
+
+
+@contextmanager
+def peak_of(isa: Isa, form: DotForm) -> Generator[Callable[[], float]]:
+    """A function that measures multiply-accumulates a second of a dot product that reads and writes registers only."""
+    lanes = isa.lanes if form.acc_bytes == 4 else isa.lanes // 2
+    with loaded(object_code(peak_text(isa, form, lanes), isa.triple, isa.cpu, isa.features)) as address:
+        spin = function(address("peak"), None, ctypes.c_int64, ctypes.c_void_p)
+        memory = np.zeros(2 * isa.vector_bytes, np.uint8)
+        products = ROUNDS * CHAINS * lanes * form.group
+
+        def measure() -> float:
+            started = time.perf_counter()
+            spin(ROUNDS, memory.ctypes.data)
+            return products / (time.perf_counter() - started)
+
+        yield measure
+
+
+def peak_text(isa: Isa, form: DotForm, lanes: int) -> str:
+    """`void peak(i64 rounds, operands*)`: independent chains of one dot product, their sum stored at the end."""
+    f = Function("peak", {"rounds": "i64", "memory": "ptr"})
+    a, b = (f.load(f.at(f["memory"], i, isa.vector_bytes), form.acc, lanes) for i in range(2))
+    with f.loop(0, f["rounds"], 1, [f.const(0, form.acc, lanes)] * CHAINS) as loop:
+        loop.next(*(form.apply(acc, a, b) for acc in loop.carried))
+    total, *others = loop.results
+    for other in others:
+        total = total + other
+    f.store(total, f["memory"])
+    attributes = f'attributes #0 = {{ nounwind "target-features"="{isa.features}" "prefer-vector-width"="512" }}'
+    return "\n".join((*f.declarations.values(), f.finish(exported=True), attributes))
+
+
+def profile(graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], runs: int) -> list[Part]:
+    """The median time of each launch, of a library that reads a clock between them."""
+    with session(graph, program, isa) as run:
+        call, _ = run.prepared(inputs)
+        counts: list[Array] = []
+        started = time.perf_counter()
+        for _ in range(runs):
+            call()
+            end = program.workspace_bytes(run.known)
+            kept = run.workspace[end - program.clock_bytes : end].view(np.int64)
+            counts.append(np.diff(kept[: len(program.launches) + 1]))
+        seconds = time.perf_counter() - started
+    ticks = np.median(np.array(counts), axis=0)
+    second = float(np.sum(counts)) / seconds
+    launches = zip(program.launches, cast("list[float]", (ticks / second).tolist()), strict=True)
+    return [Part(launch.loc.path, launch.kernel, took) for launch, took in launches]
