@@ -31,7 +31,7 @@ TOLERANCES: dict[str, Tolerance] = {
     "batch_norm": Tolerance(1, 2, floor=1.0),
     "cos": Tolerance(4, 4, error=1.6),
     "elu": Tolerance(3, 3, error=1.1),
-    "erf": Tolerance(3, INTERPOLATED, error=1.3),
+    "erf": Tolerance(3, INTERPOLATED, error=1.5),
     "exp": Tolerance(4, 3, error=1.1),
     "gelu": Tolerance(8, 1e3 * INTERPOLATED, floor=1e-3, error=6.5),
     "group_norm": Tolerance(16, 16, floor=1.0),

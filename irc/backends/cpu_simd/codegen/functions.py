@@ -196,8 +196,19 @@ def constant(x: Lane, value: float) -> Lane:
     return x.f.const(value, x.kind, x.lanes)
 
 
+LONG = 6
+"""Coefficients; longer polynomials are taken in two halves."""
+
+
 def polynomial(x: Lane, coefficients: Sequence[float]) -> Lane:
-    """Horner's rule with one rounding a step."""
+    """Horner's rule with one rounding a step; where there are many, on even and odd terms apart: half the latency."""
+    if len(coefficients) <= LONG:
+        return _horner(x, coefficients)
+    square = x * x
+    return x.f.fma(x, _horner(square, coefficients[1::2]), _horner(square, coefficients[::2]))
+
+
+def _horner(x: Lane, coefficients: Sequence[float]) -> Lane:
     total = constant(x, coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         total = x.f.fma(total, x, coefficient)
@@ -233,31 +244,30 @@ def float_of(bits: Lane, kind: str) -> Lane:
 
 @dataclass(frozen=True)
 class Reduced:
-    """x = n * ln(2) + r with |r| <= ln(2)/2. `place` holds n in its low bits; `tail` is (e^r - 1 - r) of r."""
+    """x = n * ln(2) + r with |r| <= ln(2)/2. `place` holds n in its low bits; `grown` is e^r - 1."""
 
     place: Lane
-    r: Lane
-    tail: Lane
+    grown: Lane
 
     @property
     def power(self) -> Lane:
         """e^r"""
-        return (self.tail + self.r) + 1.0
+        return self.grown + 1.0
 
     def scale(self, shift: int = 0) -> Lane:
         """2^(n + shift), as long as that is a normal number or 2^-bias, which counts as 0."""
-        form = format_of(self.r)
-        return float_of((bits_of(self.place) + (form.bias + shift)) << form.mantissa, self.r.kind)
+        return self._two_to(bits_of(self.place), shift)
 
     def scales(self) -> tuple[Lane, Lane]:
         """Two factors of 2^n, so that denormals and infinities come out right."""
-        form, kind = format_of(self.r), self.r.kind
-        n = bits_of(self.place) - form.magic_bits
+        n = bits_of(self.place)
         half = n >> 1
-        return (
-            float_of((half + form.bias) << form.mantissa, kind),
-            float_of((n - half + form.bias) << form.mantissa, kind),
-        )
+        return self._two_to(half), self._two_to(n - half)
+
+    def _two_to(self, n: Lane, shift: int = 0) -> Lane:
+        """2^(n + shift) of the low bits of n; the higher ones are shifted out."""
+        form = format_of(self.grown)
+        return float_of((n + (form.bias + shift)) << form.mantissa, self.grown.kind)
 
 
 def reduced(x: Lane, low: Lane | None = None) -> Reduced:
@@ -267,7 +277,7 @@ def reduced(x: Lane, low: Lane | None = None) -> Reduced:
     n = place - form.magic
     r = f.fma(n, -form.ln2[1], f.fma(n, -form.ln2[0], x))
     r = r if low is None else r + low
-    return Reduced(place, r, r * r * polynomial(r, form.exp))
+    return Reduced(place, f.fma(r * r, polynomial(r, form.exp), r))
 
 
 def exp(x: Lane) -> Lane:
@@ -292,7 +302,7 @@ def expm1(x: Lane) -> Lane:
     f, form = x.f, format_of(x)
     parts = reduced(at_least(x, form.all_minus_one))
     scale = parts.scale()
-    return with_sign(f.fma(parts.tail + parts.r, scale, scale - 1.0), x)
+    return with_sign(f.fma(parts.grown, scale, scale - 1.0), x)
 
 
 @dataclass(frozen=True)
@@ -378,12 +388,11 @@ def sigmoid(x: Lane) -> Lane:
     return f.select(x.compare("oge", 0.0), constant(x, 1.0), small) / (small + 1.0)
 
 
-def _erfc_scaled(t: Lane) -> Lane:
-    """erfc(t) exp(t^2) of what is not negative."""
-    f, form = t.f, format_of(t)
-    inverse = constant(t, 1.0) / (t + form.erfc_pole)
-    q = f.fma(inverse, -2.0 * form.erfc_pole, 1.0)
-    return inverse * polynomial(q, form.erfc)
+def _erfc_scaled(x: Lane, factor: float) -> tuple[Lane, Lane]:
+    """Two factors of erfc(t) exp(t^2), where t = x * factor is not negative; the second is known much earlier."""
+    f, form = x.f, format_of(x)
+    inverse = constant(x, 1.0) / f.fma(x, factor, form.erfc_pole)
+    return polynomial(f.fma(inverse, -2.0 * form.erfc_pole, 1.0), form.erfc), inverse
 
 
 def _minus_product(a: Lane, b: Lane) -> tuple[Lane, Lane]:
@@ -399,24 +408,25 @@ def erf(x: Lane) -> Lane:
     near = f.fma(x, polynomial(x * x, form.erf), x)
     parts = reduced(*_minus_product(*[at_most(t, form.no_tail / math.sqrt(2))] * 2))
     first, second = parts.scales()
-    far = f.fma(_erfc_scaled(t) * parts.power * first, f.neg(second), 1.0)
+    series, inverse = _erfc_scaled(t, 1.0)
+    far = f.fma(series * (inverse * parts.power * first), f.neg(second), 1.0)
     return f.select(t.compare("olt", 1.0), near, with_sign(far, x))
 
 
 def gelu(x: Lane) -> Lane:
-    """x * Phi(x), with the tail of the normal distribution Phi(-|x|) = erfc(|x| / sqrt 2) / 2 as itself where x < 0.
+    """max(x, 0) - |x| Phi(-|x|), with the tail of the normal distribution Phi(-t) = erfc(t / sqrt 2) / 2.
 
     The tail is kept times a power of two, so that it has all its bits where x brings it back to the normal numbers.
     """
     f, form = x.f, format_of(x)
-    t = magnitude(x)
-    bounded = at_most(t, form.no_tail)
+    below = f.neg(magnitude(x))
+    bounded = at_least(below, -form.no_tail)
     parts = reduced(*_minus_product(bounded * 0.5, bounded))
-    shift = form.tail_shift
-    tail = _erfc_scaled(t * math.sqrt(0.5)) * (parts.power * parts.scale(shift - 1))
-    negative = x.compare("olt", 0.0)
-    factor = f.select(negative, tail, f.fma(tail, -(2.0**-shift), 1.0))
-    return (x * factor) * f.select(negative, constant(x, 2.0**-shift), constant(x, 1.0))
+    series, inverse = _erfc_scaled(below, -math.sqrt(0.5))
+    tail = series * (inverse * (parts.power * parts.scale(form.tail_shift - 1)))
+    weight = f.select(x.compare("olt", bounded), x, bounded)  # -|x|, but bounded where x > 0: infinity * 0 is no number
+    positive = f.select(x.compare("ult", 0.0), constant(x, -0.0), x)
+    return f.fma(weight * tail, 2.0**-form.tail_shift, positive)
 
 
 def gelu_tanh(x: Lane) -> Lane:
