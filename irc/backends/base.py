@@ -68,6 +68,10 @@ ReportData = dict[str, Any]
 `{"summary": {label: number | text}, "layers": [{"layer": module path, column: number | text}], "notes": [text]}`.
 Rows of `layers` are joined by module path with the MACs and bytes that the driver adds. No seconds, paths or dates."""
 
+Tolerance = Callable[[Node, Array], float]
+"""How far the results of a node may be from those that the interpreter computes from the same operands: 0 for the same
+bits, 1 for codes that a float computation rounds, more or less for floats."""
+
 Runner = Callable[[Sequence[Sequence[Array]]], list[list[Array]]]
 """Runs `main` several times: the inputs of each call, in order, to the results of each call. Arrays have the types of
 `main`."""
@@ -137,8 +141,9 @@ class Backend(Generic[TargetT, OptionsT]):
     `lowerings` maps op classes to whatever the backend calls to lower a node of that class; `lowering` also finds
     those of third parties. `reasons` says in one sentence, for each other op by name, why it has none: which pass
     takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
-    backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot. `subject`
-    makes an artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing.
+    backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
+    `tolerance` says how far each node's floats may be off; None if every bit is the interpreter's. `subject` makes an
+    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing.
     """
 
     name: str
@@ -157,6 +162,7 @@ class Backend(Generic[TargetT, OptionsT]):
     islands: tuple[str, ...] = ()
     trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
+    tolerance: Tolerance | None = None
 
     def lowering(self, op: type[Op]) -> Any | None:
         """What lowers an op class: the backend's own entry, else a third party's; None if there is neither.

@@ -135,11 +135,28 @@ def first_divergence(
     known = dict(expected)
     for value, array in given:
         if value in known and not same_bits(array, known[value]):
-            agreement = Agreement(value.name)
-            agreement.add(0, array, known[value])
-            op = value.node.opname if value.node is not None else "input"
-            return Divergence(value.loc, op, agreement.differing, agreement.elements, agreement.largest)
+            return divergence(value, array, known[value])
     return None
+
+
+def divergence(value: Value, given: Array, expected: Array) -> Divergence:
+    """How a value differs from what was expected of it."""
+    agreement = Agreement(value.name)
+    agreement.add(0, given, expected)
+    op = value.node.opname if value.node is not None else "input"
+    return Divergence(value.loc, op, agreement.differing, agreement.elements, agreement.largest)
+
+
+def within(given: Array, expected: Array, allowed: float) -> bool:
+    """Whether no element is further off than allowed; infinities and NaN stand where they should."""
+    if same_bits(given, expected):
+        return True
+    if given.dtype != expected.dtype or given.shape != expected.shape or not allowed:
+        return False
+    a, b = given.astype(np.float64), expected.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(same | (np.abs(a - b) <= allowed)))
 
 
 def scores_of(outputs: Sequence[Array], labels: Array) -> Array | None:

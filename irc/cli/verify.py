@@ -33,7 +33,8 @@ Examples:
   irc verify digits_vit.hls --data test.npz
   irc verify digits_vit.hls --data test.npz --limit 100 --model digits_vit.pt2
 
-With `labels` in the data, top-1 of the artifact and of the float graph are printed too. Exit code 3 if a bit differs.
+With `labels` in the data, top-1 of the artifact and of the float graph are printed too. Exit code 3 if a bit
+differs that no float arithmetic explains.
 """,
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
@@ -79,7 +80,7 @@ def verify_command(
 def lines_of(found: Verification) -> list[str]:
     """What was found, one line an output, and the accuracy."""
     lines = [
-        f"{o.name}: {'bit-equal to the interpreter' if o.exact else 'differs'} "
+        f"{o.name}: {'bit-equal to the interpreter' if o.exact else _difference(found)} "
         f"({o.elements - o.differing} of {o.elements} elements equal)"
         for o in found.outputs
     ]
@@ -93,12 +94,17 @@ def lines_of(found: Verification) -> list[str]:
     return lines
 
 
+def _difference(found: Verification) -> str:
+    return "differs as floats may, no layer by more than its tolerance" if found.tolerated else "differs"
+
+
 def to_json(found: Verification) -> dict[str, Any]:
     """The same as JSON values."""
     return {
         "schema": 1,
         "samples": found.samples,
         "exact": found.exact,
+        "tolerated": found.tolerated,
         "outputs": [asdict(output) for output in found.outputs],
         "accuracy": None if found.accuracy is None else asdict(found.accuracy),
         "first divergence": None if found.divergence is None else str(found.divergence),

@@ -19,6 +19,7 @@ from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
 from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.backends.cpu_simd.timing import timed
+from irc.backends.cpu_simd.tolerance import allowed
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
@@ -80,9 +81,10 @@ def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple
     graph = job.module.main
     compiled = compile_graph(graph, job.target, reuse=False)
     with session(graph, compiled.program, job.target) as run:
-        run(inputs)
+        outputs = run(inputs)
         for value in compiled.order:
-            yield value, run.read(compiled.program, compiled.views[value])
+            array = run.read(compiled.program, compiled.views[value], outputs)
+            yield value, array.astype(value.type.scalar.dtype)
 
 
 @contextmanager
@@ -107,6 +109,7 @@ CPU: Backend[Isa, Options] = Backend(
     start=start,
     trace=trace,
     subject=subject,
+    tolerance=allowed,
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},
     pipeline="inline,fold,cse,dce,fuse",
     requant="float",

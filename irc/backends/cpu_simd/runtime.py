@@ -104,13 +104,14 @@ class Session:
                 raise UsageError(f"the array for output {place} shares memory with an input or another output")
         return list(out)
 
-    def read(self, program: Program, view: View) -> Array:
-        """What lies in the workspace after the last run, or among the weights."""
-        if view.buffer.space == "weights":
-            memory = np.frombuffer(program.weights, np.uint8)
+    def read(self, program: Program, view: View, outputs: Sequence[Array]) -> Array:
+        """What lies in the workspace or in its outputs after the last run, or among the weights."""
+        start = evaluate(view.offset, self.known) * view.size_bytes
+        if view.buffer.space == "output":
+            memory = outputs[view.buffer.index]
         else:
-            memory = self.workspace
-        start = program.offset(view.buffer, self.known) + evaluate(view.offset, self.known) * view.size_bytes
+            start += program.offset(view.buffer, self.known)
+            memory = np.frombuffer(program.weights, np.uint8) if view.buffer.space == "weights" else self.workspace
         shape = tuple(evaluate(d, self.known) for d in view.shape)
         strides = tuple(evaluate(d, self.known) * view.size_bytes for d in view.strides)
         codes = np.ndarray(shape, view.scalar.dtype, memory.data, start, strides)

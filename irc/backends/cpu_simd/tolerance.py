@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from irc.ir.graph import Node
+from irc.ir.ops.structure import Kernel
+from irc.ir.scalars import Array
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -55,3 +61,23 @@ TOLERANCES: dict[str, Tolerance] = {
 def tolerance(op: str) -> Tolerance:
     """The tolerance of an op by name."""
     return TOLERANCES.get(op, Tolerance(0, 0))
+
+
+PRODUCTS = 1e-5
+"""Of the largest result: sums of float products are taken in another order."""
+
+
+def allowed(node: Node, expected: Array) -> float:
+    """How far the results of a node may be off: nothing for integers, one step where floats are rounded to codes."""
+    ops = list(node.body.nodes) if isinstance(node, Kernel) else [node]
+    summed = any(op.opname in ("linear", "matmul", "conv") and op.results[0].type.scalar.is_float for op in ops)
+    known = [tolerance(op.opname) for op in ops if op.results and op.results[0].type.scalar.is_float]
+    if not summed and not any(t.single for t in known):
+        return 0.0
+    if not node.results[0].type.scalar.is_float:
+        return 1.0
+    finite = np.abs(expected[np.isfinite(expected)])
+    largest = max(float(finite.max(initial=0)), *(t.floor for t in known))
+    double = expected.dtype == np.float64
+    units = sum(t.double if double else t.single for t in known)
+    return largest * (units * float(np.finfo(expected.dtype).eps) + PRODUCTS * summed)
