@@ -285,7 +285,9 @@ def compile_to(
         job = replace(job, golden=_golden(lowered))
         feedback.step(f"writing {path}")
         write_contents(folder, _contents(lowered, backend, job, backend.emit(job, folder)))
-    return Artifact.load(path)
+        artifact = Artifact.load(folder)
+        report = artifact.report
+    return Artifact(path, artifact.manifest, report)  # not read again: another irc may put its own there
 
 
 def check(model: Any, settings: Settings, feedback: Feedback) -> str:

@@ -38,9 +38,10 @@ from irc.tables import BACKENDS
 class Artifact:
     """An artifact on disk. Opening one checks the schema version and the hash of every file."""
 
-    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: Mapping[str, Any], report: dict[str, Any] | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self._report = report
 
     @staticmethod
     def load(path: str | Path) -> Artifact:
@@ -63,7 +64,7 @@ class Artifact:
     @cached_property
     def report(self) -> dict[str, Any]:
         """Cost by layer, as in `report.json`."""
-        return _object(self.path, REPORT)
+        return _object(self.path, REPORT) if self._report is None else self._report
 
     @property
     def backend(self) -> Backend[Any, Any]:

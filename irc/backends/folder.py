@@ -59,7 +59,7 @@ def _put_in_place(partial: Path, path: Path, force: bool) -> None:
     while True:
         claim(path, force)
         try:
-            _exchange(partial, path, old)
+            _exchange(partial, path, old if force else None)
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise unwritable(path, error) from error
@@ -69,13 +69,15 @@ def _put_in_place(partial: Path, path: Path, force: bool) -> None:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _exchange(partial: Path, path: Path, old: Path) -> None:
-    with suppress(FileNotFoundError):
-        path.rename(old)
+def _exchange(partial: Path, path: Path, old: Path | None) -> None:
+    """Rename; what is there goes to `old`, or is in the way."""
+    if old is not None:
+        with suppress(FileNotFoundError):
+            path.rename(old)
     try:
         partial.rename(path)
     except BaseException:
-        if old.exists() and not path.exists():
+        if old is not None and old.exists() and not path.exists():
             old.rename(path)
         raise
 
