@@ -11,7 +11,7 @@ from irc.backends.cpu_simd import isa
 from irc.backends.cpu_simd.codegen.llvm import object_code
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.runtime import session
-from irc.driver import Settings, compile_to
+from irc.driver import Settings, check, compile_to
 from irc.feedback import Feedback, silence
 from irc.ir.diagnostics import InternalError, IrcError, ToolError, UsageError
 from irc.ir.parser import parse
@@ -47,9 +47,13 @@ QUIET = Feedback(warn=silence)
 )
 def test_ops_it_cannot_run(tmp_path: Path, signature: str, body: str, message: str) -> None:
     module = parse(f'func @main{signature} {{\n  {body}  at "layer"\n  return %y\n}}\n')
+    with pytest.raises(IrcError) as refused:
+        check(module, Settings(passes="", backend="cpu"), QUIET)
+    assert f'"layer": {message}' in str(refused.value)
     with pytest.raises(IrcError) as raised:
         compile_to(module, tmp_path / "art", Settings(passes="", backend="cpu"), QUIET)
-    assert f'"layer": {message}' in str(raised.value)
+    assert str(raised.value) == str(refused.value)
+    assert not (tmp_path / "art").exists()
 
 
 def test_a_machine_without_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.backends.cpu_simd.timing import timed
 from irc.backends.cpu_simd.tolerance import allowed
-from irc.ir.diagnostics import Diagnostic
+from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
 from irc.ir.scalars import Array
@@ -44,7 +44,13 @@ def check(job: CpuJob) -> list[Diagnostic]:
     prefix = job.options.prefix
     if not is_name(prefix):
         return [Diagnostic(f"cpu: '{prefix}' cannot be the prefix of C names", hint="lower-case letters, digits, '_'")]
-    return problems(job.module.main, CPU)
+    found = problems(job.module.main, CPU)
+    if not found:
+        try:
+            compile_graph(job.module.main, job.target)
+        except IrcError as error:
+            return list(error.diagnostics)
+    return found
 
 
 def emit(job: CpuJob, folder: Path) -> ReportData:
