@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from irc.backends.cpu_simd.elementwise import declare_dims, spans
+from irc.backends.cpu_simd.elementwise import spans
 from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops, memory, register
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
@@ -32,7 +32,6 @@ def emit_copy(k: Kernel, source: View, target: View) -> None:
     views = [target, source]
     axes = axes_of(target.shape, views) or [Axis(1, (1, 1))]
     at = [k.pointer(view) for view in views]
-    declare_dims(k, axes)
     *outer, inner = axes
     lanes = k.isa.vector_bytes // target.size_bytes if k.register is memory else k.isa.lanes
     with loops(k, outer, views, at) as (to, from_):

@@ -45,13 +45,6 @@ def elementwise_operands(op: Op) -> list[Value]:
 TABLES = {"lut": ("table",)}
 
 
-def leaves(cx: Lowering, region: Region) -> list[Value]:
-    """The values that the steps of a region read from memory, each once."""
-    inside = {op.results[0] for op in region.nodes}
-    found = [cx.resolve(v) for op in region.steps for v in elementwise_operands(op)]
-    return list(dict.fromkeys(v for v in found if v not in inside))
-
-
 def parameter_axis(op: Op, value: Value) -> int | None:
     """The axis that a vector operand which is a parameter (a scale, a multiplier) runs along; None if none does."""
     streamed = {getattr(op, name) for name in op.elementwise}
@@ -101,7 +94,6 @@ def lower_elementwise(cx: Lowering, region: Region) -> None:
     lanes = cx.isa.vector_bytes if narrow else wide_lanes(cx.isa, streamed)
     with cx.kernel(hint, region.loc, region.result, registers=in_bytes if narrow else register) as k:
         at = [k.pointer(v) for v in views]
-        declare_dims(k, axes)
         fixed = [v for v, view in inputs.items() if all(equal(s, 0) is True for s in view.strides)]
         constant = {v: k.load(inputs[v], k.pointer(inputs[v])) for v in fixed}
         *outer, inner = axes or [Axis(1, tuple(1 for _ in views))]
@@ -123,13 +115,6 @@ def lower_elementwise(cx: Lowering, region: Region) -> None:
                     known: dict[Value, Lane] = {}
                     evaluate(cx, k, region.steps, known, read)
                     k.store_strided(known[cx.resolve(region.result)], out, places[0], inner.strides[0])
-
-
-def declare_dims(k: Kernel, axes: Sequence[Axis]) -> None:
-    """Compute symbolic sizes and strides in front of the loops."""
-    for axis in axes:
-        for dim in (axis.size, *axis.strides):
-            k.dim(dim)
 
 
 def fits_bytes(cx: Lowering, steps: Sequence[Op], views: Sequence[View]) -> bool:

@@ -14,7 +14,6 @@ from itertools import product as every
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import declare_dims
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
@@ -97,7 +96,6 @@ def lower_taps(cx: Lowering, region: Region, job: Taps, epilogue: Epilogue) -> N
     *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
     with cx.kernel(f"depthwise_{out.shape[-1]}_{len(job.offsets)}", region.loc, region.result) as k:
         at = [k.pointer(v) for v in views]
-        declare_dims(k, axes)
         epilogue.start(k)
         body = _Rows(k, job, epilogue, views, inner, k.pointer(job.weights), job.start and k.pointer(job.start))
         with loops(k, outer, views, at) as begins:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import declare_dims
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm
@@ -37,11 +36,6 @@ def pack_computed(cx: Lowering, y: View, form: DotForm, panels: Panels, zp: int,
     batches = [Axis(d, tuple(v.strides[i] for v in views)) for i, d in enumerate(batch) if equal(d, 1) is not True]
     with cx.kernel("pack", loc) as k:
         at = [k.pointer(view) for view in views]
-        declare_dims(k, batches)
-        panel = mul(groups, form.group * panels.tile.columns)
-        rows = floordiv(length, form.group), mod(length, form.group)
-        for dim in (panels.whole, panels.rest, panel, *rows, *y.strides[-2:]):
-            k.dim(dim)
         job = _Packing(k, y, form, panels, zp, taken, start)
         with loops(k, batches, views, at) as addresses:
             each_panel(k, panels, partial(job.panel, addresses))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import declare_dims, evaluate, fits_bytes, leaf_views, rounded, spans, wide_lanes
+from irc.backends.cpu_simd.elementwise import evaluate, fits_bytes, leaf_views, rounded, spans, wide_lanes
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, in_bytes, merged, outermost_first, register
 from irc.backends.cpu_simd.lower.bytes import largest
 from irc.backends.cpu_simd.lower.common import lowers
@@ -273,8 +273,6 @@ class _Windows:
         k, views = self.k, self.views
         begins = [k.pointer(view) for view in views]
         axes = [Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(self.out.shape)]
-        taps = [Axis(side.size, (self.tap_stride(i),)) for i, side in enumerate(self.sides)]
-        declare_dims(k, [*axes, *taps])
         fixed = {v: k.load(w, k.pointer(w)) for v, w in self.inputs.items() if not any(w.strides)}
         for reaches in reaches_of(self.sides):
             parts = [*axes[:2], *(replace(a, size=r.size) for a, r in zip(axes[2:], reaches, strict=True))]
@@ -286,7 +284,6 @@ class _Windows:
                 ]
             zeros = tuple(k.f.const(0, "i64") for _ in self.sides)
             nest = _nested(parts, reaches)
-            declare_dims(k, [loop.axis for loop in nest])
             *outer, inner = nest
             width = lanes if inner.side is None else 1
             with self._loops(outer, _Place(tuple(at), zeros)) as place:

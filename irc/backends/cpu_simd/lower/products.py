@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import declare_dims
 from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
@@ -32,14 +31,6 @@ class Products:
     start: View | None
     arrange: Arrange
 
-    def declare(self, k: Kernel) -> None:
-        """Compute symbolic sizes in front of the loops."""
-        rounds = self.depth.rounds(self.form)
-        packed = mul(self.depth.packed(self.form), self.panels.tile.columns * self.form.group)
-        widths = [mul(rounds, self.form.group * self.panels.tile.columns * self.form.b.dtype.itemsize)]
-        for dim in (self.panels.whole, self.panels.rest, rounds, packed, *widths):
-            k.dim(dim)
-
 
 def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     """Add the kernel of a region."""
@@ -56,8 +47,6 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     hint = "_".join((region.anchor.opname, *(str(s) for s in (job.panels.columns, job.depth.length))))
     with cx.kernel(hint, region.loc, region.result) as k:
         at = [k.pointer(v) for v in views]
-        declare_dims(k, [*batches, *axes])
-        job.declare(k)
         epilogue.start(k)
         with loops(k, batches, views, at) as begins:
             _Tiles(k, job, epilogue, views, outer, inner).run(begins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from irc.backends.cpu_simd.copies import copy, mover
-from irc.backends.cpu_simd.elementwise import declare_dims, spans
+from irc.backends.cpu_simd.elementwise import spans
 from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
@@ -113,7 +113,6 @@ def lower_gather(cx: Lowering, region: Region) -> None:
     with cx.kernel("gather", op.loc, op.results[0], registers=mover(x, out)) as k:
         lanes = k.isa.vector_bytes // out.size_bytes if k.register is memory else k.isa.lanes
         at = [k.pointer(out), k.pointer(moved), k.pointer(chosen)]
-        declare_dims(k, [*looked_up, *copied, Axis(x.shape[axis], (x.strides[axis],))])
         size = k.f.like(k.dim(x.shape[axis]), k.f.const(0, "i64"))
         with loops(k, looked_up, views, at) as (to, source, index):
             place = k.f.load(index, memory(chosen.scalar))
@@ -143,7 +142,6 @@ def lower_iota(cx: Lowering, region: Region) -> None:
     out = cx.result(op.results[0])
     with cx.kernel("iota", op.loc, op.results[0]) as k:
         at, stride = k.pointer(out), out.strides[0]
-        declare_dims(k, [Axis(out.shape[0], (stride, op.start))])
         start = k.f.like(k.dim(op.start), k.f.const(0, "i64"))
         for begin, end, width in spans(k, out.shape[0], k.isa.lanes):
             steps = k.f.vector([lane * op.step for lane in range(width)], "i64") if width > 1 else k.f.const(0, "i64")
