@@ -43,6 +43,10 @@ def test_zoo(name: str) -> None:
     inputs = [torch.from_numpy(array) for array in captured.sample_inputs.values()]
     assert_captured(captured, outputs_of(model, *inputs))
     assert [str(s) for s in captured.module.main.symbols.values()] == ["b in [1, 4096]"]
+    # The batch is a symbol: another one than that of the capture.
+    three = {name: np.concatenate([a, a[..., ::-1], a]) for name, a in captured.sample_inputs.items()}
+    given = interpret(captured.module, three)
+    assert_same(given, outputs_of(model, *(torch.from_numpy(array) for array in three.values())))
 
 
 def test_two_batch_sizes() -> None:
@@ -98,6 +102,8 @@ def test_minilm() -> None:
     axes = {name: {0: ("b", 1, 64), 1: ("n", 2, 512)} for name in inputs}
     captured = capture(model, inputs, dynamic=axes)
     assert_captured(captured, outputs_of(model, **inputs))
+    lengths = encoded["attention_mask"].sum(dim=1).tolist()
+    assert len(set(lengths)) == len(SENTENCES), "sentences of different lengths, so that the mask counts"
     assert [n.opname for n in captured.module.main.nodes].count("sdpa") == 6
     one = tokenizer(SENTENCES[:1], return_tensors="pt")
     shorter = {name: one[name] for name in inputs}
