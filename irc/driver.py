@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
+
 from irc.backends.artifact import Artifact
 from irc.backends.base import Backend, Golden, Job, ReportData
 from irc.backends.compare import Distance
@@ -221,14 +223,18 @@ def run_watched(
     samples: Mapping[str, Array] | None,
     feedback: Feedback,
 ) -> Watcher:
-    """Run the stages on the module in place, showing what was asked for; a failure of irc leaves a reproducer."""
+    """Run the stages on the module in place, showing what was asked for; a failure of irc leaves a reproducer.
+
+    One BLAS thread: how a sum is split decides its last bit, and the bytes must not depend on the cores.
+    """
     watcher = Watcher(module, settings.show, feedback.show)
     compare = None
     if settings.verify == "run" and samples:
         first = next(batches(module.main, samples, most=1))
         compare = [first[value.name] for value in module.main.inputs]
     try:
-        run_pipeline(stages, module, cx, after=watcher, compare=compare)
+        with threadpool_limits(1, user_api="blas"):
+            run_pipeline(stages, module, cx, after=watcher, compare=compare)
     except (InternalError, MismatchError) as error:
         raise _reproducible(error, error, watcher, stages, samples, settings.seed) from error
     except IrcError:

@@ -6,12 +6,16 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from small_model import two_layers
+from threadpoolctl import threadpool_info
 
+from irc import driver
 from irc.ir.files import read_module, write_module
+from irc.passes.pipeline import run_pipeline
 
 BROKEN = Path(__file__).parent / "broken_things.py"
 
@@ -64,6 +68,18 @@ def test_same_input_same_bytes(irc, model, data, tmp_path):
     irc("compile", model, "--calib", data, "-o", "deep/er/two")
     assert tree(tmp_path / "one") == tree(tmp_path / "deep/er/two")
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "one").glob("*.[jh]*"))
+
+
+def test_passes_use_one_blas_thread(irc, model, data, monkeypatch):
+    threads: list[int] = []
+
+    def watched(*arguments: Any, **named: Any) -> None:
+        threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        run_pipeline(*arguments, **named)
+
+    monkeypatch.setattr(driver, "run_pipeline", watched)
+    irc("compile", model, "--calib", data, "-o", "art")
+    assert set(threads) == {1}
 
 
 def test_names_of_a_model_are_escaped_in_the_page(irc, tmp_path):
