@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
 from contextlib import suppress
 from typing import Any
@@ -48,7 +49,7 @@ Exit codes:
   0 done                              4 a budget is not met
   1 the model cannot be compiled      5 an external tool is missing or failed
   2 wrong usage                       6 unsafe input refused
-  3 results differ                    70 a fault of irc, 130 interrupted
+  3 results differ                    70 a fault of irc, 130 interrupted, 143 terminated
 """
 
 
@@ -74,6 +75,7 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         arguments = sys.argv[1:]
+        _leave_clean_when_terminated()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
@@ -89,6 +91,12 @@ class Verbs(click.Group):
             fail(ctx, refused(error) if error.errno in REFUSALS else crashed(error, arguments))
         except Exception as error:
             fail(ctx, crashed(error, arguments))
+
+
+def _leave_clean_when_terminated() -> None:
+    """Let SIGTERM end the process as an exception does: half-written folders go away."""
+    with suppress(ValueError):  # not the main thread, so not our process
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def fail(ctx: click.Context, error: IrcError) -> None:

@@ -400,8 +400,9 @@ def test_two_at_once(graph: Path, folder: Path) -> None:
         assert not list(folder.glob(".*"))
 
 
-def test_interrupted_from_outside(graph: Path, folder: Path) -> None:
-    """Ctrl-C in the middle of a pass, of the process itself."""
+@pytest.mark.parametrize(("sent", "code", "said"), [(signal.SIGINT, 130, "interrupted\n"), (signal.SIGTERM, 143, "")])
+def test_ended_from_outside(graph: Path, folder: Path, sent: signal.Signals, code: int, said: str) -> None:
+    """Ctrl-C or a polite kill in the middle of a pass, of the process itself."""
     (folder / "slow.py").write_text(
         "import time\nfrom dataclasses import dataclass\nfrom pathlib import Path\nfrom irc import Pass\n"
         "@dataclass(frozen=True)\nclass Slow(Pass):\n    name = 'slow'\n"
@@ -412,8 +413,8 @@ def test_interrupted_from_outside(graph: Path, folder: Path) -> None:
     while not (folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, error = process.communicate()
-    assert process.returncode == 130
-    assert error == "interrupted\n"
+    assert process.returncode == code
+    assert error == said
     assert sorted(files(folder)) == ["irc_bad_models.py", "mlp.irc", "slow.py", "started", "weights.safetensors"]

@@ -20,7 +20,7 @@ from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.backends.cpu_simd.timing import timed
 from irc.backends.cpu_simd.tolerance import allowed
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
 from irc.ir.scalars import Array
@@ -35,15 +35,17 @@ class Options:
     so: Literal["auto", "yes", "no"] = "auto"  # a shared library: where there is a linker, always, never
     prefix: str = NAME  # of files and C names
 
+    def __post_init__(self) -> None:
+        if not is_name(self.prefix):
+            hint = "lower-case letters, digits, '_'"
+            raise UsageError(f"cpu: '{self.prefix}' cannot be the prefix of C names", hint=hint)
+
 
 CpuJob = Job[Isa, Options]
 
 
 def check(job: CpuJob) -> list[Diagnostic]:
     """Everything that stands against compiling the graph."""
-    prefix = job.options.prefix
-    if not is_name(prefix):
-        return [Diagnostic(f"cpu: '{prefix}' cannot be the prefix of C names", hint="lower-case letters, digits, '_'")]
     found = problems(job.module.main, CPU)
     if not found:
         try:

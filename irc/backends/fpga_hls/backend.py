@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,6 +44,16 @@ class Options:
     io: Io = "m_axi"
     top: str = "accelerator"  # name of the top function
 
+    def __post_init__(self) -> None:
+        if identifier(self.top) != self.top:
+            raise UsageError(
+                f"hls: '{self.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'"
+            )
+        shares = 0 < self.dsp <= 1 and 0 < self.lut <= 1
+        if not (0 < self.clock < inf and shares and (self.fps is None or 0 < self.fps < inf)):
+            raise UsageError("hls: clock and fps are positive, dsp and lut are parts of the device in 0 .. 1")
+        _fixed_folds(self)
+
 
 HlsJob = Job[Part, Options]
 
@@ -74,16 +85,6 @@ def _fixed_folds(options: Options) -> dict[str, tuple[int, int]]:
 
 def check(job: HlsJob) -> list[Diagnostic]:
     """Everything that stands against building the accelerator."""
-    options = job.options
-    if identifier(options.top) != options.top:
-        return [
-            Diagnostic(
-                f"hls: '{options.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'"
-            )
-        ]
-    shares = 0 < options.dsp <= 1 and 0 < options.lut <= 1
-    if not (options.clock > 0 and shares and (options.fps is None or options.fps > 0)):
-        return [Diagnostic("hls: clock and fps are positive, dsp and lut are parts of the device in 0 .. 1")]
     accelerator = job.module.functions.get(ACCELERATOR)
     unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
     found = problems(job.module, unsupported)
