@@ -426,6 +426,11 @@ def bert_base(seed: int = 0) -> nn.Module:
     return _seeded(lambda: Bert(30522, 512, 12, 768, 12), seed)
 
 
+def minilm(seed: int = 0) -> nn.Module:
+    """The shape of all-MiniLM-L6-v2: 6 layers of width 384, 22 M parameters."""
+    return _seeded(lambda: Bert(30522, 512, 6, 384, 12), seed)
+
+
 def bert_mini(seed: int = 0) -> nn.Module:
     """4 layers of width 256, 11 M parameters."""
     return _seeded(lambda: Bert(30522, 512, 4, 256, 4), seed)
@@ -447,6 +452,7 @@ MODELS: dict[str, Entry] = {
     "mobilenet_v2": Entry(mobilenet_v2, _IMAGE),
     "deit_tiny": Entry(deit_tiny, _IMAGE),
     "deit_small": Entry(deit_small, _IMAGE),
+    "minilm": Entry(minilm, _TEXT),
     "bert_mini": Entry(bert_mini, _TEXT),
     "bert_base": Entry(bert_base, _TEXT),
 }

@@ -94,21 +94,22 @@ class Read:
 def read_model(model: Any, settings: Settings) -> Read:
     """A model as IR: a module of ours, a `.irc` file, or whatever the PyTorch frontend reads."""
     if isinstance(model, Module):
+        _refuse_torch_options("a module of the IR", settings)
         return Read("model", model, {})
     if isinstance(model, str | Path):
         path = Path(model)
         if path.suffix == ".irc":
-            _refuse_torch_options(path, settings)
+            _refuse_torch_options(f"{path.name} is text IR, which", settings)
             return Read(path.stem, read_module(path, settings.weights), {})
     captured = read_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
 
 
-def _refuse_torch_options(path: Path, settings: Settings) -> None:
+def _refuse_torch_options(what: str, settings: Settings) -> None:
     given = {"input": settings.inputs, "dynamic": settings.dynamic, "arch": settings.arch}
     for name, value in given.items():
         if value is not None:
-            raise UsageError(f"--{name} goes with a PyTorch model; {path.name} is text IR, which says it itself")
+            raise UsageError(f"--{name} goes with a PyTorch model; {what} says it itself")
 
 
 def read_torch(model: Any, settings: Settings) -> Any:

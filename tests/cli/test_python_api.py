@@ -83,3 +83,8 @@ def test_capture_a_torch_module(samples):
     (outputs,) = ircc.interpret(module, [samples["x"]])
     expected = layer(torch.from_numpy(samples["x"])).detach().numpy()
     np.testing.assert_allclose(outputs, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_inputs_for_a_module_of_the_ir(samples):
+    with pytest.raises(UsageError, match="--input goes with a PyTorch model; a module of the IR says it itself"):
+        ircc.compile(two_layers(), "art")
