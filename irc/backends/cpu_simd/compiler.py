@@ -31,10 +31,12 @@ class Compiled:
     order: Sequence[Value]  # values in the order in which kernels complete them
 
 
-def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True) -> Compiled:
+def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True, winograd: bool = True) -> Compiled:
     """Lower a function. Without `reuse` every value still lies in the workspace after a run."""
     regions = regions_of(graph, takes_epilogue)
-    cx = Lowering(graph, isa, wanted_layouts(regions, isa), STEPS.__getitem__, BYTE_STEPS.get, regions.resolve)
+    cx = Lowering(
+        graph, isa, wanted_layouts(regions, isa), STEPS.__getitem__, BYTE_STEPS.get, regions.resolve, winograd
+    )
     for index, value in enumerate(graph.inputs):
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
         cx.views[value] = dense_view(buffer, value.type.shape)

@@ -45,7 +45,7 @@ class Lowering:
     """A graph on its way to a program.
 
     `layouts` says how values had best lie in memory. `step_of` finds the lanes of an op class, `byte_step_of` those of
-    codes of 8 bits if it has some.
+    codes of 8 bits if it has some. `winograd` allows convolutions by fewer products, whose errors are larger.
     """
 
     graph: Graph
@@ -54,6 +54,7 @@ class Lowering:
     step_of: Callable[[type[Op]], Step]
     byte_step_of: Callable[[type[Op]], Step | None]
     resolve: Callable[[Value], Value]
+    winograd: bool = True
     views: dict[Value, View] = field(default_factory=dict[Value, View])
     results: dict[Value, View] = field(
         default_factory=dict[Value, View]

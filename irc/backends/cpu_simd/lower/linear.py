@@ -14,7 +14,8 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
 from irc.backends.cpu_simd.lower.pack import pack_computed
-from irc.backends.cpu_simd.lower.products import Products, lower_products
+from irc.backends.cpu_simd.lower.products import Products, lower_products, start_view
+from irc.backends.cpu_simd.lower.winograd import lower_winograd, tiles_of
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import FALLBACKS, FORMS, MULTIPLY, DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, Panels, pack, tile_of
@@ -70,22 +71,6 @@ def prepared_already(view: View, operands: Operands) -> bool:
     as_taken = view.scalar.dtype == form.a.dtype and view.buffer.shift == operands.shift
     in_a_run = equal(view.strides[-1], 1) is True or equal(view.shape[-1], 1) is True
     return as_taken and in_a_run and (view.buffer.space != "input" or form.group == 1)
-
-
-def start_view(cx: Lowering, start: Array | None, panels: Panels, shape: Shape) -> View | None:
-    """The initial sums along the columns, with zeros to fill the last panel; one row a batch where `start` has rows.
-
-    `shape` is that of the arranged result; the rows belong to the dimension behind the first.
-    """
-    if start is None:
-        return None
-    assert isinstance(panels.padded, int)
-    filled = np.zeros((*start.shape[:-1], panels.padded), start.dtype)
-    filled[..., : start.shape[-1]] = start
-    strides = [0] * (len(shape) - 1) + [1]
-    if start.ndim == 2:
-        strides[1] = panels.padded
-    return View(cx.stored(filled).buffer, shape, tuple(strides))
 
 
 @lowers(Linear, epilogue=True)
@@ -175,6 +160,10 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     image = bordered(cx, op, w)
     if groups > 1 and inputs == 1 and outputs == groups:
         depthwise(cx, region, op, image)
+        return
+    tiles = tiles_of(op, cx.isa, cx.graph.symbols) if cx.winograd else None
+    if tiles is not None:
+        lower_winograd(cx, region, w.form, image, w.codes, w.start, tiles)
         return
     pixel, *steps = (image.strides[-2], *image.strides[1:-1])
     merged = groups == 1 and op.dilation[-1] == 1 and equal(pixel, inputs) is True

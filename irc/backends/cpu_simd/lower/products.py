@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
@@ -14,8 +16,9 @@ from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, Panels, Tile, accumulate, each_panel, row_blocks
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import equal, mul
+from irc.ir.dims import Shape, equal, mul
 from irc.ir.graph import Value
+from irc.ir.scalars import Array
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,22 @@ class Products:
     b: View
     start: View | None
     arrange: Arrange
+
+
+def start_view(cx: Lowering, start: Array | None, panels: Panels, shape: Shape) -> View | None:
+    """The initial sums along the columns, with zeros to fill the last panel; one row a batch where `start` has rows.
+
+    `shape` is that of the arranged result; the rows belong to the dimension behind the first.
+    """
+    if start is None:
+        return None
+    assert isinstance(panels.padded, int)
+    filled = np.zeros((*start.shape[:-1], panels.padded), start.dtype)
+    filled[..., : start.shape[-1]] = start
+    strides = [0] * (len(shape) - 1) + [1]
+    if start.ndim == 2:
+        strides[1] = panels.padded
+    return View(cx.stored(filled).buffer, shape, tuple(strides))
 
 
 def lower_products(cx: Lowering, region: Region, job: Products) -> None:
