@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from irc.backends.base import Backend, Job, ReportData, Runner, Subject
-from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.compiler import Compiled, compile_graph
 from irc.backends.cpu_simd.header import Interface
 from irc.backends.cpu_simd.isa import ISAS, Isa, known_host
 from irc.backends.cpu_simd.legality import problems
@@ -34,6 +34,7 @@ class Options:
     weights: Literal["embed", "file"] = "embed"  # inside the library, or beside it
     so: Literal["auto", "yes", "no"] = "auto"  # a shared library: where there is a linker, always, never
     prefix: str = NAME  # of files and C names
+    winograd: Literal["auto", "no"] = "auto"  # 3x3 float convolutions by fewer products: where faster, never
 
     def __post_init__(self) -> None:
         if not is_name(self.prefix):
@@ -44,12 +45,17 @@ class Options:
 CpuJob = Job[Isa, Options]
 
 
+def compiled(job: CpuJob, *, reuse: bool = True) -> Compiled:
+    """The lowered graph of a job, as its options want it."""
+    return compile_graph(job.module.main, job.target, reuse=reuse, winograd=job.options.winograd == "auto")
+
+
 def check(job: CpuJob) -> list[Diagnostic]:
     """Everything that stands against compiling the graph."""
     found = problems(job.module.main, CPU)
     if not found:
         try:
-            compile_graph(job.module.main, job.target)
+            compiled(job)
         except IrcError as error:
             return list(error.diagnostics)
     return found
@@ -58,7 +64,7 @@ def check(job: CpuJob) -> list[Diagnostic]:
 def emit(job: CpuJob, folder: Path) -> ReportData:
     """Write the library to `lib`."""
     graph, options = job.module.main, job.options
-    program = compile_graph(graph, job.target).program
+    program = compiled(job).program
     embed = options.weights == "embed"
     code = object_of(program, graph, job.target, name=options.prefix, embed=embed)
     interface = Interface(options.prefix, graph, job.target, embed, len(program.weights))
@@ -87,18 +93,19 @@ def artifact_session(job: CpuJob, folder: Path) -> Generator[Session]:
 def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple[Value, Array]]:
     """Every value that a kernel writes, in one run without reuse of memory."""
     graph = job.module.main
-    compiled = compile_graph(graph, job.target, reuse=False)
-    with session(graph, compiled.program, job.target) as run:
+    traced = compiled(job, reuse=False)
+    with session(graph, traced.program, job.target) as run:
         outputs = run(inputs)
-        for value in compiled.order:
-            array = run.read(compiled.program, compiled.views[value], outputs)
+        for value in traced.order:
+            array = run.read(traced.program, traced.views[value], outputs)
             yield value, array.astype(value.type.scalar.dtype)
 
 
 @contextmanager
 def subject(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[Subject]:
     """The library of an artifact on the inputs of one call, ready to be timed."""
-    with artifact_session(job, folder) as run, timed(run, job.module.main, job.target, inputs) as found:
+    program = compiled(job).program
+    with artifact_session(job, folder) as run, timed(run, job.module.main, program, job.target, inputs) as found:
         yield found
 
 

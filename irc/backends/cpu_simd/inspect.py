@@ -14,10 +14,16 @@ VECTOR = {
     "riscv64": re.compile(r"\bv\d+\b"),
 }
 STACK = {
-    "x86_64": re.compile(r"\(%r[sb]p[,)]"),
-    "aarch64": re.compile(r"\[(?:sp|x29)[],]"),
-    "riscv64": re.compile(r"\((?:sp|s0)\)"),
+    "x86_64": re.compile(r"\(%rsp[,)]"),
+    "aarch64": re.compile(r"\[sp[],]"),
+    "riscv64": re.compile(r"\(sp\)"),
 }
+FRAME = {
+    "x86_64": (re.compile(r"movq %rsp, %rbp"), re.compile(r"\(%rbp[,)]")),
+    "aarch64": (re.compile(r"(?:mov|add) x29, sp"), re.compile(r"\[x29[],]")),
+    "riscv64": (re.compile(r"addi s0, sp"), re.compile(r"\(s0\)")),
+}
+"""What makes a general register the frame of a function, and what uses it then."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,13 @@ def _jumps(line: str) -> bool:
 
 def spills(assembly: str, arch: str) -> list[str]:
     """Instructions of innermost loops that move vectors to or from the stack, as `function: instruction`."""
-    vector, stack = VECTOR[arch], STACK[arch]
+    made, framed = FRAME[arch]
+    with_frame = {name for name, lines in functions(assembly).items() if any(made.match(line) for line in lines)}
     return [
         f"{loop.function}: {line}"
         for loop in loops(assembly)
         if loop.innermost
         for line in loop.lines
-        if vector.search(line) and stack.search(line)
+        if VECTOR[arch].search(line)
+        and (STACK[arch].search(line) or (loop.function in with_frame and framed.search(line)))
     ]

@@ -15,7 +15,7 @@ import numpy as np
 from irc.backends.base import Part, Subject
 from irc.backends.cpu_simd.codegen.lanes import Function
 from irc.backends.cpu_simd.codegen.llvm import function, loaded, object_code
-from irc.backends.cpu_simd.compiler import compile_graph, takes_epilogue
+from irc.backends.cpu_simd.compiler import takes_epilogue
 from irc.backends.cpu_simd.forms import operands_of
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.program import Program
@@ -33,17 +33,16 @@ ROUNDS = 500_000
 
 
 @contextmanager
-def timed(run: Session, graph: Graph, isa: Isa, inputs: Sequence[Array]) -> Generator[Subject]:
-    """A loaded library on the inputs of one call."""
+def timed(run: Session, graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array]) -> Generator[Subject]:
+    """A loaded library of a program on the inputs of one call."""
     call, _ = run.prepared(inputs)
     form = commonest_form(graph, isa)
-    program = replace(compile_graph(graph, isa).program, timed=True)
     with peak_of(isa, form) as peak:
         yield Subject(
             run=call,
             peak=peak,
             unit=form.name,
-            profile=lambda runs: profile(graph, program, isa, inputs, runs),
+            profile=lambda runs: profile(graph, replace(program, timed=True), isa, inputs, runs),
             bytes=len(program.weights) + len(run.workspace),
         )
 

@@ -6,8 +6,8 @@
             for point: sums[tiles][columns of the panel] = inputs[point] * weights[panel][point]
             results = A^T sums A, epilogue, store
 
-Tiles are those of all images one after another. The last ones of a row or a column, and the last ones of all, move back
-so that they end where the image ends: what they share with others is computed again, and nothing is cut off. A block has
+Tiles are those of all images one after another. The last of a row or a column, and the last block, move back so
+that they end where the image ends: what they share with others is computed again, and nothing is cut off. A block has
 as many tiles as a cache holds, so the scratch does not grow with the image.
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
@@ -16,7 +16,7 @@ Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -27,7 +27,7 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import Count, Kernel
 from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
 from irc.backends.cpu_simd.ukernels.products import (
     Depth,
     Panels,
@@ -41,20 +41,19 @@ from irc.backends.cpu_simd.ukernels.products import (
 from irc.backends.cpu_simd.ukernels.winograd import F2, F4, TAPS, Minimal
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, bounds, floordiv, mul
-from irc.ir.dims import Symbol
+from irc.ir.dims import Dim, Shape, Symbol, bounds, mul
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv
 from irc.ir.scalars import F32, Array
 
 BLOCK_BYTES = 2**18
-"""Transformed tiles of a block: half of a small second-level cache, the other half is for weights and sums."""
+"""Transformed tiles and sums of a block: they stay in the second-level cache, with the weights of a panel."""
 
 LINE = 16
 """Floats between two points, so that the same place of all points does not fall into the same set of a cache."""
 
 TRANSFORM = 2.5
-"""Cycles that a vector takes on its way through one transform, for each point: a load, a store, a multiplication, twice."""
+"""Cycles that a vector takes in a transform, for each point: twice a load, a multiplication, a store."""
 
 WORTH = 1.1
 """How much fewer cycles are worth the larger error."""
@@ -71,14 +70,17 @@ class Tiles:
     block: int
 
     @staticmethod
-    def of(minimal: Minimal, shape: tuple[Dim, int, int], channels: int, lanes: int) -> Tiles:
-        """Blocks of nearly equal size. One with fewer tiles than a machine multiplies while it reads one weight waits
-        for its weights."""
-        batch, height, width = shape
+    def of(minimal: Minimal, shape: Shape, channels: int, isa: Isa) -> Tiles:
+        """For results [N, O, H, W]. Blocks of nearly equal size; one with fewer tiles than a machine multiplies while
+        it reads one weight would wait for its weights."""
+        batch, outputs, height, width = shape
+        assert isinstance(height, int)
+        assert isinstance(width, int)
         whole = Tiles(minimal, height, width, batch, 0)
         each = whole.rows * whole.columns * (batch if isinstance(batch, int) else 1)
-        most = max(2 * lanes, BLOCK_BYTES // (minimal.points**2 * 4 * channels))
-        return Tiles(minimal, height, width, batch, -(-each // -(-each // most)))
+        wide = channels + tile_of(isa, float_form(isa, F32), each, outputs).columns
+        most = max(2 * isa.lanes, BLOCK_BYTES // (minimal.points**2 * 4 * wide))
+        return replace(whole, block=-(-each // -(-each // most)))
 
     @property
     def rows(self) -> int:
@@ -119,14 +121,15 @@ def tiles_of(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
     channels = op.x.type.shape[1]
     if not (isinstance(height, int) and isinstance(width, int)):
         return None
-    assert isinstance(channels, int) and isinstance(outputs, int)
+    assert isinstance(channels, int)
+    assert isinstance(outputs, int)
     images = bounds(batch, symbols)[0]
     weights = channels * outputs
     best, found = images * height * width * TAPS**2 * weights / (2 * isa.lanes) / WORTH, None
     for minimal in (F4, F2):
         if min(height, width) < minimal.results:
             continue
-        tiles = Tiles.of(minimal, (batch, height, width), channels, isa.lanes)
+        tiles = Tiles.of(minimal, op.results[0].type.shape, channels, isa)
         count, points = images * tiles.rows * tiles.columns, minimal.points**2
         products = points * weights * max(count / (2 * isa.lanes), -(-count // tiles.block))
         cycles = products + TRANSFORM * points * count * (-(-channels // isa.lanes) + -(-outputs // isa.lanes))

@@ -272,8 +272,8 @@ def row_blocks(k: Kernel, size: Dim, height: int) -> list[tuple[Operand, Operand
     if isinstance(size, int):
         blocks = -(-size // height)
         tall = -(-size // blocks)
-        whole = size // tall * tall
-        found = [(0, whole, tall), (whole, size, size - whole)]
+        most = (blocks - (blocks * tall - size)) * tall
+        found = [(0, most, tall), (most, size, tall - 1)]
         return [(start, stop, rows) for start, stop, rows in found if start < stop]
     count = k.dim(size)
     assert isinstance(count, Lane)
