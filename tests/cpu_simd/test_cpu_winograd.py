@@ -108,7 +108,7 @@ def largest_error(given: Array, expected: Array) -> float:
     return float(np.abs(given - expected).max() / np.abs(expected).max())
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     minimal=st.sampled_from([F2, F4]),
     channels=st.integers(1, 36),
@@ -195,7 +195,8 @@ CHOICES = {
     (256, 256, 14, 14): "winograd_4x4",
     (512, 512, 7, 7): "winograd_2x2",  # 37 MB of weights for 4 tiles of 4x4
     (3, 64, 224, 224): "conv",  # the transforms of 64 results cost more than 27 products
-    (64, 64, 3, 3): "winograd_2x2",
+    (64, 64, 8, 8): "winograd_2x2",
+    (64, 64, 3, 3): "conv",  # as much time for its weights as for its products
     (64, 64, 1, 56): "conv",
 }
 
@@ -239,7 +240,7 @@ def test_tiles_are_in_blocks_of_one_size():
     op = next(n for n in conv(64, 64, 56, 56).walk() if isinstance(n, Conv))
     tiles = tiles_of(op, AVX2, {})
     assert tiles is not None
-    assert (tiles.rows, tiles.columns, tiles.block) == (14, 14, 25)
+    assert (tiles.rows, tiles.columns, tiles.block) == (14, 14, 22)
 
 
 def test_it_can_be_switched_off_and_the_report_names_the_algorithm(tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,10 +13,10 @@ from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import Depth, Panels, Tile, accumulate, each_panel, row_blocks
+from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Panels, Tile, accumulate, each_panel, row_blocks
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import Shape, equal, mul
+from irc.ir.dims import Dim, Shape, add, bounds, equal, floordiv, mul, product
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
@@ -62,23 +62,58 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     rows = [i for i in range(last) if i not in batch]
     batches = [Axis(out.shape[i], tuple(v.strides[i] for v in views)) for i in batch]
     axes = axes_of(tuple(out.shape[i] for i in rows), [v.permuted(rows) for v in views])
+    ahead, most = replace(job.b), _share(cx, job, axes)
+    if most:
+        batches = [replace(axis, strides=(*axis.strides, axis.strides[views.index(job.b)])) for axis in batches]
+        axes = _through_next_panel(job, axes)
+        views = [*views, ahead]
     *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
     hint = "_".join((region.anchor.opname, *(str(s) for s in (job.panels.columns, job.depth.length))))
     with cx.kernel(hint, region.loc, region.result) as k:
         at = [k.pointer(v) for v in views]
         epilogue.start(k)
         with loops(k, batches, views, at) as begins:
-            _Tiles(k, job, epilogue, views, outer, inner).run(begins)
+            _Tiles(k, job, epilogue, views, ahead, most, outer, inner).run(begins)
+
+
+def _share(cx: Lowering, job: Products, axes: Sequence[Axis]) -> int:
+    """How many weights of the next panel each row asks for at most, so that all rows together ask for all of them.
+
+    0 if one tile may take all rows: it is where the next panel begins before what it asks for could arrive.
+    """
+    size, rows = panel_size(job), bounds(product(tuple(axis.size for axis in axes)), cx.graph.symbols)[0]
+    return -(-size // rows) if isinstance(size, int) and rows > job.panels.tile.rows else 0
+
+
+def _through_next_panel(job: Products, axes: Sequence[Axis]) -> list[Axis]:
+    """Axes that also move through the next panel, evenly."""
+    rows = product(tuple(axis.size for axis in axes))
+    stride = floordiv(add(panel_size(job), add(rows, -1)), rows)
+    found: list[Axis] = []
+    for axis in reversed(axes):
+        found.insert(0, replace(axis, strides=(*axis.strides, stride)))
+        stride = mul(stride, axis.size)
+    return found
+
+
+def panel_size(job: Products) -> Dim:
+    """Elements of a whole panel."""
+    return mul(job.depth.packed(job.form), job.panels.tile.columns * job.form.group)
 
 
 @dataclass(frozen=True)
 class _Tiles:
-    """The loops over panels and rows; every list of addresses is in the order of `views`."""
+    """The loops over panels and rows; every list of addresses is in the order of `views`.
+
+    `ahead` is where a row asks for the next panel, `most` weights of it; nothing if that is 0.
+    """
 
     k: Kernel
     job: Products
     epilogue: Epilogue
     views: Sequence[View]
+    ahead: View
+    most: int
     outer: Sequence[Axis]
     inner: Axis
 
@@ -96,10 +131,10 @@ class _Tiles:
         """The addresses of the first column of a panel."""
         k, job = self.k, self.job
         column = panel * job.panels.tile.columns
-        size = k.dim(mul(job.depth.packed(job.form), job.panels.tile.columns * job.form.group))
+        size = k.dim(panel_size(job))
         return [
-            k.f.at(begin, panel * size, job.form.b.dtype.itemsize)
-            if view is job.b
+            k.f.at(begin, (panel + (view is self.ahead)) * size, job.form.b.dtype.itemsize)
+            if view is job.b or view is self.ahead
             else k.step(view, begin, view.strides[-1], column)
             for view, begin in zip(self.views, begins, strict=True)
         ]
@@ -124,6 +159,10 @@ class _Tiles:
         def row(view: View, place: int) -> Lane:
             return k.step(view, begins[id(view)], strides[id(view)], place)
 
+        ahead = None
+        if self.most:
+            wanted = self.most * tile.rows * self.ahead.size_bytes
+            ahead = Ahead.of(begins[id(self.ahead)], wanted, job.depth.packed(job.form))
         sums = accumulate(
             k,
             job.form,
@@ -132,6 +171,7 @@ class _Tiles:
             begins[id(job.b)],
             tile,
             self.initial(tile, None if job.start is None else begins[id(job.start)]),
+            ahead,
         )
         for v in range(tile.vectors):
             same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}

@@ -29,6 +29,7 @@ from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
 from irc.backends.cpu_simd.ukernels.products import (
+    Ahead,
     Depth,
     Panels,
     Tile,
@@ -52,8 +53,13 @@ BLOCK_BYTES = 2**18
 LINE = 16
 """Floats between two points, so that the same place of all points does not fall into the same set of a cache."""
 
-TRANSFORM = 2.5
-"""Cycles that a vector takes in a transform, for each point: twice a load, a multiplication, a store."""
+INPUT, RESULT = 3, 5
+"""Cycles for each point of a vector of inputs (its transform) and of results (its transform, and the start and end of
+its sums), measured where the products are few."""
+
+REUSE = 16
+"""Products that take as long as reading one weight from memory (135 GMAC/s and 33 GB/s on a Zen 5 with AVX-512, 47 and
+10 on a Zen 3 in company). A block with fewer tiles waits for its weights."""
 
 WORTH = 1.1
 """How much fewer cycles are worth the larger error."""
@@ -71,16 +77,15 @@ class Tiles:
 
     @staticmethod
     def of(minimal: Minimal, shape: Shape, channels: int, isa: Isa) -> Tiles:
-        """For results [N, O, H, W]. Blocks of nearly equal size; one with fewer tiles than a machine multiplies while
-        it reads one weight would wait for its weights."""
+        """For results [N, O, H, W], in blocks of nearly equal size."""
         batch, outputs, height, width = shape
         assert isinstance(height, int)
         assert isinstance(width, int)
         whole = Tiles(minimal, height, width, batch, 0)
         each = whole.rows * whole.columns * (batch if isinstance(batch, int) else 1)
         wide = channels + tile_of(isa, float_form(isa, F32), each, outputs).columns
-        most = max(2 * isa.lanes, BLOCK_BYTES // (minimal.points**2 * 4 * wide))
-        return replace(whole, block=-(-each // -(-each // most)))
+        good = max(REUSE, BLOCK_BYTES // (minimal.points**2 * 4 * wide))
+        return replace(whole, block=-(-each // max(1, each // good)))
 
     @property
     def rows(self) -> int:
@@ -110,8 +115,8 @@ def _divided(k: Kernel, a: Lane, by: int) -> tuple[Lane, Lane]:
 def tiles_of(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
     """The tiles by which a convolution is fastest; None if that is the direct sum.
 
-    What counts are cycles: those of the products, those of the transforms, and for each block at least one for each
-    weight, for that is what comes from memory; transformed weights are 4 or 1.8 times the weights.
+    What counts is time, in products: theirs, that of the transforms, and for each block at least that of reading the
+    weights, of which transforming makes 4 or 1.8 times as many.
     """
     if op.x.type.scalar != F32 or op.groups != 1 or op.w.type.shape[2:] != (TAPS, TAPS):
         return None
@@ -125,16 +130,17 @@ def tiles_of(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
     assert isinstance(outputs, int)
     images = bounds(batch, symbols)[0]
     weights = channels * outputs
-    best, found = images * height * width * TAPS**2 * weights / (2 * isa.lanes) / WORTH, None
+    best, found = weights * TAPS**2 * max(images * height * width, REUSE) / WORTH, None
     for minimal in (F4, F2):
         if min(height, width) < minimal.results:
             continue
         tiles = Tiles.of(minimal, op.results[0].type.shape, channels, isa)
         count, points = images * tiles.rows * tiles.columns, minimal.points**2
-        products = points * weights * max(count / (2 * isa.lanes), -(-count // tiles.block))
-        cycles = products + TRANSFORM * points * count * (-(-channels // isa.lanes) + -(-outputs // isa.lanes))
-        if cycles < best:
-            best, found = cycles, tiles
+        products = points * weights * max(count, -(-count // tiles.block) * REUSE)
+        vectors = INPUT * -(-channels // isa.lanes) + RESULT * -(-outputs // isa.lanes)
+        cost = products + points * count * vectors * 2 * isa.lanes
+        if cost < best:
+            best, found = cost, tiles
     return found
 
 
@@ -260,12 +266,15 @@ class _Blocks:
     def products(self, point: Lane, b: Lane, vectors: int) -> None:
         """The sums of all tiles of a block at one point."""
         k, lanes = self.k, self.lanes
+        size = self.channels * vectors * lanes * self.form.acc_bytes
+        share = -(-size // self.tiles.block)
         for start, stop, height in row_blocks(k, self.tiles.block, self.panels.tile.rows):
             tile = Tile(height, vectors, lanes)
             zeros = [k.f.const(0, self.form.acc, lanes)] * (height * vectors)
             with k.f.loop(start, stop, height) as loop:
                 rows = [self.inputs.at(point, (loop.index + r) * self.pitch) for r in range(height)]
-                found = accumulate(k, self.form, Depth((), self.channels), rows, b, tile, zeros)
+                ahead = Ahead.of(k.f.at(k.f.at(b, size), loop.index, share), height * share, self.channels)
+                found = accumulate(k, self.form, Depth((), self.channels), rows, b, tile, zeros, ahead)
                 for r in range(height):
                     to = self.sums.at(point, (loop.index + r) * self.panels.tile.columns)
                     for v in range(vectors):

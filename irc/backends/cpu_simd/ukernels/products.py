@@ -162,14 +162,50 @@ def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
     return 1 if used >= isa.registers and form.name in TEMPORARY else UNROLL
 
 
+LINE_BYTES = 64
+"""A cache line."""
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Memory that is wanted soon, asked for while a tile is summed: so many bytes a group."""
+
+    begin: Lane
+    step: int
+
+    @staticmethod
+    def of(begin: Lane, size: int, groups: Dim) -> Ahead | None:
+        """`size` bytes spread over all groups of a tile, if their number is known."""
+        return Ahead(begin, -(-size // groups)) if isinstance(groups, int) else None
+
+    def behind(self, k: Kernel, groups: Lane) -> Ahead:
+        """What is left behind so many groups."""
+        return Ahead(k.f.at(self.begin, groups, self.step), self.step)
+
+    def ask(self, k: Kernel, group: Lane, groups: int) -> None:
+        """The lines of some groups."""
+        begin = k.f.at(self.begin, group, self.step)
+        for line in range(-(-groups * self.step // LINE_BYTES)):
+            k.f.prefetch(k.f.at(begin, line, LINE_BYTES))
+
+
 def accumulate(
-    k: Kernel, form: DotForm, depth: Depth, rows: Sequence[Lane], b: Lane, tile: Tile, start: Sequence[Lane]
+    k: Kernel,
+    form: DotForm,
+    depth: Depth,
+    rows: Sequence[Lane],
+    b: Lane,
+    tile: Tile,
+    start: Sequence[Lane],
+    ahead: Ahead | None = None,
 ) -> list[Lane]:
     """The accumulators of a tile, row by row, after all products; `rows` and `b` are addresses, `start` first sums."""
     widths = [mul(depth.rounds(form), form.group * tile.columns * form.b.dtype.itemsize)]
     for rounds, _ in reversed(depth.outer[1:]):
         widths.append(mul(widths[-1], rounds))
-    return _nest(k, form, depth, list(zip(depth.outer, reversed(widths), strict=False)), rows, b, tile, list(start))
+    return _nest(
+        k, form, depth, list(zip(depth.outer, reversed(widths), strict=False)), rows, b, tile, list(start), ahead
+    )
 
 
 def _nest(
@@ -181,32 +217,44 @@ def _nest(
     b: Lane,
     tile: Tile,
     acc: list[Lane],
+    ahead: Ahead | None,
 ) -> list[Lane]:
     if not outer:
-        return _run(k, form, depth, rows, b, tile, acc)
+        return _run(k, form, depth, rows, b, tile, acc, ahead)
     ((rounds, a_step), b_step), *rest = outer
     with k.f.loop(0, rounds, 1, acc) as loop:
         moved = [k.f.at(row, loop.index * a_step) for row in rows]
-        inner = _nest(k, form, depth, rest, moved, k.f.at(b, loop.index * k.dim(b_step)), tile, list(loop.carried))
+        groups = floordiv(b_step, form.group * tile.columns * form.b.dtype.itemsize)
+        later = None if ahead is None else ahead.behind(k, loop.index * k.dim(groups))
+        there = k.f.at(b, loop.index * k.dim(b_step))
+        inner = _nest(k, form, depth, rest, moved, there, tile, list(loop.carried), later)
         loop.next(*inner)
     return list(loop.results)
 
 
 def _run(
-    k: Kernel, form: DotForm, depth: Depth, rows: Sequence[Lane], b: Lane, tile: Tile, acc: list[Lane]
+    k: Kernel,
+    form: DotForm,
+    depth: Depth,
+    rows: Sequence[Lane],
+    b: Lane,
+    tile: Tile,
+    acc: list[Lane],
+    ahead: Ahead | None,
 ) -> list[Lane]:
     """The innermost run of products."""
     rounds = k.dim(depth.rounds(form))
     if form.flush is None:
-        return _groups(k, form, rows, b, tile, acc, 0, rounds)
+        return _groups(k, form, rows, b, tile, acc, 0, rounds, ahead)
     with k.f.loop(0, rounds, form.steps, acc) as loop:
         stop = k.f.intrinsic("smin", loop.index + form.steps, k.f.like(rounds, loop.index))
         if isinstance(rounds, int) and rounds % form.steps == 0:
             stop = form.steps
             rows, b = _moved(k, form, rows, b, tile, loop.index)
+            ahead = None if ahead is None else ahead.behind(k, loop.index)
         none = [k.f.const(0, form.acc, tile.lanes)] * len(acc)
         start = 0 if isinstance(stop, int) else loop.index
-        partial = _groups(k, form, rows, b, tile, none, start, stop)
+        partial = _groups(k, form, rows, b, tile, none, start, stop, ahead)
         loop.next(*(form.flush(total, part) for total, part in zip(loop.carried, partial, strict=True)))
     return list(loop.results)
 
@@ -220,6 +268,7 @@ def _groups(
     acc: list[Lane],
     start: Count,
     stop: Count,
+    ahead: Ahead | None,
 ) -> list[Lane]:
     """Groups of products from start to stop: several a round, then those that are left."""
     unrolled = unroll_of(k.isa, form, tile)
@@ -235,6 +284,8 @@ def _groups(
         with k.f.loop(first, last, unroll, acc) as loop:
             sums = list(loop.carried)
             a_at, b_at = _moved(k, form, rows, b, tile, loop.index)
+            if ahead is not None:
+                ahead.ask(k, loop.index, unroll)
             for step in range(unroll):
                 here = [k.f.at(row, step, a_bytes) for row in a_at]
                 sums = _step(k, form, here, k.f.at(b_at, step, b_bytes), tile, sums)

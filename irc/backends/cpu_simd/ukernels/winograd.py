@@ -8,10 +8,10 @@ points shares half of its work: their rows differ in the signs of the odd column
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import reduce
 
 import numpy as np
 
@@ -49,15 +49,13 @@ class Minimal:
     def inputs(self) -> list[Row]:
         """B^T: the polynomial with zeros at all other points."""
         zeros = self.finite
-        return [*(with_zeros([q for q in zeros if q != p]) for p in zeros), with_zeros(zeros)]
+        rows = [*(with_zeros([q for q in zeros if q != p]) for p in zeros), with_zeros(zeros)]
+        return [[*row, *[Fraction(0)] * (self.points - len(row))] for row in rows]
 
     def weights(self, taps: Array) -> Array:
         """G W G^T for taps[..., 3, 3], in f64: [..., points, points]."""
         zeros = self.finite
-        rows = [
-            [p**i / reduce(lambda n, q, p=p: n * (p - q), (q for q in zeros if q != p), 1) for i in range(TAPS)]
-            for p in zeros
-        ]
+        rows = [[p**i / math.prod(p - q for q in zeros if q != p) for i in range(TAPS)] for p in zeros]
         g = np.array([*rows, [0] * (TAPS - 1) + [1]], np.float64)
         return g @ taps.astype(np.float64) @ g.T
 
@@ -93,7 +91,7 @@ def with_zeros(zeros: Sequence[Fraction]) -> list[Fraction]:
 
 def combined(form: DotForm, factors: Row, x: Sequence[Lane]) -> Lane:
     """The sum of lanes times constants; the factor that is 1, if there is one, costs nothing."""
-    terms = sorted(((c, lane) for c, lane in zip(factors, x, strict=False) if c), key=lambda term: term[0] != 1)
+    terms = sorted(((c, lane) for c, lane in zip(factors, x, strict=True) if c), key=lambda term: term[0] != 1)
     (first, lane), *rest = terms
     total = lane if first == 1 else lane * float(first)
     for factor, lane in rest:
