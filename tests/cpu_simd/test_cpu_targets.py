@@ -84,6 +84,13 @@ def test_inner_loops_use_the_dot_product_of_the_target_without_spills(isa: Isa, 
     assert "fmaf" not in text
 
 
+@pytest.mark.parametrize(("rows", "asks"), [(197, True), (1, False)])
+def test_rows_ask_for_the_next_panel_of_weights(rows: int, asks: bool):
+    """One row has no time between the panels."""
+    text = assembly(linear(F32, F32, rows), ISAS["x86-64-v3"])
+    assert any(loop.uses("prefetcht1") for loop in loops(text) if loop.innermost) is asks
+
+
 def test_spills_are_found():
     """A tile with more sums than registers."""
     target = ISAS["x86-64-v3"]
