@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from cpu_running import agree, results
+from cpu_running import agree
 
 from irc.backends.cpu_simd.backend import CPU
 from irc.backends.cpu_simd.legality import problems
-from irc.ir.diagnostics import IrcError
 from irc.ir.parser import parse
 
 
@@ -26,17 +24,6 @@ func @main(%x: f32[1, 4]) -> i8<[[1.0, 0.5]], axis=1, group=2>[1, 4] {
 """)
     assert "quantize has a scale per group, which no kernel reads" in text
     assert "fold computes it where its operand is constant" in text
-
-
-def test_a_bias_of_computed_weights():
-    module = parse("""
-func @main(%x: f32[2, 3], %w: f32[4, 3], %b: f32[4]) -> f32[2, 4] {
-  %y = linear %x, %w, %b : f32[2, 4]
-  return %y
-}
-""")
-    with pytest.raises(IrcError, match=r"linear: a bias of computed weights\n  hint: add it by an op of its own"):
-        results(module, [np.zeros(s, np.float32) for s in ((2, 3), (4, 3), (4,))])
 
 
 def test_an_observer_gives_its_operand():

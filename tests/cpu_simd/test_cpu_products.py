@@ -34,7 +34,8 @@ class Graphs:
     def values(self, kind: ScalarType, shape: tuple[int, ...]) -> Array:
         if kind.is_float:
             return self.rng.standard_normal(shape).astype(kind.dtype)
-        return self.rng.integers(kind.min, kind.max, shape, endpoint=True).astype(kind.dtype)
+        low, high = (kind.min, kind.max) if kind.bits < 32 else (-1000, 1000)  # biases: sums fit 32 bits
+        return self.rng.integers(low, high, shape, endpoint=True).astype(kind.dtype)
 
     def input(self, kind: ScalarType, *shape: int | str) -> Value:
         """An input; a name in the shape is a symbol."""
@@ -45,6 +46,14 @@ class Graphs:
 
     def const(self, kind: ScalarType, *shape: int) -> Value:
         return self.b.const(self.values(kind, shape), kind)
+
+    def bias(self, x: ScalarType, columns: int) -> Value | None:
+        """None, a constant, or an input: a bias for products with activations of a type."""
+        choice = int(self.rng.integers(0, 4))
+        if choice == 0:
+            return None
+        kind = scalar("i32") if x.is_integer else x
+        return self.input(kind, columns) if choice == 1 else self.const(kind, columns)
 
     def check(self, op: Op) -> None:
         """Assert that the machine agrees on the op."""
@@ -72,13 +81,7 @@ def test_linear(kinds: tuple[str, str], seed: int):
     x_kind, w_kind = map(scalar, kinds)
     rows, depth, columns = (int(v) for v in g.rng.integers(1, 50, 3))
     x = g.input(x_kind, "b", rows, depth)
-    bias = None
-    if g.rng.random() < 0.5:
-        bias = (
-            g.b.const(g.rng.integers(-1000, 1000, columns), scalar("i32"))
-            if x_kind.is_integer
-            else g.const(x_kind, columns)
-        )
+    bias = g.bias(x_kind, columns)
     zps = {"x_zp": int(g.rng.integers(-3, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
     g.check(Linear(x, g.const(w_kind, columns, depth), bias, **zps))
 
@@ -108,13 +111,7 @@ def test_conv(kinds: tuple[str, str], seed: int):
     kernel, stride, dilation = (tuple(int(v) for v in g.rng.integers(1, 4, n)) for _ in range(3))
     padding = tuple(int(v) for v in g.rng.integers(0, 3, 2 * n))
     sizes = [int(v) for v in g.rng.integers(7, 12, n)]
-    bias = None
-    if g.rng.random() < 0.5:
-        bias = (
-            g.b.const(g.rng.integers(-1000, 1000, outputs), scalar("i32"))
-            if x_kind.is_integer
-            else g.const(x_kind, outputs)
-        )
+    bias = g.bias(x_kind, outputs)
     zps = {"x_zp": int(g.rng.integers(0, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
     x = g.input(x_kind, "b", inputs, *sizes)
     w = g.const(w_kind, outputs, inputs // groups, *kernel)
@@ -135,6 +132,29 @@ def test_depthwise(kinds: tuple[str, str], seed: int):
     x = g.input(x_kind, "b", channels, *sizes)
     w = g.const(w_kind, channels, 1, *kernel)
     g.check(Conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=channels, **zps))
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_a_computed_bias(kinds: tuple[str, str]):
+    """Of constant weights, of computed ones, and of kernels of one channel."""
+    x_kind, w_kind = map(scalar, kinds)
+    kind = scalar("i32") if x_kind.is_integer else x_kind
+    for computed in (False, True):
+        g = Graphs(1)
+        w = g.input(w_kind, 37, 11) if computed else g.const(w_kind, 37, 11)
+        g.check(Linear(g.input(x_kind, 3, 11), w, g.input(kind, 37)))
+    g = Graphs(2)
+    x, bias = g.input(x_kind, 1, 5, 6, 7), g.input(kind, 5)
+    window = {"stride": (1, 1), "padding": (1, 1, 1, 1), "dilation": (1, 1)}
+    g.check(Conv(x, g.const(w_kind, 5, 1, 3, 3), bias, **window, groups=5))
+
+
+@pytest.mark.parametrize("kinds", KINDS, ids="-".join)
+def test_a_constant_bias_of_computed_weights(kinds: tuple[str, str]):
+    x_kind, w_kind = map(scalar, kinds)
+    g = Graphs(3)
+    x, w = g.input(x_kind, 3, 11), g.input(w_kind, 37, 11)
+    g.check(Linear(x, w, g.const(scalar("i32") if x_kind.is_integer else x_kind, 37)))
 
 
 def test_a_border_value_that_is_no_code_of_the_image():

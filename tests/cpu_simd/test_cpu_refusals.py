@@ -28,11 +28,6 @@ QUIET = Feedback(warn=silence)
             "conv: its weights are computed",
         ),
         (
-            "(%x: i8[1, 2], %b: i32[1]) -> i32[1, 1]",
-            "%w = const [[1, 2]] : i8[1, 2]\n  %y = linear %x, %w, %b : i32[1, 1]",
-            "linear: its bias is computed",
-        ),
-        (
             "(%x: i8[2, 2], %w: i8[2, 2]) -> i32[2, 2]",
             "%y = linear %x, %w {w_zp = [1, 2]} : i32[2, 2]",
             "linear: computed weights have one zero point",

@@ -26,7 +26,10 @@ Seen = dict[Value, Lane]
 
 @dataclass(frozen=True, eq=False)
 class Epilogue:
-    """The steps of a region. `out` and `inputs` are arranged views; `single` operands are one element each."""
+    """The steps of a region. `out` and `inputs` are arranged views; `single` operands are one element each.
+
+    What is added to the anchor's result first, its bias, is the input of that name.
+    """
 
     cx: Lowering
     region: Region
@@ -35,11 +38,14 @@ class Epilogue:
     single: dict[Value, Lane] = field(default_factory=dict[Value, Lane])
 
     @staticmethod
-    def of(cx: Lowering, region: Region, arrange: Arrange = lambda view: view) -> Epilogue:
-        """The epilogue of a region, whose result gets its place."""
+    def of(cx: Lowering, region: Region, arrange: Arrange = lambda view: view, bias: View | None = None) -> Epilogue:
+        """The epilogue of a region, whose result gets its place; `bias` has the shape of the result."""
         out = cx.result(region.result)
         shape = cx.resolve(region.result).type.shape
         inputs = {value: arrange(view) for value, view in leaf_views(cx, region, shape).items()}
+        if bias is not None:
+            assert region.anchor is not None
+            inputs[region.anchor.results[0]] = arrange(bias)
         return Epilogue(cx, region, arrange(out), inputs)
 
     @property
@@ -78,6 +84,8 @@ class Epilogue:
         """What the steps make of lanes of the anchor's result; other operands are read."""
         assert self.region.anchor is not None
         result = self.region.anchor.results[0]
+        if result in self.inputs:
+            acc = acc + read(result)
         known = {result: rounded(k, acc, result.type.scalar)}
         evaluate(self.cx, k, self.region.steps, known, read)
         return known[self.cx.resolve(self.region.result)]

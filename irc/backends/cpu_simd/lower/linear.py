@@ -11,6 +11,7 @@ from irc.backends.cpu_simd.copies import copy, fill_border, widened
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.forms import Operands, centred, operands_of
 from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.lower.codes import stored_codes
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
 from irc.backends.cpu_simd.lower.pack import pack_computed
@@ -45,8 +46,6 @@ def weights_of(cx: Lowering, op: Linear | Conv, operands: Operands | None = None
     w = cx.constant(op.w)
     assert w is not None
     b = None if op.b is None else cx.constant(op.b)
-    if op.b is not None and b is None:
-        op.fail("its bias is computed", hint="add it by an op of its own")
     operands = operands or operands_of(op, cx.isa, cx.resolve)
     if not op.x.type.scalar.is_integer:
         return Weights(w, operands, b)
@@ -78,17 +77,20 @@ def lower_linear(cx: Lowering, region: Region) -> None:
     op = region.anchor
     assert isinstance(op, Linear)
     if cx.constant(op.w) is None:
-        if op.b is not None:
-            op.fail("a bias of computed weights", hint="add it by an op of its own")
         y = cx.view(op.w).permuted((1, 0))
-        lower_computed(cx, region, op, y, whole_number(op, op.w_zp))
+        lower_computed(cx, region, op, y, whole_number(op, op.w_zp), bias_view(cx, op, -1))
         return
     w = weights_of(cx, op)
     a = prepared(cx, cx.view(op.x), w.operands, op.loc)
     columns, length = w.codes.shape
     out = op.results[0].type.shape
-    panels = Panels(columns, tile_of(cx.isa, w.form, product(out[:-1]), columns))
-    b = cx.stored(pack(w.codes, w.form, panels), w.form.b)
+    rows = product(out[:-1])
+    stored = stored_codes(cx, op, w.codes, w.form, rows) if w.form.b.is_integer else None
+    if stored is None:
+        panels = Panels(columns, tile_of(cx.isa, w.form, rows, columns))
+        b = cx.stored(pack(w.codes, w.form, panels), w.form.b)
+    else:
+        panels, b = stored.panels, stored.words
     job = Products(
         w.form,
         Depth((), length),
@@ -97,8 +99,20 @@ def lower_linear(cx: Lowering, region: Region) -> None:
         View(b.buffer, out, (0,) * len(out)),
         start_view(cx, w.start, panels, out),
         lambda view: view,
+        bias=bias_view(cx, op, -1),
     )
-    lower_products(cx, region, job)
+    lower_products(cx, region, job if stored is None else stored.products(cx, job, a, op.loc))
+
+
+def bias_view(cx: Lowering, op: Linear | Conv, axis: int) -> View | None:
+    """A bias that the sums do not start with, along an axis of the result: one that is computed, or of computed
+    weights."""
+    if op.b is None or (cx.constant(op.b) is not None and cx.constant(op.w) is not None):
+        return None
+    bias, shape = cx.view(op.b), op.results[0].type.shape
+    strides: list[Dim] = [0] * len(shape)
+    strides[axis] = bias.strides[0]
+    return replace(bias, shape=shape, strides=tuple(strides))
 
 
 def whole_number(op: Linear, zp: int | tuple[int, ...]) -> int:
@@ -115,7 +129,9 @@ def lower_matmul(cx: Lowering, region: Region) -> None:
     lower_computed(cx, region, op, cx.view(op.y), op.y_zp)
 
 
-def lower_computed(cx: Lowering, region: Region, op: Linear | Matmul, y: View, y_zp: int) -> None:
+def lower_computed(
+    cx: Lowering, region: Region, op: Linear | Matmul, y: View, y_zp: int, bias: View | None = None
+) -> None:
     """Products of two computed tensors x[..., M, K] and y[..., K, N]: y is packed first, by a kernel of its own."""
     out = op.results[0].type.shape
     operands = operands_of(op, cx.isa, cx.resolve)
@@ -135,6 +151,7 @@ def lower_computed(cx: Lowering, region: Region, op: Linear | Matmul, y: View, y
         batched(packed.panels, missing, out),
         None if packed.start is None else batched(packed.start, missing, out),
         lambda view: view,
+        bias=bias,
     )
     lower_products(cx, region, job)
 
@@ -161,7 +178,8 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     if groups > 1 and inputs == 1 and outputs == groups:
         depthwise(cx, region, op, image)
         return
-    tiles = tiles_of(op, cx.isa, cx.graph.symbols) if cx.winograd else None
+    bias = bias_view(cx, op, 1)
+    tiles = tiles_of(op, cx.isa, cx.graph.symbols) if cx.winograd and bias is None else None
     if tiles is not None:
         lower_winograd(cx, region, w.form, image, w.codes, w.start, tiles)
         return
@@ -187,6 +205,7 @@ def lower_conv(cx: Lowering, region: Region) -> None:
         View(b.buffer, shape, (0, each[0].size if groups > 1 else 0, *(0,) * n, 0)),
         start_view(cx, None if w.start is None else w.start.reshape(groups, -1), panels, shape),
         lambda view: grouped(view, groups),
+        bias=bias,
     )
     lower_products(cx, region, job)
 
@@ -210,7 +229,10 @@ def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
         None if w.start is None else cx.stored(units.packed(w.start)),
         units,
     )
-    lower_taps(cx, region, job, Epilogue.of(cx, region, lambda view: view.permuted((0, *range(2, n + 2), 1))))
+    channels_last = (0, *range(2, n + 2), 1)
+    lower_taps(
+        cx, region, job, Epilogue.of(cx, region, lambda view: view.permuted(channels_last), bias_view(cx, op, 1))
+    )
 
 
 def depthwise_form(form: DotForm, isa: Isa) -> DotForm:

@@ -12,6 +12,7 @@ from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.ukernels.codes import Codes, accumulate_codes, write_out
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Panels, Tile, accumulate, each_panel, row_blocks
 from irc.backends.cpu_simd.views import View
@@ -24,7 +25,9 @@ from irc.ir.scalars import Array
 @dataclass(frozen=True)
 class Products:
     """What is summed. `a` has the dimensions of the arranged result (columns do not move it) and is the address of the
-    first product of each element; `b` are panels, one set a batch; `start` are initial sums along the columns."""
+    first product of each element; `b` are panels, one set a batch; `start` are initial sums along the columns, `more`
+    what is added to those of each row. Where `b` are words of `codes`, each panel is written out to `room` before it is
+    used, if there is one. A computed `bias` has the shape of the result and is added to it behind the sums."""
 
     form: DotForm
     depth: Depth
@@ -33,6 +36,26 @@ class Products:
     b: View
     start: View | None
     arrange: Arrange
+    more: View | None = None
+    codes: Codes | None = None
+    room: View | None = None
+    bias: View | None = None
+
+    @property
+    def views(self) -> list[View]:
+        return [view for view in (self.a, self.b, self.start, self.more, self.room) if view is not None]
+
+    @property
+    def panel_depth(self) -> Dim:
+        """Groups, or words of them, in a panel."""
+        groups = self.depth.packed(self.form)
+        return groups if self.codes is None else self.codes.words(known(groups))
+
+
+def known(depth: Dim) -> int:
+    """The depth of constant weights."""
+    assert isinstance(depth, int), "constants have a known shape"
+    return depth
 
 
 def start_view(cx: Lowering, start: Array | None, panels: Panels, shape: Shape) -> View | None:
@@ -54,9 +77,9 @@ def start_view(cx: Lowering, start: Array | None, panels: Panels, shape: Shape) 
 def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     """Add the kernel of a region."""
     assert region.anchor is not None
-    epilogue = Epilogue.of(cx, region, job.arrange)
+    epilogue = Epilogue.of(cx, region, job.arrange, job.bias)
     out = epilogue.out
-    views = [*epilogue.views, job.a, job.b, *([] if job.start is None else [job.start])]
+    views = [*epilogue.views, *job.views]
     last = len(out.shape) - 1
     batch = [i for i in range(last) if equal(job.b.strides[i], 0) is not True and equal(out.shape[i], 1) is not True]
     rows = [i for i in range(last) if i not in batch]
@@ -98,7 +121,7 @@ def _through_next_panel(job: Products, axes: Sequence[Axis]) -> list[Axis]:
 
 def panel_size(job: Products) -> Dim:
     """Elements of a whole panel."""
-    return mul(job.depth.packed(job.form), job.panels.tile.columns * job.form.group)
+    return mul(job.panel_depth, job.panels.tile.columns * job.form.group)
 
 
 @dataclass(frozen=True)
@@ -122,7 +145,9 @@ class _Tiles:
         k = self.k
 
         def panel(index: Lane, vectors: int, columns: Count) -> None:
-            with loops(k, self.outer, self.views, self.at_panel(begins, index)) as blocks:
+            at = self.at_panel(begins, index)
+            self.write_out(at, vectors)
+            with loops(k, self.outer, self.views, at) as blocks:
                 self.rows(blocks, vectors, columns)
 
         each_panel(k, self.job.panels, panel)
@@ -138,6 +163,14 @@ class _Tiles:
             else k.step(view, begin, view.strides[-1], column)
             for view, begin in zip(self.views, begins, strict=True)
         ]
+
+    def write_out(self, at: Sequence[Lane], vectors: int) -> None:
+        """Write the weights of a panel to where products take them from, if they lie elsewhere."""
+        job = self.job
+        if job.room is not None:
+            assert job.codes is not None
+            address = dict(zip(map(id, self.views), at, strict=True))
+            write_out(self.k, job.codes, known(job.panel_depth), address[id(job.b)], address[id(job.room)], vectors)
 
     def rows(self, at: Sequence[Lane], vectors: int, columns: Count) -> None:
         """All rows of the inner axis against one panel."""
@@ -163,16 +196,15 @@ class _Tiles:
         if self.most:
             wanted = self.most * tile.rows * self.ahead.size_bytes
             ahead = Ahead.of(begins[id(self.ahead)], wanted, job.depth.packed(job.form))
-        sums = accumulate(
-            k,
-            job.form,
-            job.depth,
-            [row(job.a, r) for r in range(tile.rows)],
-            begins[id(job.b)],
-            tile,
-            self.initial(tile, None if job.start is None else begins[id(job.start)]),
-            ahead,
-        )
+        rows = [row(job.a, r) for r in range(tile.rows)]
+        start = self.initial(tile, None if job.start is None else begins[id(job.start)])
+        if job.more is not None:
+            start = self.with_more(start, [row(job.more, r) for r in range(tile.rows)])
+        if job.codes is not None and job.room is None:
+            groups = known(job.depth.packed(job.form))
+            sums = accumulate_codes(k, job.codes, groups, rows, begins[id(job.b)], tile, start)
+        else:
+            sums = accumulate(k, job.form, job.depth, rows, begins[id(job.room or job.b)], tile, start, ahead)
         for v in range(tile.vectors):
             same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
             shared: dict[Value, Lane] = {}
@@ -189,3 +221,9 @@ class _Tiles:
         width = tile.lanes * self.job.form.acc_bytes
         loaded = [k.f.load(k.f.at(start, v, width), kind, tile.lanes) for v in range(tile.vectors)]
         return loaded * tile.rows
+
+    def with_more(self, sums: Sequence[Lane], rows: Sequence[Lane]) -> list[Lane]:
+        """First sums with what is added to each row."""
+        k, each = self.k, len(sums) // len(rows)
+        items = [k.f.load(row, self.job.form.acc) for row in rows]
+        return [total + k.f.splat(items[place // each], total.lanes) for place, total in enumerate(sums)]
