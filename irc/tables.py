@@ -130,7 +130,10 @@ PASSES = Table(
     )
     | _rows("irc.backends.fpga_hls", {"boundary": "hls-boundary:Boundary"}),
 )
-PRESETS = Table("preset", _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4"}))
+PRESETS = Table(
+    "preset",
+    _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4 weight4:WEIGHT4"}),
+)
 BACKENDS = Table(
     "backend",
     _rows(

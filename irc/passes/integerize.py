@@ -209,6 +209,8 @@ class _Lowering:
     def of(self, op: Op, value: Value) -> Value:
         """The codes of an operand. Fails at `op` if it has none."""
         codes = self.codes.get(value)
+        if codes is None and isinstance(value.node, Dequantize) and value.node.group is not None:
+            op.fail("an operand has a scale per group, which has no integer form", hint="quantize without group")
         if codes is None:
             op.fail("an operand is not quantized", hint="run calibrate,quantize before integerize")
         return codes

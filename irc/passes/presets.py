@@ -16,3 +16,6 @@ QUANT4 = f"{_SPLIT},smooth{{weights=4}},calibrate,quantize{{weights=4}},integeri
 
 # W4A4: those layers' input activations at 4 bits too; residual stream, norms and softmax stay at 8 bits or more.
 QUANT4A4 = f"{_SPLIT},smooth{{weights=4 inputs=4}},calibrate,quantize{{weights=4 inputs=4}},integerize,fold,cse,dce"
+
+# W4 with float activations, a scale for every 32 weights of a row: memory, not arithmetic; nothing is to be split.
+WEIGHT4 = f"widen,{CLEAN},quantize{{weights=4 activations=none group=32}},dce"

@@ -20,6 +20,7 @@ from typing import Literal, cast
 import numpy as np
 
 from irc.ir.builder import Builder
+from irc.ir.constants import Data
 from irc.ir.diagnostics import IrcError, UsageError, did_you_mean
 from irc.ir.graph import Graph, Module, Node, Use, Value
 from irc.ir.interpret import interpret
@@ -62,6 +63,8 @@ class Layer:
 class QuantizePass(Pass):
     """Quantize weights and activations to 2 .. 8 bits as quantize/dequantize pairs, from the ranges of `calibrate`.
 
+    `activations=none` quantizes weights only, and needs no ranges. With `group`, so many neighbouring weights of a row
+    share a scale, in every linear whose inputs are a multiple of that; such weights have no integer form.
     `layers` overrides bits by module path: `head:w8`, `blocks.*.mlp.*:w3a6` (`w` weights, `a` input activations).
     `gptq` rounds weights on the samples so that each layer's output stays close; `mse` searches the scale of least
     error and rounds to nearest; `nearest` covers the largest weight.
@@ -70,13 +73,14 @@ class QuantizePass(Pass):
     name = "quantize"
     effect = "lossy"
     weights: int = 8
-    activations: int = 8
+    activations: int | None = 8
     inputs: int | None = (
         None  # input activations of the linears and convolutions between first and last; none = activations
     )
     ends: int = 8  # weights and input activations of the first and the last layer
     residual: int = 16  # additions, norms and results
     per: Literal["channel", "tensor"] = "channel"
+    group: int | None = None
     scheme: Scheme = "auto"
     rounding: Literal["gptq", "mse", "nearest"] = "gptq"
     layers: tuple[str, ...] = ()
@@ -88,8 +92,12 @@ class QuantizePass(Pass):
         layers = self._layers(graph)
         hessians = self._hessians(module, layers, cx) if self.rounding == "gptq" else {}
         ranges = _take_ranges(graph)
-        plan = _Plan(graph, self, {layer.op: layer for layer in layers}, ranges)
-        plan.write()
+        if self.activations is not None:
+            if not ranges:
+                hint = "run calibrate before it: calibrate,quantize; activations=none quantizes weights only"
+                raise IrcError("quantize needs the ranges of activations", hint=hint)
+            plan = _Plan(graph, self, self.activations, {layer.op: layer for layer in layers}, ranges)
+            plan.write()
         for layer in layers:
             self._quantize_weight(layer, hessians.get(layer.op))
 
@@ -100,6 +108,10 @@ class QuantizePass(Pass):
                 raise UsageError(f"quantize: {option}={bits} is outside 2 .. 8 bits")
         if not 2 <= self.residual <= 16:
             raise UsageError(f"quantize: residual={self.residual} is outside 2 .. 16 bits")
+        if self.group is not None and self.group < 1:
+            raise UsageError(f"quantize: group={self.group} is no number of weights", hint="for example group=32")
+        if self.activations is None and self.inputs is not None:
+            raise UsageError(f"quantize: inputs={self.inputs} are activations, and activations=none")
 
     # -- layers
 
@@ -108,13 +120,21 @@ class QuantizePass(Pass):
         ops = [n for n in graph.nodes if isinstance(n, Linear | Conv) and isinstance(n.w.node, Const)]
         if not ops:
             raise IrcError("quantize found no linear or convolution with constant weights")
-        inner = self.activations if self.inputs is None else self.inputs
+        inner = (self.activations or self.ends) if self.inputs is None else self.inputs
         layers = [Layer(op, self.weights, inner) for op in ops]
         for end in (layers[0], layers[-1]):
             end.weights, end.inputs = max(self.ends, self.weights), max(self.ends, inner)
         for text in self.layers:
             _apply_override(text, layers)
+        if self.group is not None and not any(self._group_of(layer) for layer in layers):
+            raise IrcError(f"quantize: no linear has a multiple of group={self.group} inputs")
         return layers
+
+    def _group_of(self, layer: Layer) -> int | None:
+        """How many weights of a row share a scale; None for all of them."""
+        if self.group is None or not isinstance(layer.op, Linear):
+            return None
+        return self.group if layer.constant.value.array.shape[1] % self.group == 0 else None
 
     def _hessians(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Gram]]:
         """X^T X of each layer's input over the samples, one a group of channels."""
@@ -145,9 +165,15 @@ class QuantizePass(Pass):
         const, bits = layer.constant, layer.weights
         w = const.value.array
         kept = expand_mask(const.mask, w.shape) if const.mask else None
-        scales = weight_scales(w, bits, per_channel=self.per == "channel", search=self.rounding != "nearest")
-        codes = nearest(w, scales, bits) if hessians is None else _round_groups(w, hessians, scales, bits, kept)
+        group = self._group_of(layer)
+        rows = w if group is None else w.reshape(-1, group)
+        per_channel = self.per == "channel" or group is not None
+        scales = weight_scales(rows, bits, per_channel=per_channel, search=self.rounding != "nearest")
         encoding = per_axis(scales, 0) if scales.ndim else per_tensor(float(scales))
+        if group is not None:
+            encoding = Encoding(Data.of(scales.reshape(len(w), -1)), axis=1, group=group)
+            scales = np.repeat(scales.reshape(len(w), -1), group, axis=1)
+        codes = nearest(w, scales, bits) if hessians is None else _round_groups(w, hessians, scales, bits, kept)
         b = Builder.before_node(layer.op, const.loc.via(self.name))
         quantized = b.const(codes, integer(bits, signed=True), encoding, const.result.name)
         if const.mask is not None:
@@ -159,7 +185,7 @@ def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept
     """`compensated` for each group of output channels with the Hessian of its own inputs."""
     rows = len(w) // len(hessians)
     matrix = w.reshape(len(w), -1)
-    spread = np.broadcast_to(scales.reshape(-1), (len(w),))
+    spread = scales if scales.ndim == 2 else np.broadcast_to(scales.reshape(-1), (len(w),))
     mask = None if kept is None else kept.reshape(matrix.shape)
     parts: list[Array] = []
     for g, hessian in enumerate(hessians):
@@ -211,7 +237,7 @@ def _apply_override(text: str, layers: list[Layer]) -> None:
 
 
 def _take_ranges(graph: Graph) -> dict[Value, Range]:
-    """Remove every `observe` node and return what it saw. Raises IrcError if there is none."""
+    """Remove every `observe` node and return what it saw."""
     ranges: dict[Value, Range] = {}
     for node in list(graph.nodes):
         if isinstance(node, Observe):
@@ -221,8 +247,6 @@ def _take_ranges(graph: Graph) -> dict[Value, Range]:
             node.replace_by(node.x)
             if histogram is not None and not histogram.results[0].uses:
                 histogram.erase()
-    if not ranges:
-        raise IrcError("quantize needs the ranges of activations", hint="run calibrate before it: calibrate,quantize")
     return ranges
 
 
@@ -231,7 +255,7 @@ def dequantized(b: Builder, codes: Value) -> Value:
     encoding = codes.type.encoding
     assert encoding is not None
     scale, zp = b.const(encoding.scales, F32), b.const(encoding.zps, I32) if np.any(encoding.zps) else None
-    return b(Dequantize(codes, scale, zp, axis=encoding.axis, to=Element(F32)))
+    return b(Dequantize(codes, scale, zp, axis=encoding.axis, group=encoding.group, to=Element(F32)))
 
 
 def quantized(b: Builder, x: Value, to: Element) -> Value:
@@ -262,9 +286,15 @@ class _Plan:
     """The encodings of one function: groups of tied values, the bits their readers want, the pairs to write."""
 
     def __init__(
-        self, graph: Graph, options: QuantizePass, layers: dict[Op, Layer], ranges: dict[Value, Range]
+        self,
+        graph: Graph,
+        options: QuantizePass,
+        activations: int,
+        layers: dict[Op, Layer],
+        ranges: dict[Value, Range],
     ) -> None:
         self.graph = graph
+        self.activations = activations
         self.options = options
         self.layers = layers
         self.ranges = ranges
@@ -321,11 +351,11 @@ class _Plan:
         if isinstance(node, Relu | Clamp) or use.node.operands[use.index] in self.tied_operands(node):
             behind = [self.wanted(u) for u in node.results[0].uses]
             return max((b for b in behind if b is not None), default=None)
-        return self.options.activations
+        return self.activations
 
     def bits_of(self, members: list[Value]) -> int:
         wishes = [self.wanted(use) for value in members for use in value.uses]
-        return max((w for w in wishes if w is not None), default=self.options.activations)
+        return max((w for w in wishes if w is not None), default=self.activations)
 
     # -- writing
 
@@ -403,7 +433,7 @@ class _Plan:
                 if cast(Op, use.node) in self.layers and self.layers[cast(Op, use.node)].inputs < element.scalar.bits:
                     narrow.setdefault(self.layers[cast(Op, use.node)].inputs, []).append(use)
                 elif not isinstance(use.node, LEAVING) and element.scalar.bits > 8 and self._needs_bytes(use):
-                    narrow.setdefault(self.options.activations, []).append(use)
+                    narrow.setdefault(self.activations, []).append(use)
             for bits, uses in narrow.items():
                 seen = self._range(value)
                 b = self._behind(current)

@@ -41,13 +41,14 @@ class Gram:
 
 
 def nearest(w: Array, scales: Array, bits: int) -> Array:
-    """Codes of w[O, ...] by rounding half to even; scales one a row or scalar."""
-    column = scales.reshape(-1, *[1] * (w.ndim - 1)).astype(np.float64)
-    return np.clip(np.rint(w / column), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
+    """Codes of w[O, ...] by rounding half to even; scales one a row, scalar, or one a weight of a matrix."""
+    column = scales.reshape(-1, *[1] * (w.ndim - 1)) if scales.ndim < 2 else scales
+    return np.clip(np.rint(w / column.astype(np.float64)), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1).astype(np.int8)
 
 
 def compensated(w: Array, hessian: Array, scales: Array, bits: int, kept: Array | None = None) -> Array:
-    """Codes of a matrix w[O, K] under the Hessian X^T X [K, K] of its inputs; weights where `kept` is false stay 0."""
+    """Codes of a matrix w[O, K] under the Hessian X^T X [K, K] of its inputs; scales one a row or one a weight; weights
+    where `kept` is false stay 0."""
     top, low = 2 ** (bits - 1) - 1, -(2 ** (bits - 1))
     # From last to first: the column with the most input energy is rounded first, and all others make up for its error.
     order = np.argsort(-np.diag(hessian), kind="stable")[::-1]
@@ -55,17 +56,17 @@ def compensated(w: Array, hessian: Array, scales: Array, bits: int, kept: Array 
     factor /= np.diag(factor)
     columns = np.ascontiguousarray(w.T[order], np.float64)
     keep = None if kept is None else kept.T[order]
-    step = np.broadcast_to(scales.reshape(-1).astype(np.float64), (len(w),))
+    steps = np.broadcast_to(scales.reshape(len(w), -1).T.astype(np.float64), w.T.shape)[order]
     codes, errors, made_up = np.zeros(columns.shape, np.int8), np.zeros(columns.shape), np.zeros(columns.shape)
     for end in range(len(columns), 0, -BLOCK):
         start = max(0, end - BLOCK)
         for k in reversed(range(start, end)):
             wanted = columns[k] + made_up[k] + factor[k + 1 : end, k] @ errors[k + 1 : end]
-            q = np.clip(np.rint(wanted / step), low, top)
+            q = np.clip(np.rint(wanted / steps[k]), low, top)
             if keep is not None:
                 q = np.where(keep[k], q, 0)
             codes[k] = q
-            errors[k] = columns[k] - q * step
+            errors[k] = columns[k] - q * steps[k]
         made_up[:start] += factor[start:end, :start].T @ errors[start:end]
     out = np.zeros(w.shape, np.int8)
     out[:, order] = codes.T

@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cpu_graphs import Graphs
+from cpu_running import agree
 
 from irc.backends.cpu_simd.compiler import compile_graph
-from irc.backends.cpu_simd.isa import ISAS
+from irc.backends.cpu_simd.isa import ISAS, host
 from irc.backends.cpu_simd.library import assembly_of
 from irc.ir.graph import Graph
 from irc.ir.ops.math import Cast, Clamp, Compare, LogicalNot, Maximum, Minimum, Where
 from irc.ir.ops.quant import Dequantize, Lut, Quantize, Requantize
+from irc.ir.parser import parse
 from irc.ir.scalars import F32, I32, Array, integer, scalar
 from irc.ir.types import Element
 
@@ -148,3 +150,42 @@ def test_quantize_and_dequantize(seed: int):
     zp = g.const(g.codes(I32, extent, *g.pick((-100, 100), (None, None))), I32) if g.number(0, 1) else None
     codes = g.op(Quantize(x, g.const(scale, F32), zp, axis=axis, to=Element(kind)))
     g.agree(codes, g.op(Dequantize(codes, g.const(scale, F32), zp, axis=axis, to=Element(F32))))
+
+
+GROUPED = """
+func @main(%x: f32[3, 12]{params}) -> f32[3, 12] {{
+  {consts}
+  %q = quantize %x, %r, %z {{axis = 1, group = 4}} : i4[3, 12]
+  %y = dequantize %q, %s, %z {{axis = 1, group = 4}} : f32[3, 12]
+  return %y
+}}
+"""
+
+
+@pytest.mark.parametrize("computed", [False, True])
+def test_scales_per_group(computed: bool):
+    rng = np.random.default_rng(0)
+    scales = (1 + rng.random((3, 3))).astype(np.float32)
+    arrays = {"r": np.float32(1) / scales, "s": scales, "z": rng.integers(-3, 4, (3, 3)).astype(np.int32)}
+    kinds = {"r": "f32", "s": "f32", "z": "i32"}
+    if computed:
+        text = GROUPED.format(params="".join(f", %{n}: {kinds[n]}[3, 3]" for n in arrays), consts="")
+    else:
+        consts = "\n  ".join(f"%{n} = const {a.tolist()} : {kinds[n]}[3, 3]" for n, a in arrays.items())
+        text = GROUPED.format(params="", consts=consts)
+    x = rng.normal(size=(3, 12)).astype(np.float32) * 8
+    agree(parse(text), [x, *(arrays.values() if computed else ())])
+
+
+def test_a_dequantized_constant_is_one():
+    module = parse("""
+func @main(%x: f32[2, 4]) -> (f32[2, 4], f32[1, 4]) {
+  %c = const [[1, -2, 3, 4]] : i4<[[0.5, 0.25]], axis=1, group=2>[1, 4]
+  %s = const [[0.5, 0.25]] : f32[1, 2]
+  %w = dequantize %c, %s {axis = 1, group = 2} : f32[1, 4]
+  %y = add %x, %w : f32[2, 4]
+  return %y, %w
+}
+""")
+    agree(module, [np.ones((2, 4), np.float32)])
+    assert len(compile_graph(module.main, host()).program.launches) == 2

@@ -211,6 +211,16 @@ def test_first_and_last_layer_keep_their_bits() -> None:
     assert bits == [8, 4, 8]
 
 
+@pytest.mark.parametrize("rounding", ["gptq", "mse"])
+def test_weights_alone_with_a_scale_per_group(rounding: str) -> None:
+    module, samples = block()
+    exact = interpret(module, [samples])[0]
+    apply(module, f"quantize{{weights=4 activations=none group=8 rounding={rounding}}}", samples)
+    assert {n.group for n in nodes(module, Dequantize) if isinstance(n, Dequantize)} == {8}
+    assert not nodes(module, Quantize)
+    assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.25 * np.abs(exact).max()
+
+
 def test_layers_are_overridden_by_path() -> None:
     module, samples = block()
     apply(module, "calibrate,quantize{weights=4 layers=mlp.*:w3a6,head:w5}", samples)

@@ -40,9 +40,10 @@ def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True, winograd: bool 
     for index, value in enumerate(graph.inputs):
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
         cx.views[value] = dense_view(buffer, value.type.shape)
-    places = _places_of_results(cx, graph, regions.regions)
-    place_parts(cx, regions.regions)
-    for region in regions.regions:
+    computed = [region for region in regions.regions if cx.constant(region.result) is None]
+    places = _places_of_results(cx, graph, computed)
+    place_parts(cx, computed)
+    for region in computed:
         lower(cx, region)
     for value, place in zip(graph.outputs, places, strict=True):
         if cx.view(value).buffer is not place.buffer:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from irc.backends.cpu_simd.elementwise import spans
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops, memory, register
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops, memory, register, spans
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
-from irc.ir.dims import add
+from irc.ir.dims import add, mul
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.scalars import ScalarType
@@ -20,6 +20,20 @@ def copy(cx: Lowering, source: View, target: View, loc: Loc, *values: Value) -> 
     """A kernel that copies a view into another of its shape; codes may get another type and shift on the way."""
     with cx.kernel("copy", loc, *values, registers=mover(source, target)) as k:
         emit_copy(k, source, target)
+
+
+def spread(cx: Lowering, value: Value, axis: int, group: int, loc: Loc) -> View:
+    """What groups of so many elements of an axis share, once for each element."""
+    known, view = cx.constant(value), cx.view(value)
+    if known is not None:
+        return cx.stored(np.repeat(known, group, axis=axis), value.type.scalar)
+    shape = (*view.shape[: axis + 1], group, *view.shape[axis + 1 :])
+    source = replace(view, shape=shape, strides=(*view.strides[: axis + 1], 0, *view.strides[axis + 1 :]))
+    target = cx.scratch(view.scalar, shape, shift=view.buffer.shift)
+    copy(cx, source, target, loc)
+    whole = target.reshaped((*view.shape[:axis], mul(view.shape[axis], group), *view.shape[axis + 1 :]))
+    assert whole is not None, "what is dense has every shape"
+    return whole
 
 
 def mover(source: View, target: View) -> Callable[[ScalarType], str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
+from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.copies import spread
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, in_bytes, loops, register
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, in_bytes, loops, register, spans
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
@@ -61,7 +62,10 @@ def leaf_views(cx: Lowering, region: Region, shape: Shape) -> dict[Value, View]:
                 continue
             view = cx.view(value)
             axis = parameter_axis(op, operand)
-            if axis is not None and view.shape:
+            group = op.attributes.get("group")
+            if axis is not None and isinstance(group, int) and view.shape:
+                view = spread(cx, value, axis % len(shape), group, op.loc)
+            elif axis is not None and view.shape:
                 after = len(shape) - 1 - axis % len(shape)
                 view = View(view.buffer, (*view.shape, *[1] * after), (*view.strides, *[0] * after), view.offset)
             views[value] = view.broadcast(shape)
@@ -133,21 +137,3 @@ def wide_lanes(isa: Isa, views: Sequence[View]) -> int:
     while lanes > isa.lanes and len(views) * lanes > isa.registers * isa.lanes:
         lanes //= 2
     return max(lanes, isa.lanes)
-
-
-def spans(k: Kernel, size: Dim, lanes: int) -> list[tuple[Operand, Operand, int]]:
-    """(start, stop, step) of whole vectors, and of what is left behind them.
-
-    The last vector of a known size is a whole one too, whose first elements are computed twice; less than a vector is
-    taken in halves, what is left of a symbolic size in single elements.
-    """
-    if isinstance(size, int):
-        whole = size // lanes * lanes
-        if whole:
-            rest = [(size - lanes, size, lanes)] if whole < size else []
-            return [(0, whole, lanes), *rest]
-        powers = [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
-        return [(sum(powers[:i]), sum(powers[: i + 1]), power) for i, power in enumerate(powers)]
-    count = k.f.like(k.dim(size), k.f.const(0, "i64"))
-    whole = count & -lanes
-    return [(0, whole, lanes), (whole, count, 1)]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from irc.backends.cpu_simd.codegen.lanes import Function, Lane
+from irc.backends.cpu_simd.codegen.lanes import Function, Lane, Operand
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.views import View
 from irc.ir.dims import Call, Dim, Shape, equal, mul
@@ -276,3 +276,21 @@ def loops(k: Kernel, axes: Sequence[Axis], views: Sequence[View], at: Sequence[L
         ]
         with loops(k, rest, views, moved) as inner:
             yield inner
+
+
+def spans(k: Kernel, size: Dim, lanes: int) -> list[tuple[Operand, Operand, int]]:
+    """(start, stop, step) of whole vectors, and of what is left behind them.
+
+    The last vector of a known size is a whole one too, whose first elements are computed twice; less than a vector is
+    taken in halves, what is left of a symbolic size in single elements.
+    """
+    if isinstance(size, int):
+        whole = size // lanes * lanes
+        if whole:
+            rest = [(size - lanes, size, lanes)] if whole < size else []
+            return [(0, whole, lanes), *rest]
+        powers = [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
+        return [(sum(powers[:i]), sum(powers[: i + 1]), power) for i, power in enumerate(powers)]
+    count = k.f.like(k.dim(size), k.f.const(0, "i64"))
+    whole = count & -lanes
+    return [(0, whole, lanes), (whole, count, 1)]

@@ -15,16 +15,10 @@ def problems(graph: Graph, backend: Backend[Any, Any]) -> list[Diagnostic]:
     """Everything at once: ops without a lowering, and shapes that no kernel takes."""
     ops = [cast(Op, node) for node in graph.walk()]
     found = backend.unsupported(ops)
-    return found + [problem for op in ops for problem in (*_shapes(op), *_groups(op))]
+    return found + [problem for op in ops for problem in _shapes(op)]
 
 
 def _shapes(op: Op) -> Iterator[Diagnostic]:
     for value in op.results:
         if 0 in value.type.shape:
             yield Diagnostic(f"{op.opname} gives an empty tensor, {value.type}", op.loc)
-
-
-def _groups(op: Op) -> Iterator[Diagnostic]:
-    if op.elementwise and op.attributes.get("group") is not None:
-        hint = "fold computes it where its operand is constant; else quantize per tensor or per channel"
-        yield Diagnostic(f"{op.opname} has a scale per group, which no kernel reads", op.loc, hint=hint)

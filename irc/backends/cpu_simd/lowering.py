@@ -20,6 +20,7 @@ from irc.ir.dims import Dim, add, product
 from irc.ir.graph import Graph, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
+from irc.ir.ops.quant import Dequantize
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array, ScalarType, scalar_of
 
@@ -63,6 +64,7 @@ class Lowering:
     buffers: list[Buffer] = field(default_factory=list[Buffer])
     kernels: dict[str, str] = field(default_factory=dict[str, str])  # text without its name -> name
     declarations: dict[str, str] = field(default_factory=dict[str, str])
+    dequantized: dict[Value, Array] = field(default_factory=dict[Value, Array])
     constants: dict[bytes, Buffer] = field(default_factory=dict[bytes, Buffer])
     weights: bytearray = field(default_factory=bytearray)
 
@@ -79,9 +81,18 @@ class Lowering:
         return self.views[value]
 
     def constant(self, value: Value) -> Array | None:
-        """The array of a constant; None for what is computed."""
-        node = self.resolve(value).node
-        return node.value.array if isinstance(node, Const) else None
+        """The array of a constant, also of one that is dequantized; None for what is computed."""
+        value = self.resolve(value)
+        if isinstance(value.node, Const):
+            return value.node.value.array
+        if not isinstance(value.node, Dequantize):
+            return None
+        if value not in self.dequantized:
+            arrays = [None if v is None else self.constant(v) for v in (value.node.x, value.node.scale, value.node.zp)]
+            if arrays[0] is None or arrays[1] is None or (value.node.zp is not None and arrays[2] is None):
+                return None
+            self.dequantized[value] = value.node.reference(arrays[0], arrays[1], arrays[2])
+        return self.dequantized[value]
 
     def stored(self, array: Array, scalar: ScalarType | None = None) -> View:
         """An array among the weights, once for equal ones."""

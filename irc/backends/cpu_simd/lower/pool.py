@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.elementwise import evaluate, fits_bytes, leaf_views, rounded, spans, wide_lanes
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, in_bytes, merged, outermost_first, register
+from irc.backends.cpu_simd.elementwise import evaluate, fits_bytes, leaf_views, rounded, wide_lanes
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, in_bytes, merged, outermost_first, register, spans
 from irc.backends.cpu_simd.lower.bytes import largest
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering

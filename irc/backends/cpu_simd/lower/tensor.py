@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from irc.backends.cpu_simd.copies import copy, mover
-from irc.backends.cpu_simd.elementwise import spans
-from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged
+from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged, spans
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.placement import parts_of
