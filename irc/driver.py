@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
 from irc.backends.folder import claim, under_construction
 from irc.feedback import Feedback, silence
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError, UsageError
+from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
 from irc.ir.files import clone, read_module
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
@@ -36,6 +36,13 @@ from irc.watch import Record, Show, Watcher, find_stage
 MADE_UP = 16  # random samples where there are no others
 GOLDEN_SAMPLES = 8
 TORCH_TOLERANCE = 1e-3  # of the largest output
+STRICT = "a warning, which --strict makes an error"
+UNCHOSEN = {
+    "random": "no samples are given, so ranges are those of random data: the result is right for size and speed, not "
+    "for accuracy (use --calib)",
+    "of the model": "no samples are given, so ranges are those of the example inputs that came with the model (use "
+    "--calib with data like what it will see)",
+}
 
 
 @dataclass(frozen=True)
@@ -149,25 +156,18 @@ class Warnings:
     def refuse(self) -> None:
         """Raise IrcError if there are any."""
         if self.texts:
-            notes = ("a warning, which --strict makes an error",)
-            raise IrcError([Diagnostic(text, notes=notes) for text in self.texts])
+            raise IrcError([Diagnostic(text, notes=(STRICT,)) for text in self.texts])
 
 
-class _MadeUp(Mapping[str, Array]):
-    """Random samples that say so when a pass looks at them."""
+class _Spoken(Mapping[str, Array]):
+    """Samples that nobody chose for calibration, which say so when a pass looks at them."""
 
-    def __init__(self, samples: Mapping[str, Array], warn: Callable[[str], None]) -> None:
+    def __init__(self, samples: Mapping[str, Array], text: str, warn: Callable[[str], None]) -> None:
         self._samples = samples
-        self._warn = warn
-        self._said = False
+        self._say = lambda: warn(text)
 
     def __getitem__(self, name: str) -> Array:
-        if not self._said:
-            self._said = True
-            self._warn(
-                "no samples are given, so ranges are those of random data: the result is right for size and speed, "
-                "not for accuracy (use --calib)"
-            )
+        self._say()
         return self._samples[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -196,7 +196,7 @@ def lower(
     warnings = Warnings(feedback.warn)
     module = clone(read.module)
     kind, data = _data(read, settings)
-    samples = _MadeUp(data.samples, warnings) if kind == "random" else data.samples
+    samples = _Spoken(data.samples, UNCHOSEN[kind], warnings) if kind in UNCHOSEN else data.samples
     cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warnings)
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands
@@ -291,10 +291,22 @@ def compile_to(
             raise IrcError(found)
         job = replace(job, golden=_golden(lowered))
         feedback.step(f"writing {path}")
-        write_contents(folder, _contents(lowered, backend, job, backend.emit(job, folder)))
+        told = backend.emit(job, folder)
+        _judge(told.pop("unmet", []), lowered, settings, feedback)
+        write_contents(folder, _contents(lowered, backend, job, told))
         artifact = Artifact.load(folder)
         report = artifact.report
     return Artifact(path, artifact.manifest, report)  # not read again: another irc may put its own there
+
+
+def _judge(unmet: Sequence[str], lowered: Lowered, settings: Settings, feedback: Feedback) -> None:
+    """Warn of each budget that is not met. Raises BudgetError if `strict`."""
+    for text in unmet:
+        lowered.warnings.append(text)
+        if not settings.strict:
+            feedback.warn(text)
+    if settings.strict and unmet:
+        raise BudgetError([Diagnostic(text, notes=(STRICT,)) for text in unmet])
 
 
 def check(model: Any, settings: Settings, feedback: Feedback) -> str:

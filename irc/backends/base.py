@@ -66,6 +66,7 @@ from irc.tables import LOWERINGS
 ReportData = dict[str, Any]
 """What `emit` has to say about its result, plain JSON values; every key may be missing:
 `{"summary": {label: number | text}, "layers": [{"layer": module path, column: number | text}], "notes": [text]}`.
+`"unmet": [text]` are budgets that the result does not keep: warnings, or errors with `--strict`.
 Rows of `layers` are joined by module path with the MACs and bytes that the driver adds. No seconds, paths or dates."""
 
 Tolerance = Callable[[Node, Array], float]

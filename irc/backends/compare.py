@@ -55,14 +55,23 @@ class Agreement:
 
 @dataclass
 class Distance:
-    """How far float results are from a reference that computes in another order."""
+    """How far results are from a reference that computes otherwise."""
 
     largest: float = 0.0  # absolute difference
     scale: float = 0.0  # the largest reference value
+    signal: float = 0.0  # the sum of squares of the reference
+    noise: float = 0.0  # the sum of squares of the differences
 
     @property
     def relative(self) -> float:
         return self.largest / self.scale if self.scale else self.largest
+
+    @property
+    def decibels(self) -> float:
+        """Signal to noise; infinite where nothing differs."""
+        if not self.noise:
+            return math.inf
+        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
 
     def add(self, given: Array, expected: Array) -> None:
         """Take in one output. Raises ValueError if the shapes differ."""
@@ -71,6 +80,15 @@ class Distance:
         a, b = given.astype(np.float64), expected.astype(np.float64)
         self.largest = max(self.largest, float(np.max(np.abs(a - b), initial=0.0)))
         self.scale = max(self.scale, float(np.max(np.abs(b), initial=0.0)))
+        self.signal += float(np.sum(b * b))
+        self.noise += float(np.sum((a - b) ** 2))
+
+
+def distance(given: Array, expected: Array) -> Distance:
+    """How far one array is from another. Raises ValueError if the shapes differ."""
+    found = Distance()
+    found.add(given, expected)
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from irc.backends.base import Backend, Job, Tolerance
 from irc.backends.compare import (
     Accuracy,
     Agreement,
+    Distance,
     Divergence,
     accuracy,
+    distance,
     divergence,
     first_divergence,
     scores_of,
@@ -83,10 +85,11 @@ def interpreted(module: Module, calls: Sequence[Call], progress: Progress, what:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `irc verify` found: bit-equality of every output, and top-1 if there were labels."""
+    """What `irc verify` found: bit-equality of every output, its distance to the float graph, top-1 with labels."""
 
     samples: int
     outputs: tuple[Agreement, ...]
+    to_float: tuple[Distance, ...] = ()
     accuracy: Accuracy | None = None
     divergence: Divergence | None = None
     tolerated: bool = False  # every layer that differs is as close to the interpreter's as its floats allow
@@ -116,7 +119,7 @@ class Verification:
 def verify_samples(
     job: Job[Any, Any], backend: Backend[Any, Any], folder: Path, captured: Module, data: Dataset
 ) -> Verification:
-    """Run all samples on the backend and on the interpreter, and on the float graph if there are labels."""
+    """Run all samples on the backend, and the lowered and the float graph on the interpreter."""
     graph = job.module.main
     calls = calls_of(graph, data)
     agreements = [Agreement(f"output{i}") for i in range(len(graph.outputs))]
@@ -134,10 +137,14 @@ def verify_samples(
         if backend.tolerance is not None:
             wrong = _wrong_layer(job.module, calls[first], dict(traced), backend.tolerance)
             found, tolerated = wrong or found, wrong is None
+    outputs = outputs_of(given, len(data))
+    floats = interpreted(captured, calls_of(captured.main, data), job.progress, "interpreting the float graph")
+    references = outputs_of(list(floats), len(data))
     return Verification(
         len(data),
         tuple(agreements),
-        _accuracy(captured, data, outputs_of(given, len(data)), job),
+        tuple(map(distance, outputs, references)),
+        _accuracy(references, outputs, data.labels),
         found,
         tolerated,
     )
@@ -169,10 +176,8 @@ def _trace(module: Module, call: Call) -> list[tuple[Value, Array]]:
     return seen
 
 
-def _accuracy(captured: Module, data: Dataset, outputs: Sequence[Array], job: Job[Any, Any]) -> Accuracy | None:
-    if data.labels is None or (scores := scores_of(outputs, data.labels)) is None:
+def _accuracy(references: Sequence[Array], outputs: Sequence[Array], labels: Array | None) -> Accuracy | None:
+    if labels is None:
         return None
-    calls = calls_of(captured.main, data)
-    results = list(interpreted(captured, calls, job.progress, "interpreting the float graph"))
-    float_scores = scores_of(outputs_of(results, len(data)), data.labels)
-    return None if float_scores is None else accuracy(float_scores, scores, data.labels)
+    float_scores, scores = (scores_of(arrays, labels) for arrays in (references, outputs))
+    return None if float_scores is None or scores is None else accuracy(float_scores, scores, labels)

@@ -6,7 +6,9 @@ import errno
 import json
 import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -75,9 +77,9 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         arguments = sys.argv[1:]
-        _leave_clean_when_terminated()
         try:
-            return super().invoke(ctx)
+            with _leaving_clean_when_terminated():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except IrcError as error:
@@ -93,10 +95,17 @@ class Verbs(click.Group):
             fail(ctx, crashed(error, arguments))
 
 
-def _leave_clean_when_terminated() -> None:
+@contextmanager
+def _leaving_clean_when_terminated() -> Generator[None]:
     """Let SIGTERM end the process as an exception does: half-written folders go away."""
-    with suppress(ValueError):  # not the main thread, so not our process
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    if threading.current_thread() is not threading.main_thread():  # not our process
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def fail(ctx: click.Context, error: IrcError) -> None:

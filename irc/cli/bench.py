@@ -144,5 +144,6 @@ def text_of(result: Json) -> str:
         lines.append("the machine was disturbed all the time: these figures are rough")
     if "layers" in result:
         rows = [{**row, "us": round(row["us"], 2), "%": round(row["%"], 1)} for row in result["layers"]]
-        lines += ["", table(rows, 60)]
+        total = sum(row["us"] for row in rows)
+        lines += ["", table(rows, 60), f"together {total:.4g} us, medians of runs that read a clock between kernels"]
     return "\n".join(lines)

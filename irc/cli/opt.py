@@ -30,7 +30,7 @@ Examples:
 """,
 )
 @click.argument("file", metavar="FILE|-", type=click.Path(path_type=Path))
-@click.option("--passes", default="", metavar="PIPELINE", help="Passes and presets to run.  [default: none]")
+@click.option("--passes", default="", metavar="PIPELINE", help="Passes and presets to run.  [default: no passes]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A .irc file; weights go beside it.")
 @force_option
 @click.option("--weights", type=click.Path(path_type=Path), help="Constants of FILE.  [default: those beside it]")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from irc.backends.artifact import Artifact
+from irc.backends.compare import Distance
 from irc.backends.execute import Verification
 from irc.cli.options import (
     data_option,
@@ -84,6 +85,10 @@ def lines_of(found: Verification) -> list[str]:
         f"({o.elements - o.differing} of {o.elements} elements equal)"
         for o in found.outputs
     ]
+    lines += [
+        f"{o.name} against the float graph: {_decibels(d)}, at most {d.largest:.3g} apart, outputs reach {d.scale:.3g}"
+        for o, d in zip(found.outputs, found.to_float, strict=True)
+    ]
     if found.accuracy is not None:
         a = found.accuracy
         lines += [
@@ -92,6 +97,10 @@ def lines_of(found: Verification) -> list[str]:
             f"flips: {a.lost} lost, {a.won} won, {a.changed} predictions changed",
         ]
     return lines
+
+
+def _decibels(found: Distance) -> str:
+    return f"signal to noise {found.decibels:.1f} dB" if found.noise else "no noise"
 
 
 def _difference(found: Verification) -> str:
@@ -106,6 +115,7 @@ def to_json(found: Verification) -> dict[str, Any]:
         "exact": found.exact,
         "tolerated": found.tolerated,
         "outputs": [asdict(output) for output in found.outputs],
+        "to float": [asdict(each) for each in found.to_float],
         "accuracy": None if found.accuracy is None else asdict(found.accuracy),
         "first divergence": None if found.divergence is None else str(found.divergence),
     }

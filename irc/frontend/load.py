@@ -49,8 +49,14 @@ def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = N
         if isinstance(source, str) and ":" in source:
             return _from_factory(source, arch)
         raise UsageError(f"there is no file '{source}'", hint="give a file, or a factory as package.module:name")
+    if path.is_dir():
+        compiled = (path / "manifest.json").is_file()
+        what = "is compiled already: irc run, irc verify and irc inspect take it" if compiled else "is a folder"
+        raise UsageError(f"'{source}' {what}", hint="give a file: .pt2, .pt, .pth, .safetensors or .irc")
     if not path.is_file():
-        raise UsageError(f"'{source}' is a folder", hint="give a file: .pt2, .pt, .pth or .safetensors")
+        raise UsageError(f"'{source}' is no regular file")
+    if path.suffix == ".npz":
+        raise UsageError(f"{path.name} holds arrays, not a model", hint="--calib and --data take such files")
     return _from_file(path, trust_pickle, arch)
 
 

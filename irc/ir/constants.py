@@ -12,7 +12,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from irc.ir.diagnostics import IrcError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.scalars import BF16, Array, ScalarType, round_to_bf16, scalar_of
 
 INLINE_ELEMENTS = 8  # constants up to this size print their values
@@ -155,7 +155,9 @@ def save_arrays(arrays: Mapping[str, Array], path: Path) -> None:
 
 
 def load_weights(path: str | os.PathLike[str]) -> Mapping[str, Array]:
-    """All arrays of a weights file by hash. Raises IrcError if it cannot be read."""
+    """All arrays of a weights file by hash. Raises UsageError if there is none, IrcError if it cannot be read."""
+    if not os.path.exists(path):
+        raise UsageError(f"{path}: there is no such file")
     try:
         return safetensors.numpy.load(Path(path).read_bytes())
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:

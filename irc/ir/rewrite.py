@@ -69,7 +69,8 @@ class Pattern:
         wanted = self.op if isinstance(self.op, tuple) else (self.op,)
         if not isinstance(node, wanted):
             names = " or ".join((w.opname or w.__name__.lower()) if w else "?" for w in wanted)
-            return Miss(f"%{value.name or '?'} comes from {node.opname if node else 'an input'}, expected {names}")
+            what = f"%{value.name}" if value.name else f"the operand of type {value.type}"
+            return Miss(f"{what} comes from {node.opname if node else 'an input'}, expected {names}")
         if self.once and len(value.uses) != 1:
             return Miss(f"the result of {node.opname} has {len(value.uses)} readers, expected 1")
         return self.match_node(node, match) or self._bind_value(value, match)

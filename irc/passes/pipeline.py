@@ -59,6 +59,8 @@ class _Parser:
         self.position = 0
 
     def fail(self, message: str, start: int, hint: str = "") -> NoReturn:
+        if not self.text:
+            raise UsageError(Diagnostic(message, place=self.source, hint=hint))
         span = Span(self.source, self.text, start, max(self.position, start + 1))
         raise UsageError(Diagnostic(message, span=span, hint=hint))
 

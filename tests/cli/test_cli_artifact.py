@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -52,15 +53,27 @@ def test_verify_prints_equality_and_accuracy(irc, artifact, data):
     out = irc("verify", "art", "--data", data).stdout.splitlines()
     assert out[0] == "mlp on reference, 10 samples"
     assert out[1] == "output0: bit-equal to the interpreter (30 of 30 elements equal)"
-    assert "paired difference +0.00 % (standard error 0.00)" in out[2]
-    assert out[3] == "flips: 0 lost, 0 won, 0 predictions changed"
+    assert out[2].startswith("output0 against the float graph: no noise")
+    assert "paired difference +0.00 % (standard error 0.00)" in out[3]
+    assert out[4] == "flips: 0 lost, 0 won, 0 predictions changed"
     found = json.loads(irc("verify", "art", "--data", data, "--json").stdout)
     assert found["exact"] is True
     assert found["accuracy"]["samples"] == 10
 
 
 def test_verify_without_labels(irc, artifact):
-    assert "top-1" not in irc("verify", "art").stdout
+    out = irc("verify", "art").stdout
+    assert "top-1" not in out
+    assert "output0 against the float graph: no noise, at most 0 apart, outputs reach" in out
+
+
+def test_verify_tells_how_far_from_float(irc, model, data, tmp_path):
+    irc("compile", model, "--passes", "quant8", "--calib", data, "-o", "eight")
+    said = re.search(r"against the float graph: signal to noise ([\d.]+) dB, at most", irc("verify", "eight").stdout)
+    assert said
+    assert 20 < float(said[1]) < 80
+    (found,) = json.loads(irc("verify", "eight", "--json").stdout)["to float"]
+    assert found["signal"] > found["noise"] > 0
 
 
 def test_mismatch_names_the_first_layer(irc, model, data):

@@ -299,6 +299,17 @@ def test_random_data_only_with_a_warning(irc, model, tmp_path):
     assert json.loads((tmp_path / "art/manifest.json").read_text())["calibration"]["samples"] == "random"
 
 
+def test_budgets(irc, model, data, tmp_path):
+    """A part that is too small and a goal that is out of reach: warnings, and errors of their own with --strict."""
+    words = ("compile", model, "--passes", "quant8,fuse", "--calib", data, "--backend", "hls{fps=1e12 lut=1}")
+    warning = irc(*words, "-o", "art").stderr
+    assert "fps=1e+12 is not reached: " in warning
+    assert "samples a second, most of the time in fc" in warning
+    assert any("fps=1e+12" in text for text in json.loads((tmp_path / "art/manifest.json").read_text())["warnings"])
+    assert "a warning, which --strict makes an error" in irc(*words, "-o", "b", "--strict", code=4).stderr
+    assert not (tmp_path / "b").exists()
+
+
 def test_static_batches(irc, data, tmp_path):
     write_module(two_layers(4), tmp_path / "four.irc")
     irc("compile", "four.irc", "--passes", "quant8", "--calib", data, "-o", "art")

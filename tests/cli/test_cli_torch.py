@@ -71,6 +71,15 @@ def test_another_model_is_noticed(irc, tmp_path):
     assert "is this the model that the artifact was compiled from?" in error
 
 
+def test_example_inputs_are_no_calibration(irc, tmp_path):
+    model = torch.export.export(torch.nn.Linear(8, 4), (torch.randn(2, 8),))
+    torch.export.save(model, tmp_path / "layer.pt2")
+    assert irc("compile", "layer.pt2", "-o", "float").stderr == ""
+    warning = irc("compile", "layer.pt2", "--passes", "quant8", "-o", "art").stderr
+    assert "ranges are those of the example inputs that came with the model" in warning
+    assert "example inputs" in irc("compile", "layer.pt2", "--passes", "quant8", "-o", "b", "--strict", code=1).stderr
+
+
 def test_trained_example(irc, tmp_path):
     model, calib, test = (EXAMPLES / f"digits_{n}" for n in ("cnn.pt2", "calib.npz", "test.npz"))
     irc("compile", model, "--passes", "quant8{samples=32},fuse", "--calib", calib, "-o", "art")

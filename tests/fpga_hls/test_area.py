@@ -27,7 +27,7 @@ from irc.backends.fpga_hls.backend import HLS, design_of
 from irc.backends.fpga_hls.device import PARTS
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import TEMPLATES
-from irc.backends.fpga_hls.reports import report
+from irc.backends.fpga_hls.reports import report, unmet
 from irc.backends.fpga_hls.stage import Config, Epilogue, Stage, Statement, Stream
 from irc.backends.fpga_hls.stage_area import FORMULAS, area, epilogue, ports
 from irc.backends.fpga_hls.types import Code
@@ -294,6 +294,10 @@ def test_report_says_what_is_missing():
     assert f"{beyond} LUT too many, most of them in {largest.name}" in summary["fits small, estimated"]
     roomy = replace(ZCU102, luts=10**9, ffs=10**9, dsps=10**6, bram36=10**6)
     assert report(design, roomy, 200, "m_axi")["summary"]["fits zcu102, estimated"] == "yes"
+    assert unmet(design, roomy, 200, "m_axi", fps=1.0) == []
+    (warning,) = unmet(design, small, 200, "m_axi", fps=None)
+    assert warning.startswith("the design does not fit small, by the estimate: ")
+    assert f"{beyond} LUT too many" in warning
 
 
 def test_streams_as_ports_need_no_adapters():

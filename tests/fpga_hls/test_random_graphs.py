@@ -47,6 +47,16 @@ def test_simulation_gives_the_bits_of_the_interpreter(tmp_path_factory: pytest.T
     assert run_in_parallel(trials, tmp_path_factory.mktemp("graphs"), ["-O0"], 60) == []
 
 
+FOUND = [14213]
+"""Seeds that once failed: 14213 sums over a dimension of one, of a stream that is not in C order."""
+
+
+@pytest.mark.tool("g++")
+def test_what_was_found_once(tmp_path: Path):
+    need_compiler()
+    assert run_in_parallel(trials_of(FOUND), tmp_path, ["-O0"], 50) == []
+
+
 @pytest.mark.tool("g++")
 def test_no_undefined_behaviour(tmp_path: Path):
     need_compiler()

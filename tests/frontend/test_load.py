@@ -108,9 +108,15 @@ def test_factories(folder: Path, name: str) -> None:
         ("user_syntax:f", IrcError, "importing user_syntax failed: SyntaxError"),
         ("no_file.pt2", UsageError, "there is no file 'no_file.pt2'"),
         (".", UsageError, "'.' is a folder"),
+        ("compiled.cpu", UsageError, "'compiled.cpu' is compiled already: irc run, irc verify and irc inspect take it"),
+        ("/dev/null", UsageError, "'/dev/null' is no regular file"),
+        ("data.npz", UsageError, "data.npz holds arrays, not a model\n  hint: --calib and --data take such files"),
     ],
 )
 def test_factory_errors(folder: Path, name: str, error: type[IrcError], message: str) -> None:
+    (folder / "compiled.cpu").mkdir()
+    (folder / "compiled.cpu/manifest.json").touch()
+    (folder / "data.npz").touch()
     with pytest.raises(error, match=message) as caught:
         capture(name, X)
     assert type(caught.value) is error

@@ -9,7 +9,7 @@ import pytest
 from expecting import fails
 
 from irc.ir.constants import Data, data_text, float_text, load_weights, save_weights
-from irc.ir.diagnostics import IrcError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.parser import parse
 from irc.ir.scalars import BF16, BOOL, F16, F32, F64, I8, I32, I64, scalar
 
@@ -172,11 +172,15 @@ def test_damaged_weights_are_refused_where_the_text_names_them(tmp_path: Path) -
     assert str(raised.value).startswith("model.irc:2:14: the weights of #")
 
 
-@pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 40, None], ids=["empty", "text", "sizes", "absent"])
-def test_unreadable_weights_files(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize("content", [b"", b"no weights", b"\xff" * 40], ids=["empty", "text", "sizes"])
+def test_unreadable_weights_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "weights.safetensors"
-    if content is not None:
-        path.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(IrcError) as raised:
         load_weights(path)
     assert str(raised.value).startswith(f"{path}: not a readable weights file (")
+
+
+def test_weights_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no such file"):
+        load_weights(tmp_path / "weights.safetensors")

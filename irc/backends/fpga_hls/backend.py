@@ -21,7 +21,7 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
-from irc.backends.fpga_hls.reports import report
+from irc.backends.fpga_hls.reports import report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
@@ -29,6 +29,7 @@ from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
 SOURCES = "src"
+FASTEST = 1000  # MHz; no fabric reaches it
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ class Options:
             raise UsageError(
                 f"hls: '{self.top}' cannot be the name of the top function", hint="lower-case letters, digits, '_'"
             )
-        shares = 0 < self.dsp <= 1 and 0 < self.lut <= 1
-        if not (0 < self.clock < inf and shares and (self.fps is None or 0 < self.fps < inf)):
-            raise UsageError("hls: clock and fps are positive, dsp and lut are parts of the device in 0 .. 1")
+        for name, value, most in (("clock", self.clock, FASTEST), ("dsp", self.dsp, 1), ("lut", self.lut, 1)):
+            if not 0 < value <= most:
+                raise UsageError(f"hls: {name}={value:g} is not above 0 and at most {most:g}")
+        if self.fps is not None and not 0 < self.fps < inf:
+            raise UsageError(f"hls: fps={self.fps:g} is not a positive number")
         _fixed_folds(self)
 
 
@@ -105,7 +108,8 @@ def emit(job: HlsJob, folder: Path) -> ReportData:
         path = folder / SOURCES / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="ascii", newline="\n")
-    return report(design, job.target, options.clock, options.io)
+    missed = unmet(design, job.target, options.clock, options.io, options.fps)
+    return {**report(design, job.target, options.clock, options.io), "unmet": missed}
 
 
 def _golden(job: HlsJob) -> Samples:

@@ -38,9 +38,28 @@ def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
     return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
 
 
+def unmet(design: Design, part: Part, clock: float, io: str, fps: float | None) -> list[str]:
+    """What of the part and of the goal is missed."""
+    found = (
+        [f"the design does not fit {part.name}, by the estimate: {missing}"]
+        if (missing := lacking(uses(design, part, io)))
+        else []
+    )
+    reached = clock * 1e6 / pace(design)
+    if fps is not None and reached < fps:
+        slowest = max(design.stages, key=cycles).name
+        found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
+    return found
+
+
+def lacking(found: list[Use]) -> str:
+    """What the part has too little of."""
+    return "; ".join(use.verdict for use in found if use.missing)
+
+
 def resources(found: list[Use], part: Part) -> dict[str, str]:
     """The estimate against the part: each kind, and whether it all fits."""
-    missing = "; ".join(use.verdict for use in found if use.missing)
+    missing = lacking(found)
     texts = {f"{use.kind}, estimated": use.text for use in found}
     return {**texts, f"fits {part.name}, estimated": f"no: {missing}" if missing else "yes"}
 

@@ -136,7 +136,7 @@ weights are packed. So they are chosen when the project is written, not in the C
 
     irc compile ... --backend 'hls{{fold={_fold_example(design.stages)}}}'
     irc compile ... --backend 'hls{{fps=1000}}'     # only as many multipliers as that needs
-    irc compile ... --backend 'hls{{dsp=0.5 lut=0.5}}'   # at most half of the DSPs and LUTs, by the estimate
+    irc compile ... --backend 'hls{{dsp=0.5 lut=0.5}}'   # multipliers until half of the DSPs or LUTs are used
 
 ## Files
 

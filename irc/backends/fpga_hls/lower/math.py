@@ -127,11 +127,14 @@ def _reduced(cx: Lowering, op: Reduction) -> tuple[list[Loop], list[Loop], list[
     shape, axes = cx.shape(op.x), set(op.reduced())
     plain = [Loop(d, n) for d, n in enumerate(shape) if d not in axes]
     regular = [*plain, *(Loop(d, n) for d, n in enumerate(shape) if d in axes)]
-    for loops in (cx.layout(op.x).split(shape), regular):
-        places = [i for i, loop in enumerate(loops or ()) if loop.dim in axes and loop.extent > 1]
-        if loops is not None and (not places or places[-1] - places[0] + 1 == len(places)):
+    for found in (cx.layout(op.x).split(shape), regular):
+        if found is None:
+            continue
+        loops = [loop for loop in found if loop.extent > 1]
+        places = [i for i, loop in enumerate(loops) if loop.dim in axes]
+        if not places or places[-1] - places[0] + 1 == len(places):
             first, end = (places[0], places[-1] + 1) if places else (len(loops), len(loops))
-            return list(loops[:first]), list(loops[first:end]), list(loops[end:])
+            return loops[:first], loops[first:end], loops[end:]
     raise AssertionError("the reduced dimensions stand together in C order")
 
 
