@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.inspect import spills
 from irc.backends.cpu_simd.isa import ISAS, Isa, host
+from irc.backends.cpu_simd.kernel import CACHE_BYTES
 from irc.backends.cpu_simd.library import assembly_of
 from irc.backends.cpu_simd.lower import linear
-from irc.backends.cpu_simd.lower.winograd import BLOCK_BYTES, Tiles, tiles_of
+from irc.backends.cpu_simd.lower.winograd import Tiles, tiles_of
 from irc.backends.cpu_simd.tolerance import PRODUCTS
 from irc.backends.cpu_simd.ukernels.winograd import F2, F4, Minimal
 from irc.ir.builder import Builder
@@ -233,7 +234,7 @@ def test_the_scratch_does_not_grow_with_the_image():
         for size in (56, 224)
     ]
     assert kept[1] <= kept[0] + 2**12
-    assert kept[1] < 2 * BLOCK_BYTES
+    assert kept[1] < 2 * CACHE_BYTES
 
 
 def test_tiles_are_in_blocks_of_one_size():

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.elementwise import Read, evaluate, leaf_views, rounded
-from irc.backends.cpu_simd.kernel import Count, Kernel
+from irc.backends.cpu_simd.kernel import CACHE_BYTES, LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import equal
+from irc.ir.dims import bounds, equal, product
 from irc.ir.graph import Value
 
 Arrange = Callable[[View], View]
@@ -58,6 +58,19 @@ class Epilogue:
         for value, view in self.inputs.items():
             if all(equal(stride, 0) is True for stride in view.strides):
                 self.single[value] = k.load(view, k.pointer(view))
+
+    @property
+    def streams(self) -> Sequence[View]:
+        """Result and operands that lie in rows of their own, if together they are more than a cache holds."""
+        found = [view for view in self.views if any(equal(stride, 0) is not True for stride in view.strides[:-1])]
+        sizes = (bounds(product(view.shape), self.cx.graph.symbols)[0] * view.size_bytes for view in found)
+        return [view for view in found if equal(view.strides[-1], 1) is True] if sum(sizes) > CACHE_BYTES else []
+
+    def ask(self, k: Kernel, at: Address, columns: int) -> None:
+        """Ask for what `vector` will read and write in a row, before its sums are taken, so that it is there then."""
+        for view in self.streams:
+            for line in range(-(-columns * view.size_bytes // LINE_BYTES)):
+                k.f.prefetch(k.f.at(at(view), line, LINE_BYTES), level=1)
 
     def vector(
         self, k: Kernel, acc: Lane, at: Address, first: int, columns: Count, same: Collection[Value], seen: Seen

@@ -35,6 +35,12 @@ def in_bytes(scalar: ScalarType) -> str:
     return "i8" if scalar.is_integer and scalar.dtype.itemsize == 1 else register(scalar)
 
 
+LINE_BYTES = 64
+"""A cache line."""
+
+CACHE_BYTES = 2**18
+"""What stays in the second-level cache of any machine, beside other things."""
+
 Count: TypeAlias = int | Lane
 """A number, or an i64."""
 

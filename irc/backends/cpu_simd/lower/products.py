@@ -192,6 +192,8 @@ class _Tiles:
         def row(view: View, place: int) -> Lane:
             return k.step(view, begins[id(view)], strides[id(view)], place)
 
+        for r in range(tile.rows):
+            self.epilogue.ask(k, partial(row, place=r), tile.columns)
         ahead = None
         if self.most:
             wanted = self.most * tile.rows * self.ahead.size_bytes

@@ -8,7 +8,7 @@
 
 Tiles are those of all images one after another. The last of a row or a column, and the last block, move back so
 that they end where the image ends: what they share with others is computed again, and nothing is cut off. A block has
-as many tiles as a cache holds, so the scratch does not grow with the image.
+as many tiles as a cache holds with their sums, so the scratch does not grow with the image.
 
 Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2016.
 """
@@ -24,7 +24,7 @@ import numpy as np
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Count, Kernel
+from irc.backends.cpu_simd.kernel import CACHE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
@@ -46,9 +46,6 @@ from irc.ir.dims import Dim, Shape, Symbol, bounds, mul
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv
 from irc.ir.scalars import F32, Array
-
-BLOCK_BYTES = 2**18
-"""Transformed tiles and sums of a block: they stay in the second-level cache, with the weights of a panel."""
 
 LINE = 16
 """Floats between two points, so that the same place of all points does not fall into the same set of a cache."""
@@ -84,7 +81,7 @@ class Tiles:
         whole = Tiles(minimal, height, width, batch, 0)
         each = whole.rows * whole.columns * (batch if isinstance(batch, int) else 1)
         wide = channels + tile_of(isa, float_form(isa, F32), each, outputs).columns
-        good = max(REUSE, BLOCK_BYTES // (minimal.points**2 * 4 * wide))
+        good = max(REUSE, CACHE_BYTES // (minimal.points**2 * 4 * wide))
         return replace(whole, block=-(-each // max(1, each // good)))
 
     @property

@@ -21,7 +21,7 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Count, Kernel
+from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
@@ -162,10 +162,6 @@ def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
     return 1 if used >= isa.registers and form.name in TEMPORARY else UNROLL
 
 
-LINE_BYTES = 64
-"""A cache line."""
-
-
 @dataclass(frozen=True)
 class Ahead:
     """Memory that is wanted soon, asked for while a tile is summed: so many bytes a group."""
@@ -186,7 +182,7 @@ class Ahead:
         """The lines of some groups."""
         begin = k.f.at(self.begin, group, self.step)
         for line in range(-(-groups * self.step // LINE_BYTES)):
-            k.f.prefetch(k.f.at(begin, line, LINE_BYTES))
+            k.f.prefetch(k.f.at(begin, line, LINE_BYTES), level=2)
 
 
 def accumulate(
