@@ -91,6 +91,13 @@ def test_rows_ask_for_the_next_panel_of_weights(rows: int, asks: bool):
     assert any(loop.uses("prefetcht1") for loop in loops(text) if loop.innermost) is asks
 
 
+@pytest.mark.parametrize(("rows", "asks"), [(197, True), (19, False)])
+def test_large_results_are_asked_for_before_the_sums(rows: int, asks: bool):
+    """197 rows of 384 floats are more than a cache surely holds, 19 are not."""
+    text = assembly(linear(F32, F32, rows), ISAS["x86-64-v3"])
+    assert any(line.startswith("prefetcht0") for lines in functions(text).values() for line in lines) is asks
+
+
 def test_spills_are_found():
     """A tile with more sums than registers."""
     target = ISAS["x86-64-v3"]

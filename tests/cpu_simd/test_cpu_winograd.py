@@ -241,7 +241,7 @@ def test_tiles_are_in_blocks_of_one_size():
     op = next(n for n in conv(64, 64, 56, 56).walk() if isinstance(n, Conv))
     tiles = tiles_of(op, AVX2, {})
     assert tiles is not None
-    assert (tiles.rows, tiles.columns, tiles.block) == (14, 14, 22)
+    assert (tiles.rows, tiles.columns, tiles.block) == (14, 14, 25)
 
 
 def test_it_can_be_switched_off_and_the_report_names_the_algorithm(tmp_path: Path):

@@ -302,7 +302,7 @@ class Function:
         self.declare(name, "void", [a.type for a in args])
         self.do(f"call void @{name}({', '.join(a.typed for a in args)})")
 
-    def prefetch(self, pointer: Lane, level: int) -> None:
+    def prefetch(self, pointer: Lane, level: int = 2) -> None:
         """Ask for the cache line of a pointer, to be used soon, in the caches from this level on."""
         self.declare("llvm.prefetch.p0", "void", ("ptr", "i32", "i32", "i32"))
         self.do(f"call void @llvm.prefetch.p0({pointer.typed}, i32 0, i32 {4 - level}, i32 1)")

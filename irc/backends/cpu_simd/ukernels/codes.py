@@ -19,9 +19,9 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Kernel
+from irc.backends.cpu_simd.kernel import LINE_BYTES, Kernel
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import COPIES, LINE_BYTES, TEMPORARY, Panels, Tile, panel_widths
+from irc.backends.cpu_simd.ukernels.products import COPIES, TEMPORARY, Panels, Tile, panel_widths
 from irc.ir.scalars import Array, ScalarType
 
 WIDTHS = (2, 4, 8)

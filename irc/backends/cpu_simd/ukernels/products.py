@@ -182,7 +182,7 @@ class Ahead:
         """The lines of some groups."""
         begin = k.f.at(self.begin, group, self.step)
         for line in range(-(-groups * self.step // LINE_BYTES)):
-            k.f.prefetch(k.f.at(begin, line, LINE_BYTES), level=2)
+            k.f.prefetch(k.f.at(begin, line, LINE_BYTES))
 
 
 def accumulate(
