@@ -16,6 +16,7 @@ from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
 from irc.backends.cpu_simd.lower.pack import pack_computed
 from irc.backends.cpu_simd.lower.products import Products, lower_products, start_view
+from irc.backends.cpu_simd.lower.scaled import scaled_products
 from irc.backends.cpu_simd.lower.winograd import lower_winograd, tiles_of
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.dots import FALLBACKS, FORMS, MULTIPLY, DotForm
@@ -81,6 +82,10 @@ def lower_linear(cx: Lowering, region: Region) -> None:
         lower_computed(cx, region, op, y, whole_number(op, op.w_zp), bias_view(cx, op, -1))
         return
     w = weights_of(cx, op)
+    scaled = scaled_products(cx, op, w.form, w.start, bias_view(cx, op, -1))
+    if scaled is not None:
+        lower_products(cx, region, scaled)
+        return
     a = prepared(cx, cx.view(op.x), w.operands, op.loc)
     columns, length = w.codes.shape
     out = op.results[0].type.shape

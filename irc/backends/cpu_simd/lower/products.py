@@ -15,6 +15,7 @@ from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.ukernels.codes import Codes, accumulate_codes, write_out
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Panels, Tile, accumulate, each_panel, row_blocks
+from irc.backends.cpu_simd.ukernels.scaled import Scaled, accumulate_scaled
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, Shape, add, bounds, equal, floordiv, mul, product
@@ -27,7 +28,8 @@ class Products:
     """What is summed. `a` has the dimensions of the arranged result (columns do not move it) and is the address of the
     first product of each element; `b` are panels, one set a batch; `start` are initial sums along the columns, `more`
     what is added to those of each row. Where `b` are words of `codes`, each panel is written out to `room` before it is
-    used, if there is one. A computed `bias` has the shape of the result and is added to it behind the sums."""
+    used, if there is one. Where they are words with scales, `more` is what is added to the sums of each group of a row.
+    A computed `bias` has the shape of the result and is added to it behind the sums."""
 
     form: DotForm
     depth: Depth
@@ -40,6 +42,7 @@ class Products:
     codes: Codes | None = None
     room: View | None = None
     bias: View | None = None
+    scaled: Scaled | None = None
 
     @property
     def views(self) -> list[View]:
@@ -48,6 +51,8 @@ class Products:
     @property
     def panel_depth(self) -> Dim:
         """Groups, or words of them, in a panel."""
+        if self.scaled is not None:
+            return self.scaled.groups * self.scaled.words
         groups = self.depth.packed(self.form)
         return groups if self.codes is None else self.codes.words(known(groups))
 
@@ -200,9 +205,12 @@ class _Tiles:
             ahead = Ahead.of(begins[id(self.ahead)], wanted, job.depth.packed(job.form))
         rows = [row(job.a, r) for r in range(tile.rows)]
         start = self.initial(tile, None if job.start is None else begins[id(job.start)])
-        if job.more is not None:
-            start = self.with_more(start, [row(job.more, r) for r in range(tile.rows)])
-        if job.codes is not None and job.room is None:
+        more = [] if job.more is None else [row(job.more, r) for r in range(tile.rows)]
+        if more and job.scaled is None:
+            start = self.with_more(start, more)
+        if job.scaled is not None:
+            sums = accumulate_scaled(k, job.scaled, rows, more, begins[id(job.b)], tile, start)
+        elif job.codes is not None and job.room is None:
             groups = known(job.depth.packed(job.form))
             sums = accumulate_codes(k, job.codes, groups, rows, begins[id(job.b)], tile, start)
         else:
