@@ -115,12 +115,15 @@ def EncoderPre():
         nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True, activation="gelu"),
         2,
         norm=nn.LayerNorm(16),
+        enable_nested_tensor=False,
     )
 
 
 @specimen("f32[12, 1, 16]")
 def EncoderSeqFirst():
-    return nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, activation="gelu"), 1)
+    return nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(16, 4, 32, activation="gelu"), 1, enable_nested_tensor=False
+    )
 
 
 @specimen("f32[1, 12, 16]")
@@ -216,7 +219,9 @@ class VitTorch(nn.Module):
         )
         self.encoder, self.heads = (
             nn.TransformerEncoder(
-                nn.TransformerEncoderLayer(16, 2, 32, 0.1, "gelu", batch_first=True, norm_first=True), 2
+                nn.TransformerEncoderLayer(16, 2, 32, 0.1, "gelu", batch_first=True, norm_first=True),
+                2,
+                enable_nested_tensor=False,
             ),
             nn.Linear(16, 10),
         )
