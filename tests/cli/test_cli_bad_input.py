@@ -409,7 +409,15 @@ def test_ended_from_outside(graph: Path, folder: Path, sent: signal.Signals, cod
         "    def run(self, module, cx):\n        Path('started').touch()\n        time.sleep(600)\n"
     )
     words = [*IRC, "compile", "mlp.irc", "--load", "slow.py", "--passes", "slow", "-o", "art"]
-    process = subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words,
+        cwd=folder,
+        env=ENVIRONMENT,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a test run in the background ignores Ctrl-C, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while not (folder / "started").exists():
         assert process.poll() is None
         time.sleep(0.05)

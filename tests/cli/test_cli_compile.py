@@ -305,7 +305,7 @@ def test_budgets(irc, model, data, tmp_path):
     warning = irc(*words, "-o", "art").stderr
     assert "fps=1e+12 is not reached: " in warning
     assert "samples a second, most of the time in fc" in warning
-    assert any("fps=1e+12" in text for text in json.loads((tmp_path / "art/manifest.json").read_text())["warnings"])
+    assert any("fps=1e+12" in text for text in json.loads((tmp_path / "art/report.json").read_text())["warnings"])
     assert "a warning, which --strict makes an error" in irc(*words, "-o", "b", "--strict", code=4).stderr
     assert not (tmp_path / "b").exists()
 
