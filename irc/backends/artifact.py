@@ -70,11 +70,17 @@ class Artifact:
     def backend(self) -> Backend[Any, Any]:
         return BACKENDS.get(self.manifest["backend"])
 
-    def job(self, progress: Progress = no_progress) -> Job[Any, Any]:
-        """The job that the backend was given, without its golden calls."""
+    def job(self, progress: Progress = no_progress, threads: int = 1) -> Job[Any, Any]:
+        """The job that the backend was given, without its golden calls, to be run by so many threads.
+
+        Raises UsageError if it cannot be.
+        """
+        if not 1 <= threads <= self.backend.threads:
+            able = f"1 to {self.backend.threads} can" if self.backend.threads > 1 else "one can"
+            raise UsageError(f"{threads} threads cannot run artifacts of the backend {self.backend.name}", hint=able)
         _, given = parse_named(self.manifest["options"], f"{self.path.name}/{MANIFEST}")
         target = self.backend.find_target(self.manifest["target"])
-        return Job(self.module, target, build(self.backend.options, given), progress=progress)
+        return Job(self.module, target, build(self.backend.options, given), threads=threads, progress=progress)
 
     def run(self, *arrays: Array, progress: Progress = no_progress, **named: Array) -> list[Array]:
         """The outputs for samples: one array an input, in order or by name, with a leading sample axis.
@@ -83,22 +89,29 @@ class Artifact:
         """
         return self.run_on(named or arrays, progress=progress)
 
-    def run_on(self, data: Source | None, *, limit: int | None = None, progress: Progress = no_progress) -> list[Array]:
+    def run_on(
+        self, data: Source | None, *, limit: int | None = None, threads: int = 1, progress: Progress = no_progress
+    ) -> list[Array]:
         """The outputs for data as `--data` takes it, or for its first `limit` samples."""
-        samples = self.samples(data, limit)
-        results = list(run_calls(self.job(progress), self.backend, self.path, calls_of(self.module.main, samples)))
+        job, samples = self.job(progress, threads), self.samples(data, limit)
+        results = list(run_calls(job, self.backend, self.path, calls_of(self.module.main, samples)))
         return outputs_of(results, len(samples))
 
     def verify(
-        self, data: Source | None = None, *, limit: int | None = None, progress: Progress = no_progress
+        self,
+        data: Source | None = None,
+        *,
+        limit: int | None = None,
+        threads: int = 1,
+        progress: Progress = no_progress,
     ) -> Verification:
         """Compare the artifact with the interpreter, bit by bit, on these samples or on its golden inputs.
 
         With labels, also top-1 of the artifact and of the float graph. Does not raise where results differ: see
         `Verification.exact` and `Verification.require_exact`.
         """
-        samples = self.samples(data, limit)
-        return verify_samples(self.job(progress), self.backend, self.path, self.captured, samples)
+        job, samples = self.job(progress, threads), self.samples(data, limit)
+        return verify_samples(job, self.backend, self.path, self.captured, samples)
 
     def samples(self, data: Source | None, limit: int | None = None) -> Dataset:
         """Data checked against the inputs, or the golden inputs; the first `limit` of them."""

@@ -132,6 +132,7 @@ class Job(Generic[TargetT, OptionsT]):
     target: TargetT
     options: OptionsT
     golden: Sequence[Golden] = ()  # only in `emit`
+    threads: int = 1  # that run it
     progress: Progress = field(default=no_progress, compare=False)
 
 
@@ -144,7 +145,8 @@ class Backend(Generic[TargetT, OptionsT]):
     takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
     backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
     `tolerance` says how far each node's floats may be off; None if every bit is the interpreter's. `subject` makes an
-    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing.
+    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing. Up to `threads`
+    threads can run an artifact together.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Backend(Generic[TargetT, OptionsT]):
     trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
     tolerance: Tolerance | None = None
+    threads: int = 1
 
     def lowering(self, op: type[Op]) -> Any | None:
         """What lowers an op class: the backend's own entry, else a third party's; None if there is neither.

@@ -13,7 +13,16 @@ from irc.backends.artifact import Artifact
 from irc.backends.base import Subject
 from irc.backends.execute import calls_of
 from irc.backends.measure import Measured, interleaved
-from irc.cli.options import data_option, feedback, json_option, load_option, model_options, reading, voice_options
+from irc.cli.options import (
+    data_option,
+    feedback,
+    json_option,
+    load_option,
+    model_options,
+    reading,
+    threads_option,
+    voice_options,
+)
 from irc.cli.output import table
 from irc.driver import read_torch
 from irc.ir.diagnostics import UsageError
@@ -35,8 +44,8 @@ Examples:
   irc bench digits_vit.cpu --vs torch --model digits_vit.pt2
   irc bench resnet.cpu --vs onnxruntime,openvino --onnx resnet.onnx
 
-One thread, the first sample of the data as one call. Slices of all contenders alternate; one counts only if a loop
-without memory ran undisturbed before and behind it.
+The first sample of the data as one call. Slices of all contenders alternate; one counts only if a loop without memory
+ran undisturbed before and behind it. --threads is for the artifact: other runtimes get one thread.
 """,
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
@@ -44,6 +53,7 @@ without memory ran undisturbed before and behind it.
 @click.option("--vs", default="", metavar="NAMES", help="Runtimes to compare with: onnxruntime, openvino, torch.")
 @click.option("--model", metavar="FILE", help="The PyTorch model, for --vs torch.")
 @click.option("--onnx", metavar="FILE", help="The model as ONNX, for --vs onnxruntime and openvino.")
+@threads_option
 @click.option("--profile", is_flag=True, help="Also the time of every layer.")
 @click.option("--slices", type=click.IntRange(min=5), default=25, show_default=True, help="Of each contender.")
 @model_options
@@ -56,6 +66,7 @@ def bench_command(
     vs: str,
     model: str | None,
     onnx: str | None,
+    threads: int,
     profile: bool,
     slices: int,
     as_json: bool,
@@ -67,7 +78,7 @@ def bench_command(
     opened = Artifact.load(artifact)
     if opened.backend.subject is None:
         raise UsageError(f"artifacts of the backend {opened.backend.name} are not timed", hint="those of cpu are")
-    job = opened.job()
+    job = opened.job(threads=threads)
     call = calls_of(job.module.main, opened.samples(data, 1))[0]
     named = {v.name: array for v, array in zip(opened.captured.main.inputs, call, strict=True)}
     torch = None if model is None else read_torch(model, reading(**given)).run_torch
@@ -75,7 +86,7 @@ def bench_command(
     peers = {name: peer(name, named, onnx, torch) for name in names}
     with opened.backend.subject(job, opened.path, call) as subject:
         found = timed(subject, peers, slices, feedback(verbose, quiet).progress)
-        result = figures(opened, subject, found, call)
+        result = figures(opened, subject, found, call, threads)
         if profile:
             result["layers"] = layers(subject)
     click.echo(json.dumps(result, indent=1) if as_json else text_of(result))
@@ -85,7 +96,7 @@ def timed(subject: Subject, peers: dict[str, Any], slices: int, progress: Progre
     return interleaved({"irc": subject.run, **peers}, subject.peak, slices, progress)
 
 
-def figures(artifact: Artifact, subject: Subject, found: Measured, call: list[Array]) -> Json:
+def figures(artifact: Artifact, subject: Subject, found: Measured, call: list[Array], threads: int) -> Json:
     """What was measured, as JSON values: milliseconds, multiply-accumulates in G/s, bytes."""
     own = found.times["irc"]
     macs = artifact.report["summary"]["multiply-accumulates"]
@@ -94,7 +105,7 @@ def figures(artifact: Artifact, subject: Subject, found: Measured, call: list[Ar
         "model": artifact.manifest["model"],
         "target": artifact.manifest["target"],
         "inputs": [f"{a.dtype}{list(a.shape)}" for a in call],
-        "threads": 1,
+        "threads": threads,
         "median ms": 1e3 * own.median,
         "p90 ms": 1e3 * own.percentile(90),
         "GMAC/s": macs / own.median / 1e9,
@@ -131,8 +142,9 @@ def layers(subject: Subject) -> list[Json]:
 
 
 def text_of(result: Json) -> str:
+    threads = "one thread" if result["threads"] == 1 else f"{result['threads']} threads"
     lines = [
-        f"{result['model']} for {result['target']}, {', '.join(result['inputs'])}, one thread",
+        f"{result['model']} for {result['target']}, {', '.join(result['inputs'])}, {threads}",
         f"median {result['median ms']:.4g} ms, p90 {result['p90 ms']:.4g} ms",
         f"{result['GMAC/s']:.4g} GMAC/s, {100 * result['part of the peak']:.1f} % of the {result['peak GMAC/s']:.4g} "
         f"that {result['peak of']} reaches in registers",

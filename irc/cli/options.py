@@ -60,6 +60,9 @@ voice_options = chain(
 )
 force_option = click.option("--force", is_flag=True, help="Replace an existing output.")
 data_option = click.option("--data", metavar="DATA", help="Samples: .npz, .npy, a folder of .npz, or module:function.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), default=1, show_default=True, help="That run it together."
+)
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
 backend_options = chain(

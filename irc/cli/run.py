@@ -9,7 +9,16 @@ import click
 
 from irc.backends.artifact import Artifact
 from irc.backends.folder import write_npz
-from irc.cli.options import data_option, feedback, force_option, json_option, limit_option, load_option, voice_options
+from irc.cli.options import (
+    data_option,
+    feedback,
+    force_option,
+    json_option,
+    limit_option,
+    load_option,
+    threads_option,
+    voice_options,
+)
 from irc.cli.output import refuse_existing
 from irc.ir.files import replace_file
 
@@ -26,6 +35,7 @@ Examples:
 @click.argument("artifact", type=click.Path(path_type=Path))
 @data_option
 @limit_option
+@threads_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="An .npz for the outputs.")
 @force_option
 @load_option
@@ -35,6 +45,7 @@ def run_command(
     artifact: Path,
     data: str | None,
     limit: int | None,
+    threads: int,
     output: Path | None,
     force: bool,
     as_json: bool,
@@ -45,7 +56,7 @@ def run_command(
     opened = Artifact.load(artifact)
     if output is not None:
         refuse_existing(output, force)
-    outputs = opened.run_on(data, limit=limit, progress=feedback(verbose, quiet).progress)
+    outputs = opened.run_on(data, limit=limit, threads=threads, progress=feedback(verbose, quiet).progress)
     named = {f"output{i}": array for i, array in enumerate(outputs)}
     if output is not None:
         replace_file(output, lambda partial: write_npz(partial, named))

@@ -20,6 +20,7 @@ from irc.cli.options import (
     load_option,
     model_options,
     reading,
+    threads_option,
     voice_options,
 )
 from irc.driver import against_torch
@@ -41,6 +42,7 @@ differs that no float arithmetic explains.
 @click.argument("artifact", type=click.Path(path_type=Path))
 @data_option
 @limit_option
+@threads_option
 @click.option("--model", metavar="FILE", help="The PyTorch model: also compare the float graph with PyTorch.")
 @model_options
 @load_option
@@ -50,6 +52,7 @@ def verify_command(
     artifact: Path,
     data: str | None,
     limit: int | None,
+    threads: int,
     model: str | None,
     as_json: bool,
     verbose: bool,
@@ -62,7 +65,7 @@ def verify_command(
     """
     opened = Artifact.load(artifact)
     voice = feedback(verbose, quiet)
-    found = opened.verify(data, limit=limit, progress=voice.progress)
+    found = opened.verify(data, limit=limit, threads=threads, progress=voice.progress)
     distance = None
     if model is not None:
         distance = against_torch(opened, model, opened.samples(data, limit), reading(**given), voice)

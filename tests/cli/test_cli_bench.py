@@ -120,3 +120,19 @@ def test_a_machine_without_a_calm_moment(monkeypatch: pytest.MonkeyPatch):
     found = interleaved({"a": run}, peak, 5, no_progress)
     assert not found.times["a"].calm
     assert found.times["a"].percentile(90) == pytest.approx(0.005)
+
+
+def test_threads(irc: Irc, artifact: Path):
+    assert "1, 8], 2 threads" in irc("bench", artifact, "--slices", 5, "--threads", 2).stdout
+    assert irc("run", artifact, "--threads", 3).stdout == irc("run", artifact).stdout
+    assert irc("verify", artifact, "--threads", 2).stdout == irc("verify", artifact).stdout
+
+
+def test_threads_that_an_artifact_cannot_have(irc: Irc, artifact: Path, tmp_path: Path):
+    found = irc("verify", artifact, "--threads", 65, code=2).stderr
+    assert "65 threads cannot run artifacts of the backend cpu" in found
+    assert "1 to 64 can" in found
+    other = library.compile(two_layers(), out=tmp_path / "small.reference").path
+    found = irc("run", other, "--threads", 2, code=2).stderr
+    assert "2 threads cannot run artifacts of the backend reference" in found
+    assert "one can" in found

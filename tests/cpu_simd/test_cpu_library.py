@@ -36,7 +36,20 @@ from irc.ir.diagnostics import InternalError, IrcError, ToolError
 from irc.ir.interpret import interpret
 from irc.passes.presets import QUANT8
 
-FUNCTIONS = ["describe", "init", "input_shape", "output_shape", "run", "status_text", "workspace_bytes"]
+FUNCTIONS = [
+    "describe",
+    "init",
+    "input_shape",
+    "output_shape",
+    "run",
+    "run_team",
+    "status_text",
+    "stop",
+    "team_bytes",
+    "team_init",
+    "worker",
+    "workspace_bytes",
+]
 HERE = Path(__file__).parent
 
 

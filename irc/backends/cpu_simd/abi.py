@@ -17,13 +17,19 @@ STATUS: tuple[tuple[str, str], ...] = (
     ("ERROR_INDEX", "an index of a gather is out of range"),
     ("ERROR_NULL", "a pointer is NULL"),
     ("ERROR_DIM", "a dimension is out of its range"),
-    ("ERROR_ALIGNMENT", "the workspace or the weights are not aligned to 64 bytes, or a tensor is not to its elements"),
-    ("ERROR_SIZE", "the workspace is smaller than it has to be"),
+    (
+        "ERROR_ALIGNMENT",
+        "the workspace, the team or the weights are not aligned to 64 bytes, or a tensor is not to its elements",
+    ),
+    ("ERROR_SIZE", "the workspace or the team is smaller than it has to be"),
     ("ERROR_ABI", "the caller was compiled with the header of another ABI version"),
     ("ERROR_WEIGHTS", "these are not the weights of this library"),
     ("ERROR_CPU", "this CPU lacks instructions that the library was compiled for"),
     ("ERROR_UNREADY", "the model was not initialised by this library"),
     ("ERROR_TENSOR", "there is no tensor of this number"),
+    ("ERROR_THREADS", "a team has 1 to 64 threads, and workers have the numbers from 1 to one less than these"),
+    ("ERROR_TEAM", "this is no team of this library"),
+    ("ERROR_BUSY", "the team is running something else, or has a worker of this number"),
 )
 """What functions return, by number: the name in C, and what it means."""
 

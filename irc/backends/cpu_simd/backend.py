@@ -18,6 +18,7 @@ from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
 from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
 from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
+from irc.backends.cpu_simd.team import MOST_THREADS
 from irc.backends.cpu_simd.timing import timed
 from irc.backends.cpu_simd.tolerance import allowed
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
@@ -86,7 +87,7 @@ def artifact_session(job: CpuJob, folder: Path) -> Generator[Session]:
     path = folder / FOLDER / job.options.prefix
     code = path.with_suffix(".o").read_bytes()
     weights = None if job.options.weights == "embed" else in_memory(path.with_suffix(".weights").read_bytes())
-    with opened(job.module.main, code, job.target, weights, job.options.prefix) as run:
+    with opened(job.module.main, code, job.target, weights, job.options.prefix, threads=job.threads) as run:
         yield run
 
 
@@ -105,7 +106,10 @@ def trace(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[tuple
 def subject(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[Subject]:
     """The library of an artifact on the inputs of one call, ready to be timed."""
     program = compiled(job).program
-    with artifact_session(job, folder) as run, timed(run, job.module.main, program, job.target, inputs) as found:
+    with (
+        artifact_session(job, folder) as run,
+        timed(run, job.module.main, program, job.target, inputs, job.threads) as found,
+    ):
         yield found
 
 
@@ -125,6 +129,7 @@ CPU: Backend[Isa, Options] = Backend(
     trace=trace,
     subject=subject,
     tolerance=allowed,
+    threads=MOST_THREADS,
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},
     pipeline="inline,fold,cse,dce,fuse",
     requant="float",

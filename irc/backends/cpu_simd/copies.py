@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops, memory, register, spans
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, memory, register
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of, spans, units
 from irc.backends.cpu_simd.views import View
-from irc.ir.dims import add, mul
+from irc.backends.cpu_simd.work import MOVED
+from irc.ir.dims import Dim, add, mul, product
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.scalars import ScalarType
@@ -18,7 +20,8 @@ from irc.ir.scalars import ScalarType
 
 def copy(cx: Lowering, source: View, target: View, loc: Loc, *values: Value) -> None:
     """A kernel that copies a view into another of its shape; codes may get another type and shift on the way."""
-    with cx.kernel("copy", loc, *values, registers=mover(source, target)) as k:
+    work = mul(product(target.shape), MOVED)
+    with cx.kernel("copy", loc, *values, work=work, registers=mover(source, target)) as k:
         emit_copy(k, source, target)
 
 
@@ -48,8 +51,9 @@ def emit_copy(k: Kernel, source: View, target: View) -> None:
     at = [k.pointer(view) for view in views]
     *outer, inner = axes
     lanes = k.isa.vector_bytes // target.size_bytes if k.register is memory else k.isa.lanes
-    with loops(k, outer, views, at) as (to, from_):
-        for start, stop, width in spans(k, inner.size, lanes):
+    part = Part.of(k, [*sizes_of(outer), units(inner.size, lanes)])
+    with loops(part, outer, views, at) as (row, (to, from_)):
+        for start, stop, width in spans(row, inner.size, lanes):
             with k.f.loop(start, stop, width) as loop:
                 there = k.step(target, to, inner.strides[0], loop.index)
                 here = k.step(source, from_, inner.strides[1], loop.index)
@@ -67,7 +71,10 @@ def fill_border(cx: Lowering, image: View, border: Sequence[int], fill: float, l
             if width:
                 sides.append(image.sliced(axis, start, width, 1))
         image = widened(image, axis, border[axis - 2], border[axis - 2 + n])  # later sides reach into the corners
-    with cx.kernel("border", loc) as k:
+    work: Dim = 0
+    for side in sides:
+        work = add(work, mul(product(side.shape), MOVED))
+    with cx.kernel("border", loc, work=work) as k:
         for side in sides:
             emit_copy(k, value.broadcast(side.shape), side)
 

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.copies import spread
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, in_bytes, loops, register, spans
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, in_bytes, register
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of, spans, units
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import MOVED
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, Shape, equal
+from irc.ir.dims import Dim, Shape, equal, mul, product
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.scalars import BF16, F16, ScalarType
@@ -96,13 +98,15 @@ def lower_elementwise(cx: Lowering, region: Region) -> None:
     narrow = fits_bytes(cx, region.steps, views)
     streamed = [view for view in views if any(equal(s, 0) is not True for s in view.strides)]
     lanes = cx.isa.vector_bytes if narrow else wide_lanes(cx.isa, streamed)
-    with cx.kernel(hint, region.loc, region.result, registers=in_bytes if narrow else register) as k:
+    work = mul(product(shape), MOVED * len(region.steps))
+    with cx.kernel(hint, region.loc, region.result, work=work, registers=in_bytes if narrow else register) as k:
         at = [k.pointer(v) for v in views]
         fixed = [v for v, view in inputs.items() if all(equal(s, 0) is True for s in view.strides)]
         constant = {v: k.load(inputs[v], k.pointer(inputs[v])) for v in fixed}
         *outer, inner = axes or [Axis(1, tuple(1 for _ in views))]
-        with loops(k, outer, views, at) as begins:
-            for start, stop, width in spans(k, inner.size, lanes):
+        part = Part.of(k, [*sizes_of(outer), units(inner.size, lanes)])
+        with loops(part, outer, views, at) as (row, begins):
+            for start, stop, width in spans(row, inner.size, lanes):
                 with k.f.loop(start, stop, width) as loop:
                     places = [
                         k.step(view, begin, stride, loop.index)

@@ -19,12 +19,24 @@ def example(i: Interface) -> str:
     if (!weights || !file || fread(weights, 1, size, file) != size) return 1;
     fclose(file);
     int32_t status = {n}_init(&net, {m}_ABI_VERSION, weights, size);"""
+    run = "&net, dims, (const void *const *)inputs, outputs, workspace, (size_t)needed"
     return f"""\
-/* Runs the model once: ./example [sizes ...] < inputs > outputs, tensors as raw elements one after another. */
+/* Runs the model once: ./example [sizes ...] < inputs > outputs, tensors as raw elements one after another.
+   With -DTHREADS=2 -pthread: by two threads. */
 #include "{n}.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+
+#ifdef THREADS
+#include <pthread.h>
+
+static void *team;
+
+static void *work(void *index) {{
+    return (void *)(intptr_t){n}_worker(team, (int32_t)(intptr_t)index);
+}}
+#endif
 
 static size_t bytes_of(const {n}_tensor *tensor, const int64_t *shape) {{
     size_t size = (size_t)tensor->element_bytes;
@@ -53,7 +65,21 @@ int main(int argc, char **argv) {{
         outputs[i] = malloc(sizes[i] = bytes_of(&info->output[i], shape));
     }}
     void *workspace = status ? NULL : aligned_alloc({m}_ALIGNMENT, (size_t)needed);
-    if (!status) status = {n}_run(&net, dims, (const void *const *)inputs, outputs, workspace, (size_t)needed);
+#ifdef THREADS
+    pthread_t workers[THREADS];
+    const int64_t team_bytes = status ? 0 : {n}_team_bytes(dims, THREADS);
+    if (!status && team_bytes < 0) status = (int32_t)-team_bytes;
+    team = status ? NULL : aligned_alloc({m}_ALIGNMENT, (size_t)team_bytes);
+    if (!status) status = {n}_team_init(&net, team, (size_t)team_bytes, THREADS);
+    if (status) return fprintf(stderr, "%s\\n", {n}_status_text(status)), 1;
+    for (intptr_t i = 1; i < THREADS; i++) pthread_create(&workers[i], NULL, work, (void *)i);
+    status = {n}_run_team({run}, team);
+    {n}_stop(team);
+    for (int i = 1; i < THREADS; i++) pthread_join(workers[i], NULL);
+    free(team);
+#else
+    if (!status) status = {n}_run({run});
+#endif
     if (status) return fprintf(stderr, "%s\\n", {n}_status_text(status)), 1;
     for (int32_t i = 0; i < info->outputs; i++) fwrite(outputs[i], 1, sizes[i], stdout), free(outputs[i]);
     for (int32_t i = 0; i < info->inputs; i++) free(inputs[i]);

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from irc.backends.cpu_simd import team
 from irc.backends.cpu_simd.abi import (
     ABI_VERSION,
     CODES,
@@ -25,12 +26,12 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import emit_dim
 from irc.backends.cpu_simd.plan import ALIGNMENT
 from irc.backends.cpu_simd.probe import missing, probes
-from irc.backends.cpu_simd.program import LAUNCH, WORKSPACE, Program
+from irc.backends.cpu_simd.program import LAUNCH, OWN, WORKSPACE, Program
 from irc.ir.graph import Graph, Value
 
 WEIGHTS_SECTION = ".rodata.irc.weights"
-BASELINE = {"x86_64": "x86-64"}
-"""The oldest CPU of an architecture, where it has a name."""
+BASELINE = {"x86_64": ("x86-64", ""), "riscv64": ("", "+m,+a,+f,+d,+c")}
+"""The oldest CPU of an architecture that runs Linux, where it has a name, and its features."""
 
 
 @dataclass(eq=False)
@@ -56,12 +57,17 @@ class Exports:
             self.shape("output", self.graph.outputs),
             self.workspace_bytes(),
             self.run(),
+            self.team_bytes(),
+            self.team_init(),
+            self.worker(),
+            self.stop(),
+            self.run_team(),
         ]
         parts = [f.finish(exported=True, attributes="#1") for f in functions]
         parts.append(self.check_dims().finish(attributes="#1"))
         self.declarations |= {d for f in functions for d in f.declarations.values()}
-        cpu = BASELINE.get(self.isa.arch, "")
-        attributes = f'attributes #1 = {{ nounwind "target-features"="" "target-cpu"="{cpu}" }}'
+        cpu, features = BASELINE.get(self.isa.arch, ("", ""))
+        attributes = f'attributes #1 = {{ nounwind "target-features"="{features}" "target-cpu"="{cpu}" }}'
         return "\n".join((*self.constants(), probes(self.isa), *parts, attributes))
 
     # -- functions
@@ -122,10 +128,87 @@ class Exports:
 
     def run(self) -> Function:
         """`i32 run(self*, dims*, inputs**, outputs**, workspace*, u64 bytes)`"""
-        pointers = dict.fromkeys(("self", "dims", "inputs", "outputs", "workspace"), "ptr")
-        f = Function(f"{self.name}_run", {**pointers, "bytes": "i64"}, "i32")
+        f = Function(f"{self.name}_run", RUN, "i32")
+        self._check_run(f)
+        f.ret(self._launch(f, Lane(f, "null", "ptr")))
+        return f
+
+    def run_team(self) -> Function:
+        """`i32 run_team(self*, dims*, inputs**, outputs**, workspace*, u64 bytes, team*)`"""
+        f = Function(f"{self.name}_run_team", {**RUN, "team": "ptr"}, "i32", alone=False)
+        self._check_run(f)
+        self._check_team(f)
+        size = self._bytes_of_team(f, team.Team.of(f).load(team.THREADS, "i32"))
+        refuse(f, "SIZE", team.Team.of(f).load(team.BYTES, "i64").compare("slt", size))
+        with team.running(f, lambda busy: refuse(f, "BUSY", busy)):
+            status = self._launch(f, f["team"])
+        f.ret(status)
+        return f
+
+    def team_bytes(self) -> Function:
+        """`i64 team_bytes(dims*, i32 threads)`: below 0 a status."""
+        f = Function(f"{self.name}_team_bytes", {"dims": "ptr", "threads": "i32"}, "i64")
+        status = self._checked_dims(f)
+        with f.when(status.compare("ne", 0)):
+            f.ret(f.neg(f.convert("sext", status, "i64")))
+        with f.when(_no_team(f)):
+            f.ret(f.const(-CODES["THREADS"], "i64"))
+        f.ret(self._bytes_of_team(f, f["threads"]))
+        return f
+
+    def team_init(self) -> Function:
+        """`i32 team_init(self*, team*, u64 bytes, i32 threads)`"""
+        given = {"self": "ptr", "team": "ptr", "bytes": "i64", "threads": "i32"}
+        f = Function(f"{self.name}_team_init", given, "i32")
+        self._check_self(f)
+        refuse(f, "NULL", is_null(f["team"]))
+        refuse(f, "ALIGNMENT", is_misaligned(f["team"], ALIGNMENT))
+        refuse(f, "THREADS", _no_team(f))
+        refuse(f, "SIZE", f["bytes"].compare("ult", team.HEADER))
+        team.set_up(f, self.seal)
+        f.ret(f.const(0, "i32"))
+        return f
+
+    def worker(self) -> Function:
+        """`i32 worker(team*, i32 index)`: returns when the team is stopped."""
+        f = Function(f"{self.name}_worker", {"team": "ptr", "index": "i32"}, "i32", alone=False)
+        self._check_team(f)
+        threads = team.Team.of(f).load(team.THREADS, "i32")
+        refuse(f, "THREADS", f["index"].compare("slt", 1))
+        refuse(f, "THREADS", f["index"].compare("sge", threads))
+        refuse(f, "BUSY", team.joined(f))
+        team.work(f)
+        return f
+
+    def stop(self) -> Function:
+        """`i32 stop(team*)`"""
+        f = Function(f"{self.name}_stop", {"team": "ptr"}, "i32", alone=False)
+        self._check_team(f)
+        team.stop(f)
+        f.ret(f.const(0, "i32"))
+        return f
+
+    def _check_team(self, f: Function) -> None:
+        refuse(f, "NULL", is_null(f["team"]))
+        refuse(f, "ALIGNMENT", is_misaligned(f["team"], ALIGNMENT))
+        refuse(f, "TEAM", team.Team.of(f).load(team.SEAL, "i64").compare("ne", self.seal))
+
+    def _bytes_of_team(self, f: Function, threads: Lane) -> Lane:
+        own = f.emit("i64", 1, f"call i64 @{OWN}(ptr %dims)")
+        return f.convert("zext", threads, "i64") * own + team.HEADER
+
+    def _launch(self, f: Function, by: Lane) -> Lane:
+        weights = f.load(f["self"], "ptr")
+        given = f"ptr %inputs, ptr %outputs, ptr %dims, {weights.typed}, ptr %workspace, {by.typed}"
+        return f.emit("i32", 1, f"call i32 @{LAUNCH}({given})")
+
+    def _check_self(self, f: Function) -> None:
         refuse(f, "NULL", is_null(f["self"]))
         refuse(f, "UNREADY", f.load(f.at(f["self"], 8), "i64").compare("ne", self.seal))
+
+    def _check_run(self, f: Function) -> None:
+        """Everything that a run is given but the team."""
+        self._check_self(f)
         status = self._checked_dims(f)
         with f.when(status.compare("ne", 0)):
             f.ret(status)
@@ -134,10 +217,6 @@ class Exports:
         refuse(f, "NULL", is_null(f["workspace"]))
         refuse(f, "ALIGNMENT", is_misaligned(f["workspace"], ALIGNMENT))
         refuse(f, "SIZE", f["bytes"].compare("ult", f.emit("i64", 1, f"call i64 @{WORKSPACE}(ptr %dims)")))
-        weights = f.load(f["self"], "ptr")
-        given = f"ptr %inputs, ptr %outputs, ptr %dims, {weights.typed}, ptr %workspace"
-        f.ret(f.emit("i32", 1, f"call i32 @{LAUNCH}({given})"))
-        return f
 
     def _check_tensors(self, f: Function, table: Lane, values: Sequence[Value]) -> None:
         if values:
@@ -225,6 +304,15 @@ class Exports:
 
 TENSOR = "{ ptr, ptr, i32, i32, i32, i32 }"
 DIM = "{ ptr, i64, i64 }"
+
+
+RUN = {**dict.fromkeys(("self", "dims", "inputs", "outputs", "workspace"), "ptr"), "bytes": "i64"}
+"""What a run is given."""
+
+
+def _no_team(f: Function) -> Lane:
+    """Whether the number of threads is none that a team can have."""
+    return (f["threads"] - 1).compare("uge", team.MOST_THREADS)
 
 
 def refuse(f: Function, status: str, condition: Lane) -> None:

@@ -51,7 +51,8 @@ def header(i: Interface) -> str:
 /* {n}.h: a neural network as a library, compiled by irc {__version__} for {i.isa.name}. C99 and C++.
 
    The library needs no other library, allocates nothing, keeps no state and never writes to its arguments but where
-   it says so. Any number of threads may run it at once, each with a workspace of its own.
+   it says so. Any number of threads may run it at once, each with a workspace of its own; several
+   may also run it together (see {n}_run_team).
 
        {n} net;
        {n}_init(&net, {m}_ABI_VERSION, {"NULL, 0" if i.embed else "weights, weights_bytes"});
@@ -148,6 +149,33 @@ int64_t {n}_workspace_bytes(const int64_t *dims);
    {m}_ERROR_INDEX: an input led to an index out of range; outputs are then undefined. */
 int32_t {n}_run(const {n} *self, const int64_t *dims, const void *const *inputs, void *const *outputs,
     void *workspace, size_t workspace_bytes);
+
+/* Run by several threads. They are the caller's: each calls {n}_worker with a number of its own from 1 to threads - 1,
+   which returns when the team is stopped; who calls {n}_run_team is number 0. Workers wait for runs, asleep after some
+   microseconds; a run waits for none that does not come. Results do not depend on threads, bit by bit.
+
+       {n}_team_init(&net, team, team_bytes, 2);                  in the other thread:
+       {n}_run_team(&net, ..., workspace_bytes, team);            {n}_worker(team, 1);
+       {n}_stop(team);
+
+   `team` is memory of {n}_team_bytes(dims, threads) bytes, aligned to {m}_ALIGNMENT, for one run at a time. It
+   must stay there until all workers have returned; then {n}_team_init may make a new team of it. */
+
+/* Bytes of a team for runs with these dims, with 1 to 64 threads. Below 0: the negative of a status. */
+int64_t {n}_team_bytes(const int64_t *dims, int32_t threads);
+
+/* Make memory a team. */
+int32_t {n}_team_init(const {n} *self, void *team, size_t team_bytes, int32_t threads);
+
+/* Work for a team until it is stopped. {m}_ERROR_BUSY: it has a worker of this number. */
+int32_t {n}_worker(void *team, int32_t index);
+
+/* Send the workers home; a run that is going on ends as it should. Runs of a stopped team are those of one thread. */
+int32_t {n}_stop(void *team);
+
+/* As {n}_run. {m}_ERROR_BUSY: another run of this team is going on. */
+int32_t {n}_run_team(const {n} *self, const int64_t *dims, const void *const *inputs, void *const *outputs,
+    void *workspace, size_t workspace_bytes, void *team);
 
 #ifdef __cplusplus
 }}

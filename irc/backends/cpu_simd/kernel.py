@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from irc.backends.cpu_simd.codegen.lanes import Function, Lane, Operand
+from irc.backends.cpu_simd.codegen.lanes import Function, Lane
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.views import View
 from irc.ir.dims import Call, Dim, Shape, equal, mul
@@ -50,11 +49,14 @@ class Kernel:
     """The function, and what its pointer arguments point to: the first element of each view.
 
     `register` says in which LLVM type an element is computed: `register`, `in_bytes`, or `memory` to only move it.
+    If the kernel `splits`, a call runs some of its `units` (see `parts.py`).
     """
 
     isa: Isa
     symbols: Sequence[str]
     register: Callable[[ScalarType], str] = register
+    splits: bool = False
+    units: Dim = 0
     f: Function = field(init=False)
     views: list[View] = field(default_factory=list[View])
     _dims: dict[Dim, Lane] = field(default_factory=dict[Dim, Lane])
@@ -66,11 +68,16 @@ class Kernel:
         """The address of the first element of a view."""
         for place, known in enumerate(self.views):
             if known.buffer is view.buffer and known.offset == view.offset:
-                return self.f[f"p{place}"]
+                return self.f[_parameter(known, place)]
         self.views.append(view)
-        name = f"p{len(self.views) - 1}"
+        name = _parameter(view, len(self.views) - 1)
         self.f.parameters = {**self.f.parameters, name: "ptr"}
         return self.f[name]
+
+    def bounds(self) -> tuple[Lane, Lane]:
+        """The first unit that a call runs, and the first that it does not."""
+        self.f.parameters = {"first": "i64", "last": "i64", **self.f.parameters}
+        return self.f["first"], self.f["last"]
 
     def dim(self, d: Dim) -> Count:
         """A dimension: a number, or an i64 computed from the symbols in front of everything else."""
@@ -199,6 +206,14 @@ class Kernel:
         return self.f.at(at, count * by, view.size_bytes)
 
 
+OWN = "own"
+"""How the names of pointers begin that lead to other memory for each thread."""
+
+
+def _parameter(view: View, place: int) -> str:
+    return f"{OWN if view.buffer.own else 'p'}{place}"
+
+
 def emit_dim(f: Function, d: Dim, symbol: Callable[[str], Lane]) -> Lane:
     """The value of a dimension, given those of its symbols."""
     if isinstance(d, int):
@@ -266,37 +281,3 @@ def outermost_first(axes: Sequence[Axis]) -> list[int]:
 def _distance(stride: Dim) -> tuple[int, int]:
     """Symbolic strides are larger than numbers."""
     return (0, stride) if isinstance(stride, int) else (1, sum(c for _, c in stride.terms))
-
-
-@contextmanager
-def loops(k: Kernel, axes: Sequence[Axis], views: Sequence[View], at: Sequence[Lane]) -> Generator[list[Lane]]:
-    """Loops over axes, outermost first; gives the addresses of the views in the innermost body."""
-    if not axes:
-        yield list(at)
-        return
-    axis, *rest = axes
-    with k.f.loop(0, k.dim(axis.size)) as loop:
-        moved = [
-            k.step(view, address, stride, loop.index)
-            for view, address, stride in zip(views, at, axis.strides, strict=True)
-        ]
-        with loops(k, rest, views, moved) as inner:
-            yield inner
-
-
-def spans(k: Kernel, size: Dim, lanes: int) -> list[tuple[Operand, Operand, int]]:
-    """(start, stop, step) of whole vectors, and of what is left behind them.
-
-    The last vector of a known size is a whole one too, whose first elements are computed twice; less than a vector is
-    taken in halves, what is left of a symbolic size in single elements.
-    """
-    if isinstance(size, int):
-        whole = size // lanes * lanes
-        if whole:
-            rest = [(size - lanes, size, lanes)] if whole < size else []
-            return [(0, whole, lanes), *rest]
-        powers = [1 << bit for bit in reversed(range(size.bit_length())) if size >> bit & 1]
-        return [(sum(powers[:i]), sum(powers[: i + 1]), power) for i, power in enumerate(powers)]
-    count = k.f.like(k.dim(size), k.f.const(0, "i64"))
-    whole = count & -lanes
-    return [(0, whole, lanes), (whole, count, 1)]

@@ -15,8 +15,9 @@ from irc.backends.cpu_simd.kernel import Kernel, register
 from irc.backends.cpu_simd.layouts import Layout
 from irc.backends.cpu_simd.plan import SLACK, aligned
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
+from irc.backends.cpu_simd.work import grain
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, add, product
+from irc.ir.dims import Dim, add, bounds, product
 from irc.ir.graph import Graph, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
@@ -33,12 +34,16 @@ Step = Callable[["Lowering", Kernel, Any, list[Lane]], Lane]
 
 @dataclass(frozen=True)
 class Launch:
-    """One call of a kernel: which, on what, and for which layer."""
+    """One call of a kernel: which, on what, for which layer, and how it can be shared out."""
 
     kernel: str
     views: tuple[View, ...]
     loc: Loc
     values: tuple[Value, ...]
+    units: Dim = 0
+    """What the kernel can be split into; 0 if it cannot be."""
+    work: Dim = 0
+    """Multiply-accumulates, or what takes as long."""
 
 
 @dataclass(eq=False)
@@ -123,10 +128,16 @@ class Lowering:
         return view
 
     def scratch(
-        self, scalar: ScalarType, shape: Sequence[Dim], order: Sequence[int] | None = None, shift: int = 0
+        self,
+        scalar: ScalarType,
+        shape: Sequence[Dim],
+        order: Sequence[int] | None = None,
+        shift: int = 0,
+        *,
+        own: bool = False,
     ) -> View:
-        """A new part of the workspace."""
-        buffer = Buffer("workspace", scalar, product(tuple(shape)), index=len(self.buffers), shift=shift)
+        """A new part of the workspace; `own`: every thread that runs the kernel has one of its own."""
+        buffer = Buffer("workspace", scalar, product(tuple(shape)), index=len(self.buffers), shift=shift, own=own)
         self.buffers.append(buffer)
         return dense_view(buffer, tuple(shape), order)
 
@@ -134,13 +145,15 @@ class Lowering:
 
     @contextmanager
     def kernel(
-        self, hint: str, loc: Loc, *values: Value, registers: Callable[[ScalarType], str] = register
+        self, hint: str, loc: Loc, *values: Value, work: Dim, registers: Callable[[ScalarType], str] = register
     ) -> Generator[Kernel]:
-        """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes.
+        """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes, `work` is
+        how many multiply-accumulates take as long.
 
         `registers` says in which type elements are computed (see `Kernel`).
         """
-        k = Kernel(self.isa, list(self.graph.symbols), registers)
+        splits = bounds(work, self.graph.symbols)[1] >= 2 * grain(self.isa)
+        k = Kernel(self.isa, list(self.graph.symbols), registers, splits)
         yield k
         text = k.f.finish()
         if text not in self.kernels:
@@ -149,4 +162,4 @@ class Lowering:
         step = len(self.launches)
         for view in k.views:
             view.buffer.used(step)
-        self.launches.append(Launch(self.kernels[text], tuple(k.views), loc, values))
+        self.launches.append(Launch(self.kernels[text], tuple(k.views), loc, values, k.units, work))

@@ -145,8 +145,11 @@ CFLAGS ?= -O2
 example: example.c {i.name}.h {i.name}.a
 \t$(CC) $(CFLAGS) example.c {i.name}.a -o $@
 
+example_threads: example.c {i.name}.h {i.name}.a
+\t$(CC) $(CFLAGS) -DTHREADS=2 -pthread example.c {i.name}.a -o $@
+
 clean:
-\trm -f example
+\trm -f example example_threads
 
 .PHONY: clean
 """
@@ -172,5 +175,6 @@ def guide(i: Interface, shared: bool) -> str:
     make example
     ./example < inputs.bin > outputs.bin
 
-No Python, no irc and no other library is needed. All functions are in `{n}.h`; any number of threads may use them.
+No Python, no irc and no other library is needed. All functions are in `{n}.h`; any number of threads may use them, each
+for runs of its own or several for one run (`make example_threads` for a program with two).
 """

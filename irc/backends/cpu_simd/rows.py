@@ -16,9 +16,11 @@ from typing import TypeAlias
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
-from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Kernel, axes_of
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of, units
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import HARD
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, add, equal, mul, product
 from irc.ir.scalars import ScalarType
@@ -51,12 +53,13 @@ class Rows:
         """Emit the loops over rows; `body` emits what is done with one, or with a vector of them."""
         k = self.k
         if not self.across:
-            with loops(k, self.kept, self.views, self.begins) as at:
+            with loops(Part.of(k, sizes_of(self.kept)), self.kept, self.views, self.begins) as (_, at):
                 body(Row(self, Spot(self, tuple(at), self._still, 1, None, k.f.const(0, "i64"))))
             return
         *outer, inner = self.kept
-        with loops(k, outer, self.views, self.begins) as at:
-            for start, stop, width, mask in spans(k, inner.size, self.lanes):
+        part = Part.of(k, [*sizes_of(outer), units(inner.size, self.lanes)])
+        with loops(part, outer, self.views, self.begins) as (row, at):
+            for start, stop, width, mask in spans(row, inner.size, self.lanes):
                 with k.f.loop(start, stop, width) as loop:
                     moved = self.moved(at, inner, loop.index)
                     body(Row(self, Spot(self, moved, inner.strides, self.lanes, mask, k.f.const(0, "i64"))))
@@ -79,7 +82,8 @@ class Rows:
 
     def scratch(self, scalar: ScalarType) -> View:
         """Memory for one row, or for a vector of rows; see `Spot.keep`."""
-        return self.cx.scratch(scalar, (mul(self.size, self.lanes) if self.across else add(self.size, self.lanes),))
+        size = mul(self.size, self.lanes) if self.across else add(self.size, self.lanes)
+        return self.cx.scratch(scalar, (size,), own=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +166,7 @@ class Row:
                 loop.next(*_flat(inner))
             return _unflat(loop.results, len(sets))
         axis = axes[0] if axes else Axis(1, tuple(0 for _ in rows.views))
-        for start, stop, width, mask in spans(k, axis.size, self._stride, len(sets)):
+        for start, stop, width, mask in spans(Part(k), axis.size, self._stride, len(sets)):
             used = 1 if mask is not None or width == self._stride else len(sets)
             with k.f.loop(start, stop, width, _flat(sets[:used])) as loop:
                 grown: list[Accumulators] = []
@@ -178,8 +182,8 @@ class Row:
         """Emit a pass over the elements in order."""
         rows = self.rows
         *outer, axis = rows.run or [Axis(1, tuple(0 for _ in rows.views))]
-        with loops(rows.k, outer, rows.views, self.spot.at) as at:
-            for start, stop, width, mask in spans(rows.k, axis.size, self._stride):
+        with loops(Part(rows.k), outer, rows.views, self.spot.at) as (all_, at):
+            for start, stop, width, mask in spans(all_, axis.size, self._stride):
                 with rows.k.f.loop(start, stop, width) as loop:
                     body(self._spot(tuple(at), axis, loop.index, mask))
 
@@ -199,15 +203,25 @@ Span: TypeAlias = tuple[Operand, Operand, int, Lane | None]
 """A loop over vectors: start, stop, step, and which lanes exist (None: all)."""
 
 
-def spans(k: Kernel, size: Dim, lanes: int, chains: int = 1) -> list[Span]:
+def spans(part: Part, size: Dim, lanes: int, chains: int = 1) -> list[Span]:
     """Loops over elements: vectors of all chains at once, single ones, and the last, of which some lanes exist."""
+    k = part.k
     count = k.dim(size)
     whole = _down(count, lanes)
     many = _down(count, lanes * chains) if chains > 1 else 0
-    found: list[Span] = [(0, many, lanes * chains, None), (many, whole, lanes, None)]
-    if lanes > 1:
-        found.append((whole, count, lanes, _lanes_below(k, count, whole, lanes)))
-    return [s for s in found if isinstance(s[0], Lane) or isinstance(s[1], Lane) or s[0] < s[1]]
+    found: list[Span] = []
+    if _some(0, many):
+        found.append((0, many, lanes * chains, None))
+    if _some(many, whole):
+        found.append((*((many, whole) if chains > 1 else part.steps(whole, lanes)), lanes, None))
+    if lanes > 1 and _some(whole, count):
+        found.append((*part.rest(whole, count), lanes, _lanes_below(k, count, whole, lanes)))
+    return found
+
+
+def _some(start: Operand, stop: Operand) -> bool:
+    """Whether there may be elements from start to stop."""
+    return isinstance(start, Lane) or isinstance(stop, Lane) or start < stop
 
 
 def _down(count: Operand, step: int) -> Operand:
@@ -285,7 +299,8 @@ def lower_rows(
     along = bool(inner) and equal(inner[-1].strides[0], 1) is True
     across = bool(outer) and not along and equal(outer[-1].strides[0], 1) is True
     lanes = 1 if ordered and not across else cx.isa.lanes
-    with cx.kernel(epilogue.hint, region.loc, region.result) as k:
+    work = mul(product(x.shape), HARD)
+    with cx.kernel(epilogue.hint, region.loc, region.result, work=work) as k:
         begins = [k.pointer(v) for v in views]
         size = product(tuple(x.shape[i] for i in reduced))
         single = [v for v in views if v != epilogue.out and all(equal(stride, 0) is True for stride in v.strides)]

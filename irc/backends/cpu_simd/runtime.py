@@ -12,9 +12,10 @@ import numpy as np
 
 from irc.backends.cpu_simd.abi import ABI_VERSION, STATUS, weights_header
 from irc.backends.cpu_simd.codegen.llvm import function, loaded
+from irc.backends.cpu_simd.crew import Crew, hired
 from irc.backends.cpu_simd.isa import Isa, runs_here
 from irc.backends.cpu_simd.library import NAME, object_of
-from irc.backends.cpu_simd.plan import ALIGNMENT
+from irc.backends.cpu_simd.memory import aligned_bytes
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.views import View
 from irc.ir.diagnostics import InternalError, IrcError, ToolError, UsageError
@@ -27,13 +28,6 @@ MODEL_BYTES = 16
 """What `NAME_init` fills in."""
 
 
-def aligned_bytes(size: int) -> Array:
-    """Memory of so many bytes that begins at a cache line."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + size]
-
-
 @dataclass(eq=False)
 class Session:
     """A loaded library: call it with the inputs of its graph. Not for several threads at once."""
@@ -42,6 +36,7 @@ class Session:
     run: Any
     workspace_bytes: Any
     model: Array
+    crew: Crew | None = None
     workspace: Array = field(default_factory=lambda: aligned_bytes(0))
     known: Mapping[str, int] = field(default_factory=dict[str, int])  # the symbols of the last run
 
@@ -83,6 +78,7 @@ class Session:
         kept = (arrays, outputs, dims, self.workspace, self.model, *tables)
         places = [self.model.ctypes.data, dims.ctypes.data, *map(ctypes.addressof, tables)]
         places += [self.workspace.ctypes.data, len(self.workspace)]
+        places += [] if self.crew is None else [self.crew.ready(dims.ctypes.data).ctypes.data]
 
         def call(run: Any = self.run, places: Sequence[int] = tuple(places), kept: Any = kept) -> int:
             return run(*places)
@@ -135,10 +131,10 @@ def pointers(arrays: Sequence[Array]) -> Any:
 
 
 @contextmanager
-def session(graph: Graph, program: Program, isa: Isa) -> Generator[Session]:
+def session(graph: Graph, program: Program, isa: Isa, *, threads: int = 1) -> Generator[Session]:
     """A program compiled for this process. Raises ToolError if the machine cannot run it."""
     require(isa)
-    with opened(graph, object_of(program, graph, isa), isa, file_of(program.weights)) as found:
+    with opened(graph, object_of(program, graph, isa), isa, file_of(program.weights), threads=threads) as found:
         yield found
 
 
@@ -164,8 +160,13 @@ def in_memory(content: bytes) -> Array:
 
 
 @contextmanager
-def opened(graph: Graph, code: bytes, isa: Isa, weights: Array | None, name: str = NAME) -> Generator[Session]:
-    """The library of an object file, with the weights of a file or its own. Raises ToolError as `require` does."""
+def opened(
+    graph: Graph, code: bytes, isa: Isa, weights: Array | None, name: str = NAME, *, threads: int = 1
+) -> Generator[Session]:
+    """The library of an object file, with the weights of a file or its own, run by so many threads.
+
+    Raises ToolError as `require` does, and UsageError for a number of threads that cannot be.
+    """
     require(isa)
     with loaded(code) as address:
         init = function(
@@ -176,6 +177,11 @@ def opened(graph: Graph, code: bytes, isa: Isa, weights: Array | None, name: str
         status = init(model.ctypes.data, ABI_VERSION, place, size)
         if status:
             raise IrcError(f"the library cannot be used: {STATUS[status][1]}", hint="compile the model again")
-        run = function(address(f"{name}_run"), ctypes.c_int32, *[ctypes.c_void_p] * 5, ctypes.c_size_t)
         bytes_of = function(address(f"{name}_workspace_bytes"), ctypes.c_int64, ctypes.c_void_p)
-        yield Session(graph, run, bytes_of, model)
+        given = (*[ctypes.c_void_p] * 5, ctypes.c_size_t)
+        with hired(threads, model, lambda what: address(f"{name}_{what}")) as crew:
+            if crew is None:
+                run = function(address(f"{name}_run"), ctypes.c_int32, *given)
+            else:
+                run = function(address(f"{name}_run_team"), ctypes.c_int32, *given, ctypes.c_void_p)
+            yield Session(graph, run, bytes_of, model, crew)

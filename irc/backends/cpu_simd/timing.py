@@ -33,8 +33,10 @@ ROUNDS = 500_000
 
 
 @contextmanager
-def timed(run: Session, graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array]) -> Generator[Subject]:
-    """A loaded library of a program on the inputs of one call."""
+def timed(
+    run: Session, graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], threads: int
+) -> Generator[Subject]:
+    """A loaded library of a program on the inputs of one call; the peak is that of one thread."""
     call, _ = run.prepared(inputs)
     form = commonest_form(graph, isa)
     with peak_of(isa, form) as peak:
@@ -42,7 +44,7 @@ def timed(run: Session, graph: Graph, program: Program, isa: Isa, inputs: Sequen
             run=call,
             peak=peak,
             unit=form.name,
-            profile=lambda runs: profile(graph, replace(program, timed=True), isa, inputs, runs),
+            profile=lambda runs: profile(graph, replace(program, timed=True), isa, inputs, runs, threads),
             bytes=len(program.weights) + len(run.workspace),
         )
 
@@ -89,9 +91,9 @@ def peak_text(isa: Isa, form: DotForm, lanes: int) -> str:
     return "\n".join((*f.declarations.values(), f.finish(exported=True), attributes))
 
 
-def profile(graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], runs: int) -> list[Part]:
+def profile(graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], runs: int, threads: int) -> list[Part]:
     """The median time of each launch, of a library that reads a clock between them."""
-    with session(graph, program, isa) as run:
+    with session(graph, program, isa, threads=threads) as run:
         call, _ = run.prepared(inputs)
         counts: list[Array] = []
         started = time.perf_counter()

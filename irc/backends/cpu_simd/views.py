@@ -23,7 +23,7 @@ class Buffer:
 
     `size` in elements of `scalar`, which hold codes plus `shift`; `index` is the position of an argument, `offset` the
     place of a constant in bytes. Parts of the workspace are placed by `plan`: `first` and `last` are the steps between
-    which they are in use.
+    which they are in use. A kernel's `own` parts hold nothing between its calls: each thread has them elsewhere.
     """
 
     space: Space
@@ -32,6 +32,7 @@ class Buffer:
     index: int = 0
     offset: int = 0
     shift: int = 0
+    own: bool = False
     first: int = -1
     last: int = -1
 

@@ -113,11 +113,13 @@ class Loop:
 
 @dataclass(eq=False)
 class Function:
-    """A function under construction. `parameters` are LLVM types by name; pointers do not alias."""
+    """A function under construction. `parameters` are LLVM types by name; nothing but the function uses what pointers
+    lead to while it runs, if it is `alone`."""
 
     name: str
     parameters: Mapping[str, str]
     result: str = "void"
+    alone: bool = field(default=True, kw_only=True)
     declarations: dict[str, str] = field(default_factory=dict[str, str])
     lines: list[str] = field(default_factory=list[str])
     prologue: list[str] = field(default_factory=list[str])
@@ -391,7 +393,7 @@ class Function:
         """The text of the function; it returns here if nothing else does."""
         if not self._returned:
             self.ret(None if self.result == "void" else self.const(0, self.result))
-        pointers = {"ptr": "ptr noalias"}
+        pointers = {"ptr": "ptr noalias"} if self.alone else {}
         given = ", ".join(f"{pointers.get(kind, kind)} %{name}" for name, kind in self.parameters.items())
         linkage = "" if exported else "internal "
         body = "\n".join(("entry:", *self.prologue, *self.lines))

@@ -16,15 +16,17 @@ from dataclasses import dataclass
 from irc.backends.cpu_simd.codegen import functions
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
-from irc.backends.cpu_simd.kernel import Kernel, axes_of, loops, register
+from irc.backends.cpu_simd.kernel import Kernel, axes_of, register
 from irc.backends.cpu_simd.lower.common import computed, lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.rows import reduce_lanes, spans
 from irc.backends.cpu_simd.ukernels.dots import float_form
-from irc.backends.cpu_simd.ukernels.products import Tile, row_blocks, tile_of
+from irc.backends.cpu_simd.ukernels.products import Tile, block_units, row_blocks, tile_of
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import HARD
 from irc.backends.regions import Region
-from irc.ir.dims import add, mul
+from irc.ir.dims import add, mul, product
 from irc.ir.graph import Value
 from irc.ir.ops.attention import Sdpa
 from irc.ir.scalars import BOOL
@@ -45,13 +47,16 @@ def lower_sdpa(cx: Lowering, region: Region) -> None:
     kind = computed(op.q.type.scalar)
     tile = tile_of(cx.isa, float_form(cx.isa, kind), q.shape[-2], 4 * cx.isa.lanes)
     padded = add(keys.shape[-2], tile.lanes)
-    across = cx.scratch(kind, (mul(padded, q.shape[-1]),))
-    scores = cx.scratch(kind, (mul(padded, tile.rows),))
-    with cx.kernel(epilogue.hint, region.loc, region.result) as k:
+    across = cx.scratch(kind, (mul(padded, q.shape[-1]),), own=True)
+    scores = cx.scratch(kind, (mul(padded, tile.rows),), own=True)
+    scored = mul(product(q.shape[:-1]), keys.shape[-2])
+    work = mul(scored, add(add(q.shape[-1], v.shape[-1]), HARD))
+    with cx.kernel(epilogue.hint, region.loc, region.result, work=work) as k:
         begins = [k.pointer(view) for view in views]
-        with loops(k, axes, views, begins) as at:
+        part = Part.of(k, [*sizes_of(axes), block_units(q.shape[-2], tile.rows)])
+        with loops(part, axes, views, begins) as (inside, at):
             places = dict(zip(map(id, views), at, strict=True))
-            _Attention(k, op, epilogue, q, keys, v, mask, across, scores, tile, places).emit()
+            _Attention(k, op, epilogue, q, keys, v, mask, across, scores, tile, places).emit(inside)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +85,10 @@ class _Attention:
         along = self.k.step(view, self.places[id(view)], view.strides[-2], row)
         return self.k.step(view, along, view.strides[-1], column)
 
-    def emit(self) -> None:
+    def emit(self, part: Part) -> None:
+        """The rows of one batch that a call runs; it packs the keys for them."""
         self.pack()
-        for start, stop, height in row_blocks(self.k, self.q.shape[-2], self.tile.rows):
+        for start, stop, height in row_blocks(part, self.q.shape[-2], self.tile.rows):
             with self.k.f.loop(start, stop, height) as loop:
                 rows = [loop.index + r for r in range(height)]
                 self.score(rows)
@@ -92,7 +98,7 @@ class _Attention:
     def pack(self) -> None:
         """Keys with neighbouring ones in the lanes."""
         k, keys, depth = self.k, self.keys, self.k.dim(self.keys.shape[-1])
-        for start, stop, step, mask in spans(k, keys.shape[-2], self.tile.lanes):
+        for start, stop, step, mask in spans(Part(k), keys.shape[-2], self.tile.lanes):
             with k.f.loop(start, stop, step) as loop, k.f.loop(0, depth) as inner:
                 here = self.at(keys, loop.index, inner.index)
                 item = k.load_masked(keys, here, keys.strides[-2], self.tile.lanes, mask)
@@ -111,7 +117,7 @@ class _Attention:
     def score(self, rows: Sequence[Lane]) -> None:
         """The scores of a block of rows."""
         k, f, tile = self.k, self.k.f, self.tile
-        for start, stop, step, mask in spans(k, self.keys.shape[-2], tile.lanes, tile.vectors):
+        for start, stop, step, mask in spans(Part(k), self.keys.shape[-2], tile.lanes, tile.vectors):
             vectors = tile.vectors if mask is None and step > tile.lanes else 1
             with f.loop(start, stop, step) as loop:
                 columns = [loop.index + v * tile.lanes for v in range(vectors)]
@@ -138,7 +144,7 @@ class _Attention:
         """Scores to exponentials; gives what they must be multiplied with: 0 where nothing is kept."""
         k, f, size = self.k, self.k.f, self.keys.shape[-2]
         top = f.const(-math.inf, self.kind, self.tile.lanes)
-        for start, stop, step, mask in spans(k, size, self.tile.lanes):
+        for start, stop, step, mask in spans(Part(k), size, self.tile.lanes):
             with f.loop(start, stop, step, [top]) as loop:
                 item = k.load(self.scores, self.score_at(row, loop.index), self.tile.lanes)
                 better = item.compare("ogt", loop.carried[0])
@@ -147,7 +153,7 @@ class _Attention:
         (top,) = reduce_lanes([top], lambda a, b: [f.select(a[0].compare("ogt", b[0]), a[0], b[0])])
         top = f.select(top.compare("oeq", -math.inf), f.const(0.0, self.kind), top)
         total = f.const(0.0, self.kind, self.tile.lanes)
-        for start, stop, step, mask in spans(k, size, self.tile.lanes):
+        for start, stop, step, mask in spans(Part(k), size, self.tile.lanes):
             with f.loop(start, stop, step, [total]) as loop:
                 here = self.score_at(row, loop.index)
                 e = functions.exp_below_one(k.load(self.scores, here, self.tile.lanes) - top)
@@ -162,7 +168,7 @@ class _Attention:
     def weigh(self, rows: Sequence[Lane], shares: Sequence[Lane]) -> None:
         """The sums of values that a block of rows gives, and what follows."""
         k, f, tile, v = self.k, self.k.f, self.tile, self.v
-        for start, stop, step, mask in spans(k, v.shape[-1], tile.lanes, tile.vectors):
+        for start, stop, step, mask in spans(Part(k), v.shape[-1], tile.lanes, tile.vectors):
             vectors = tile.vectors if mask is None and step > tile.lanes else 1
             with f.loop(start, stop, step) as loop:
                 columns = [loop.index + place * tile.lanes for place in range(vectors)]

@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.forms import range_of
-from irc.backends.cpu_simd.kernel import Kernel, axes_of, loops, memory
+from irc.backends.cpu_simd.kernel import Kernel, axes_of, memory
 from irc.backends.cpu_simd.lower.products import Products
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.codes import Codes, codes_of, few_tile, pack_codes
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Panels, tile_of
 from irc.backends.cpu_simd.views import View
-from irc.ir.dims import Dim, Shape
+from irc.ir.dims import Dim, Shape, product
 from irc.ir.location import Loc
 from irc.ir.ops.linear import Linear
 from irc.ir.scalars import I32, Array, ScalarType
@@ -39,7 +40,7 @@ class StoredCodes:
             more = row_sums(cx, a, length, -self.codes.offset, job.a.shape, loc)
             return replace(job, form=self.codes.form, codes=self.codes, more=more)
         groups = self.codes.words(-(-length // form.group)) * self.codes.parts
-        room = cx.scratch(form.b, (groups * form.group * self.panels.tile.columns,))
+        room = cx.scratch(form.b, (groups * form.group * self.panels.tile.columns,), own=True)
         return replace(job, codes=self.codes, room=View(room.buffer, job.a.shape, (0,) * len(job.a.shape)))
 
 
@@ -63,9 +64,10 @@ def row_sums(cx: Lowering, a: View, length: int, factor: int, shape: Shape, loc:
     """`factor` times the sum of each row of activations as they lie in memory, for the elements of a result."""
     out = cx.scratch(I32, shape[:-1])
     views = [out, replace(a, shape=a.shape[:-1], strides=a.strides[:-1])]
-    with cx.kernel("row_sums", loc) as k:
+    with cx.kernel("row_sums", loc, work=product(a.shape)) as k:
         at = [k.pointer(view) for view in views]
-        with loops(k, axes_of(out.shape, views), views, at) as (to, row):
+        axes = axes_of(out.shape, views)
+        with loops(Part.of(k, sizes_of(axes)), axes, views, at) as (_, (to, row)):
             k.f.store(row_sum(k, a.scalar, row, length) * factor, to)
     return View(out.buffer, shape, (*out.strides, 0))
 

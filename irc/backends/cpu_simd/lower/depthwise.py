@@ -15,13 +15,15 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import row_blocks
+from irc.backends.cpu_simd.ukernels.products import block_units, row_blocks
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import MOVED
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, equal
+from irc.ir.dims import Dim, equal, mul, product
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
@@ -94,12 +96,14 @@ def lower_taps(cx: Lowering, region: Region, job: Taps, epilogue: Epilogue) -> N
     rows = range(len(out.shape) - 1)
     axes = axes_of(tuple(out.shape[i] for i in rows), [v.permuted(list(rows)) for v in views])
     *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
-    with cx.kernel(f"depthwise_{out.shape[-1]}_{len(job.offsets)}", region.loc, region.result) as k:
+    work = mul(product(out.shape), len(job.offsets) + MOVED)
+    with cx.kernel(f"depthwise_{out.shape[-1]}_{len(job.offsets)}", region.loc, region.result, work=work) as k:
         at = [k.pointer(v) for v in views]
         epilogue.start(k)
         body = _Rows(k, job, epilogue, views, inner, k.pointer(job.weights), job.start and k.pointer(job.start))
-        with loops(k, outer, views, at) as begins:
-            body.run(begins)
+        part = Part.of(k, [*sizes_of(outer), block_units(inner.size, PIXELS)])
+        with loops(part, outer, views, at) as (row, begins):
+            body.run(row, begins)
 
 
 @dataclass(frozen=True)
@@ -114,12 +118,12 @@ class _Rows:
     weights: Lane
     start: Lane | None
 
-    def run(self, at: Sequence[Lane]) -> None:
+    def run(self, part: Part, at: Sequence[Lane]) -> None:
         k, units = self.k, self.job.units
         channels = self.epilogue.out.shape[-1]
         assert isinstance(channels, int)
         whole, rest = divmod(channels, units.channels)
-        for first, stop, pixels in row_blocks(k, self.axis.size, PIXELS):
+        for first, stop, pixels in row_blocks(part, self.axis.size, PIXELS):
             with k.f.loop(first, stop, pixels) as row:
                 begins = [
                     k.step(view, begin, stride, row.index)

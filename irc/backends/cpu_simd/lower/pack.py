@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, loops
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Panels, each_panel
 from irc.backends.cpu_simd.views import View
-from irc.ir.dims import add, equal, floordiv, mod, mul
+from irc.backends.cpu_simd.work import MOVED
+from irc.ir.dims import add, equal, floordiv, mod, mul, product
 from irc.ir.location import Loc
 from irc.ir.scalars import I32
 
@@ -34,11 +36,11 @@ def pack_computed(cx: Lowering, y: View, form: DotForm, panels: Panels, zp: int,
     start = cx.scratch(I32, (*batch, panels.padded)) if taken else None
     views = [out, y, *([start] if start else [])]
     batches = [Axis(d, tuple(v.strides[i] for v in views)) for i, d in enumerate(batch) if equal(d, 1) is not True]
-    with cx.kernel("pack", loc) as k:
+    with cx.kernel("pack", loc, work=mul(product(y.shape), MOVED)) as k:
         at = [k.pointer(view) for view in views]
         job = _Packing(k, y, form, panels, zp, taken, start)
-        with loops(k, batches, views, at) as addresses:
-            each_panel(k, panels, partial(job.panel, addresses))
+        with loops(Part.of(k, [*sizes_of(batches), panels.count]), batches, views, at) as (part, addresses):
+            each_panel(part, panels, partial(job.panel, addresses))
     return Packed(out, start)
 
 
@@ -54,7 +56,7 @@ class _Packing:
     taken: int
     start: View | None
 
-    def panel(self, at: Sequence[Lane], panel: Lane, vectors: int, columns: Count) -> None:
+    def panel(self, at: Sequence[Lane], _: Part, panel: Lane, vectors: int, columns: Count) -> None:
         """Pack one panel; `at` are the addresses of panels, of y, and of the starts."""
         k, form, tile, y = self.k, self.form, self.panels.tile, self.y
         length, item = y.shape[-2], form.b.dtype.itemsize

@@ -10,17 +10,19 @@ import math
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import product as every
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.elementwise import evaluate, fits_bytes, leaf_views, rounded, wide_lanes
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, in_bytes, merged, outermost_first, register, spans
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, in_bytes, merged, outermost_first, register
 from irc.backends.cpu_simd.lower.bytes import largest
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, spans, units
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import MOVED
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, add, equal, mul, sub
+from irc.ir.dims import Dim, add, equal, mul, product, sub
 from irc.ir.graph import Value
 from irc.ir.ops.pool import AvgPool, MaxPool, SumPool
 
@@ -123,7 +125,7 @@ def sides_of(op: Pool) -> list[Side]:
 
 def reaches_of(sides: Sequence[Side]) -> list[tuple[Reach, ...]]:
     """What the kernel has loops for: every combination of reaches, unless that would be too much code."""
-    found = list(product(*(side.reaches() for side in sides)))
+    found = list(every(*(side.reaches() for side in sides)))
     taps = sum(math.prod((r.last or 0) - (r.first or 0) for r in reaches) for reaches in found)
     if taps > UNROLLED:
         return [tuple(Reach(0, side.out) for side in sides)]
@@ -230,7 +232,8 @@ def lower_pool(cx: Lowering, region: Region) -> None:
     views = [out, window, *inputs.values()]
     narrow = isinstance(op, MaxPool) and fits_bytes(cx, region.steps, views)
     hint = "_".join((op.opname, *map(str, op.kernel)))
-    with cx.kernel(hint, region.loc, region.result, registers=in_bytes if narrow else register) as k:
+    work = mul(product(shape), math.prod(op.kernel) + MOVED)
+    with cx.kernel(hint, region.loc, region.result, work=work, registers=in_bytes if narrow else register) as k:
         body = _Windows(cx, k, region, op, x, out, window, inputs, sides)
         body.emit(cx.isa.vector_bytes if narrow else wide_lanes(cx.isa, views))
 
@@ -286,8 +289,9 @@ class _Windows:
             nest = _nested(parts, reaches)
             *outer, inner = nest
             width = lanes if inner.side is None else 1
-            with self._loops(outer, _Place(tuple(at), zeros)) as place:
-                for start, stop, count in spans(k, inner.axis.size, width):
+            part = Part.of(k, [*(loop.axis.size for loop in outer), units(inner.axis.size, width)])
+            with self._loops(part, outer, _Place(tuple(at), zeros)) as (row, place):
+                for start, stop, count in spans(row, inner.axis.size, width):
                     with k.f.loop(start, stop, count) as loop:
                         here = self._moved(place, inner, loop.index)
                         self._window(reaches, here, inner.axis, count, fixed)
@@ -297,13 +301,13 @@ class _Windows:
         return mul(self.x.strides[2 + side], self.sides[side].dilation)
 
     @contextmanager
-    def _loops(self, nest: Sequence[_Loop], place: _Place) -> Generator[_Place]:
+    def _loops(self, part: Part, nest: Sequence[_Loop], place: _Place) -> Generator[tuple[Part, _Place]]:
         if not nest:
-            yield place
+            yield part, place
             return
         with (
-            self.k.f.loop(0, self.k.dim(nest[0].axis.size)) as loop,
-            self._loops(nest[1:], self._moved(place, nest[0], loop.index)) as inner,
+            self.k.f.loop(*part.rounds(0, nest[0].axis.size)) as loop,
+            self._loops(part.within(loop.index), nest[1:], self._moved(place, nest[0], loop.index)) as inner,
         ):
             yield inner
 

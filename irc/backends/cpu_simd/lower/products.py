@@ -10,11 +10,21 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.codes import Codes, accumulate_codes, write_out
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Panels, Tile, accumulate, each_panel, row_blocks
+from irc.backends.cpu_simd.ukernels.products import (
+    Ahead,
+    Depth,
+    Panels,
+    Tile,
+    accumulate,
+    block_units,
+    each_panel,
+    row_blocks,
+)
 from irc.backends.cpu_simd.ukernels.scaled import Scaled, accumulate_scaled
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
@@ -97,11 +107,13 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
         views = [*views, ahead]
     *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
     hint = "_".join((region.anchor.opname, *(str(s) for s in (job.panels.columns, job.depth.length))))
-    with cx.kernel(hint, region.loc, region.result) as k:
+    work = mul(product(out.shape), mul(job.depth.packed(job.form), job.form.group))
+    with cx.kernel(hint, region.loc, region.result, work=work) as k:
         at = [k.pointer(v) for v in views]
         epilogue.start(k)
-        with loops(k, batches, views, at) as begins:
-            _Tiles(k, job, epilogue, views, ahead, most, outer, inner).run(begins)
+        sizes = [*sizes_of(batches), job.panels.count, *sizes_of(outer), block_units(inner.size, job.panels.tile.rows)]
+        with loops(Part.of(k, sizes), batches, views, at) as (part, begins):
+            _Tiles(k, job, epilogue, views, ahead, most, outer, inner).run(part, begins)
 
 
 def _share(cx: Lowering, job: Products, axes: Sequence[Axis]) -> int:
@@ -145,17 +157,16 @@ class _Tiles:
     outer: Sequence[Axis]
     inner: Axis
 
-    def run(self, begins: Sequence[Lane]) -> None:
-        """All panels of one batch: the whole ones, then what is left."""
-        k = self.k
+    def run(self, part: Part, begins: Sequence[Lane]) -> None:
+        """The panels of one batch: the whole ones, then what is left."""
 
-        def panel(index: Lane, vectors: int, columns: Count) -> None:
+        def panel(part: Part, index: Lane, vectors: int, columns: Count) -> None:
             at = self.at_panel(begins, index)
             self.write_out(at, vectors)
-            with loops(k, self.outer, self.views, at) as blocks:
-                self.rows(blocks, vectors, columns)
+            with loops(part, self.outer, self.views, at) as (inside, blocks):
+                self.rows(inside, blocks, vectors, columns)
 
-        each_panel(k, self.job.panels, panel)
+        each_panel(part, self.job.panels, panel)
 
     def at_panel(self, begins: Sequence[Lane], panel: Lane) -> list[Lane]:
         """The addresses of the first column of a panel."""
@@ -177,10 +188,10 @@ class _Tiles:
             address = dict(zip(map(id, self.views), at, strict=True))
             write_out(self.k, job.codes, known(job.panel_depth), address[id(job.b)], address[id(job.room)], vectors)
 
-    def rows(self, at: Sequence[Lane], vectors: int, columns: Count) -> None:
-        """All rows of the inner axis against one panel."""
+    def rows(self, part: Part, at: Sequence[Lane], vectors: int, columns: Count) -> None:
+        """The rows of the inner axis against one panel."""
         k = self.k
-        for start, stop, height in row_blocks(k, self.inner.size, self.job.panels.tile.rows):
+        for start, stop, height in row_blocks(part, self.inner.size, self.job.panels.tile.rows):
             with k.f.loop(start, stop, height) as loop:
                 begins = [
                     k.step(view, begin, stride, loop.index)

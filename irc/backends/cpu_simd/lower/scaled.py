@@ -7,16 +7,18 @@ from dataclasses import replace
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.kernel import Kernel, axes_of, loops
+from irc.backends.cpu_simd.kernel import Kernel, axes_of
 from irc.backends.cpu_simd.lower.codes import FEW
 from irc.backends.cpu_simd.lower.products import Products, start_view
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.codes import WIDTHS, Codes
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, Panels
 from irc.backends.cpu_simd.ukernels.scaled import Scaled, pack_scaled, scaled_tile
 from irc.backends.cpu_simd.views import View
-from irc.ir.dims import equal, product
+from irc.backends.cpu_simd.work import MOVED
+from irc.ir.dims import equal, mul, product
 from irc.ir.ops.linear import Linear
 from irc.ir.ops.quant import Dequantize, group_scales
 from irc.ir.scalars import F32, Array
@@ -73,10 +75,11 @@ def prepare(cx: Lowering, op: Linear, x: View, scaled: Scaled) -> tuple[View, Vi
     a = cx.scratch(F32, x.shape)
     taken = cx.scratch(F32, (*x.shape[:-1], scaled.groups))
     views = [replace(v, shape=x.shape[:-1], strides=v.strides[:-1]) for v in (a, taken, x)]
-    with cx.kernel("scaled_rows", op.loc) as k:
+    axes = axes_of(x.shape[:-1], views)
+    with cx.kernel("scaled_rows", op.loc, work=mul(product(x.shape), MOVED)) as k:
         at = [k.pointer(view) for view in views]
         with (
-            loops(k, axes_of(x.shape[:-1], views), views, at) as (to, sums, row),
+            loops(Part.of(k, sizes_of(axes)), axes, views, at) as (_, (to, sums, row)),
             k.f.loop(0, scaled.groups) as loop,
         ):
             first = loop.index * scaled.group

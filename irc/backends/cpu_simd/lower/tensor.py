@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from irc.backends.cpu_simd.copies import copy, mover
-from irc.backends.cpu_simd.kernel import Axis, axes_of, loops, memory, merged, spans
+from irc.backends.cpu_simd.kernel import Axis, axes_of, memory, merged
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of, spans, units
 from irc.backends.cpu_simd.placement import parts_of
 from irc.backends.cpu_simd.views import View
+from irc.backends.cpu_simd.work import MOVED
 from irc.backends.regions import Region
-from irc.ir.dims import Shape, add, floordiv, sub
+from irc.ir.dims import Shape, add, floordiv, mul, product, sub
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
@@ -109,19 +111,20 @@ def lower_gather(cx: Lowering, region: Region) -> None:
         [v.permuted([i for i in range(len(out.shape)) if i not in places]) for v in views],
     ) or [Axis(1, (1, 1, 0))]
     *outer, inner = copied
-    with cx.kernel("gather", op.loc, op.results[0], registers=mover(x, out)) as k:
+    work = mul(product(out.shape), MOVED)
+    with cx.kernel("gather", op.loc, op.results[0], work=work, registers=mover(x, out)) as k:
         lanes = k.isa.vector_bytes // out.size_bytes if k.register is memory else k.isa.lanes
         at = [k.pointer(out), k.pointer(moved), k.pointer(chosen)]
         size = k.f.like(k.dim(x.shape[axis]), k.f.const(0, "i64"))
-        with loops(k, looked_up, views, at) as (to, source, index):
+        with loops(Part.of(k, sizes_of(looked_up)), looked_up, views, at) as (_, (to, source, index)):
             place = k.f.load(index, memory(chosen.scalar))
             place = k.f.convert("sext" if chosen.scalar.signed else "zext", place, "i64") - chosen.buffer.shift
             place = k.f.select(place.compare("slt", 0), place + size, place)
             with k.f.when(place.compare("uge", size)):
                 k.f.ret(k.f.const(OUT_OF_RANGE, "i32"))
             source = k.step(moved, source, x.strides[axis], place)
-            with loops(k, outer, views, [to, source, index]) as (row, start, _):
-                for begin, end, width in spans(k, inner.size, lanes):
+            with loops(Part(k), outer, views, [to, source, index]) as (all_, (row, start, _)):
+                for begin, end, width in spans(all_, inner.size, lanes):
                     with k.f.loop(begin, end, width) as loop:
                         here = k.step(moved, start, inner.strides[1], loop.index)
                         item = k.load_strided(moved, here, inner.strides[1], width)
@@ -139,10 +142,11 @@ def lower_iota(cx: Lowering, region: Region) -> None:
     op = region.anchor
     assert isinstance(op, Iota)
     out = cx.result(op.results[0])
-    with cx.kernel("iota", op.loc, op.results[0]) as k:
+    with cx.kernel("iota", op.loc, op.results[0], work=mul(out.shape[0], MOVED)) as k:
         at, stride = k.pointer(out), out.strides[0]
         start = k.f.like(k.dim(op.start), k.f.const(0, "i64"))
-        for begin, end, width in spans(k, out.shape[0], k.isa.lanes):
+        part = Part.of(k, [units(out.shape[0], k.isa.lanes)])
+        for begin, end, width in spans(part, out.shape[0], k.isa.lanes):
             steps = k.f.vector([lane * op.step for lane in range(width)], "i64") if width > 1 else k.f.const(0, "i64")
             with k.f.loop(begin, end, width) as loop:
                 first = k.f.splat(start + loop.index * op.step, width)

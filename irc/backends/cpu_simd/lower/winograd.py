@@ -27,6 +27,7 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import CACHE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part
 from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
 from irc.backends.cpu_simd.ukernels.products import (
     Ahead,
@@ -166,7 +167,8 @@ def lower_winograd(
     ]
     b = cx.stored(pack(transformed, form, panels), form.b)
     start = start_view(cx, bias, panels, epilogue.out.shape)
-    with cx.kernel(hint, region.loc, region.result) as k:
+    # Tiles that move back overlap others, and round differently: the order decides what stays, so one thread runs all.
+    with cx.kernel(hint, region.loc, region.result, work=0) as k:
         for view in epilogue.views:
             k.pointer(view)
         epilogue.start(k)
@@ -226,7 +228,7 @@ class _Blocks:
             first = k.f.smin(loop.index, count - tiles.block)
             with k.f.loop(0, tiles.block) as tile:
                 self.transform(first + tile.index, tile.index)
-            each_panel(k, self.panels, partial(self.panel, first))
+            each_panel(Part(k), self.panels, partial(self.panel, first))
 
     def transform(self, tile: Lane, place: Lane) -> None:
         """One tile of the image to all points of the inputs."""
@@ -256,7 +258,7 @@ class _Blocks:
             for j, lane in enumerate(self.tiles.minimal.transform(self.form, found)):
                 k.f.store(lane, self.inputs.at(first + j, to))
 
-    def panel(self, first: Lane, index: Lane, vectors: int, columns: Count) -> None:
+    def panel(self, first: Lane, _: Part, index: Lane, vectors: int, columns: Count) -> None:
         """The results of a block in one panel of columns."""
         k, points = self.k, self.tiles.minimal.points**2
         whole = points * self.channels * self.panels.tile.columns
@@ -272,7 +274,7 @@ class _Blocks:
         k, lanes = self.k, self.lanes
         size = self.channels * vectors * lanes * self.form.acc_bytes
         share = -(-size // self.tiles.block)
-        for start, stop, height in row_blocks(k, self.tiles.block, self.panels.tile.rows):
+        for start, stop, height in row_blocks(Part(k), self.tiles.block, self.panels.tile.rows):
             tile = Tile(height, vectors, lanes)
             zeros = [k.f.const(0, self.form.acc, lanes)] * (height * vectors)
             with k.f.loop(start, stop, height) as loop:

@@ -22,6 +22,7 @@ import numpy as np
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
+from irc.backends.cpu_simd.parts import Part, units
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
@@ -78,6 +79,11 @@ class Panels:
         return floordiv(self.columns, self.tile.columns)
 
     @property
+    def count(self) -> Dim:
+        """Panels in all."""
+        return floordiv(add(self.columns, self.tile.columns - 1), self.tile.columns)
+
+    @property
     def rest(self) -> Dim:
         """Columns of the last panel."""
         return mod(self.columns, self.tile.columns)
@@ -93,21 +99,19 @@ class Panels:
         if isinstance(self.columns, int):
             whole = self.columns // self.tile.columns
             return whole * self.tile.columns + self.rest_vectors * self.tile.lanes
-        return mul(floordiv(add(self.columns, self.tile.columns - 1), self.tile.columns), self.tile.columns)
+        return mul(self.count, self.tile.columns)
 
 
-def each_panel(k: Kernel, panels: Panels, body: Callable[[Lane, int, Count], None]) -> None:
-    """Emit `body(panel, vectors, columns)` for the whole panels, and for the last one."""
-    whole, rest = k.dim(panels.whole), k.dim(panels.rest)
-    index = k.f.const(whole, "i64") if isinstance(whole, int) else whole
-    if not isinstance(whole, int) or whole:
-        with k.f.loop(0, whole) as loop:
-            body(loop.index, panels.tile.vectors, panels.tile.columns)
-    if isinstance(rest, Lane):
-        with k.f.when(rest.compare("sgt", 0)):
-            body(index, panels.tile.vectors, rest)
-    elif rest:
-        body(index, panels.rest_vectors, rest)
+def each_panel(part: Part, panels: Panels, body: Callable[[Part, Lane, int, Count], None]) -> None:
+    """Emit `body(part, panel, vectors, columns)` for the whole panels, and for the last one."""
+    k, tile = part.k, panels.tile
+    for start, stop, vectors, columns in (
+        (0, panels.whole, tile.vectors, tile.columns),
+        (panels.whole, panels.count, panels.rest_vectors, k.dim(panels.rest)),
+    ):
+        if start != stop:
+            with k.f.loop(*part.rounds(start, stop)) as loop:
+                body(part.within(loop.index), loop.index, vectors, columns)
 
 
 def pack(weights: Array, form: DotForm, panels: Panels) -> Array:
@@ -310,27 +314,42 @@ def _step(k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, a
     return out
 
 
-def row_blocks(k: Kernel, size: Dim, height: int) -> list[tuple[Operand, Operand, int]]:
-    """(start, stop, rows) of the blocks of rows: of nearly one height where the number is known.
+def block_height(size: Dim, height: int) -> int:
+    """The rows of a block, of at most so many: those of all blocks are nearly the same where the number is known."""
+    return -(-size // -(-size // height)) if isinstance(size, int) else height
+
+
+def block_units(size: Dim, height: int) -> Dim:
+    """What blocks of rows can be split into."""
+    return -(-size // height) if isinstance(size, int) else units(size, height)
+
+
+def row_blocks(part: Part, size: Dim, height: int) -> list[tuple[Operand, Operand, int]]:
+    """(start, stop, rows) of the blocks of rows.
 
     Otherwise the last block ends with the last row, and does some of the one before again; fewer rows than one block
     has are done one by one.
     """
+    tall = block_height(size, height)
     if isinstance(size, int):
         blocks = -(-size // height)
-        tall = -(-size // blocks)
-        most = (blocks - (blocks * tall - size)) * tall
-        found = [(0, most, tall), (most, size, tall - 1)]
-        return [(start, stop, rows) for start, stop, rows in found if start < stop]
+        many = blocks - (blocks * tall - size)
+        found: list[tuple[Operand, Operand, int]] = []
+        for first, last, begin, rows in ((0, many, 0, tall), (many, blocks, many * tall, tall - 1)):
+            if first < last:
+                start, stop = part.rounds(first, last)
+                found.append(((start - first) * rows + begin, (stop - first) * rows + begin, rows))
+        return found
+    k = part.k
     count = k.dim(size)
     assert isinstance(count, Lane)
     if height == 1:
-        return [(0, count, 1)]
+        return [(*part.steps(count, 1), 1)]
     whole = k.f.binary("sdiv", count, height) * height
     last = k.f.select(whole.compare("slt", count), count - height, count)
     few = count.compare("slt", height)
     return [
-        (0, whole, height),
-        (k.f.select(few, count, last), count, height),
-        (k.f.select(few, k.f.const(0, "i64"), count), count, 1),
+        (*part.steps(whole, height), height),
+        (*part.rest(k.f.select(few, count, last), count), height),
+        (*part.rest(k.f.select(few, k.f.const(0, "i64"), count), count), 1),
     ]
