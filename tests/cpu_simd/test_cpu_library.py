@@ -23,7 +23,7 @@ from c_programs import (
 from cpu_running import results
 
 import irc
-from irc.backends.cpu_simd import library
+from irc.backends.cpu_simd import backend, library
 from irc.backends.cpu_simd.archive import archive
 from irc.backends.cpu_simd.codegen.lanes import Function
 from irc.backends.cpu_simd.compiler import compile_graph
@@ -91,6 +91,13 @@ def test_names_of_models_stay_out_of_c(tmp_path):
     assert not any(is_name(text) for text in ("Net", "2net", "int", "a__b", "", "x" * 33, "a-b"))
     with pytest.raises(IrcError, match="'int' cannot be the prefix of C names"):
         artifact(float_layers(), tmp_path / "other", "prefix=int")
+
+
+def test_more_weights_than_code_reaches(tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "EMBEDDED", 100)
+    with pytest.raises(IrcError, match="bytes of weights are more than the code of a library can reach"):
+        artifact(float_layers(), tmp_path / "embedded", "weights=embed")
+    artifact(float_layers(), tmp_path / "file", "weights=file")
 
 
 def test_equal_inputs_give_equal_bytes(tmp_path):

@@ -26,6 +26,9 @@ from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
 from irc.ir.scalars import Array
 
+EMBEDDED = 2**31 - 2**26
+"""The most bytes of weights inside a library: code reaches 2 GB."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -56,9 +59,12 @@ def check(job: CpuJob) -> list[Diagnostic]:
     found = problems(job.module.main, CPU)
     if not found:
         try:
-            compiled(job)
+            weights = len(compiled(job).program.weights)
         except IrcError as error:
             return list(error.diagnostics)
+        if job.options.weights == "embed" and weights > EMBEDDED:
+            message = f"cpu: {weights} bytes of weights are more than the code of a library can reach"
+            return [Diagnostic(message, hint="cpu{weights=file} keeps them beside it")]
     return found
 
 

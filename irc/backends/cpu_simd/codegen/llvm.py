@@ -74,7 +74,8 @@ def loaded(code: bytes) -> Generator[Callable[[str], int]]:
     _initialize()
     empty = llvm.parse_assembly("")
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-    with llvm.create_mcjit_compiler(empty, machine) as engine:
+    # one block of memory for all sections, which reach each other by 32-bit distances wherever else there is room
+    with llvm.create_mcjit_compiler(empty, machine, use_lmm=True) as engine:
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
         yield engine.get_function_address
