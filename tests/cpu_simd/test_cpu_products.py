@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from cpu_running import results
 
+from irc.backends.cpu_simd.isa import ISAS
+from irc.backends.cpu_simd.ukernels.dots import integer_form
 from irc.ir.builder import Builder
 from irc.ir.dims import Symbol, symbol
 from irc.ir.graph import Graph, Module, Value
@@ -171,3 +173,13 @@ def test_an_expanded_image_has_no_border():
     x = g.b(Expand(x, shape=(1, 7, 3, 8)))
     w = g.const(scalar("u7"), 28, 1, 1, 3)
     g.check(Conv(x, w, stride=(1, 1), padding=(0, 1, 0, 1), dilation=(1, 1), groups=7, x_zp=9))
+
+
+def test_sums_in_narrow_lanes_as_long_as_they_hold():
+    """Codes of 8 bits times weights of 4, 6, 7 and 8 bits, where the dot product has sums of 16 bits."""
+    forms = [
+        integer_form(ISAS["x86-64-v3"], (0, 255), (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)) for bits in (4, 6, 7, 8)
+    ]
+    assert [form.name for form in forms] == ["vpmaddubsw"] * 3 + ["vpmaddwd"]
+    assert [form.steps for form in forms[:2]] == [8, 2]
+    assert forms[2].flush is None, "one group at a time is added straight to the accumulator"

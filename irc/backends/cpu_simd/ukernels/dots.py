@@ -26,7 +26,8 @@ Flush = Callable[[Lane, Lane], Lane]
 class DotForm:
     """A way to sum products. `group` neighbouring products go into one lane of the accumulator `acc`.
 
-    A form with `steps` sums so many groups in narrow lanes of their own before `flush` adds these to the accumulator.
+    A form with `steps` sums so many groups in narrow lanes of their own before `flush` adds these to the accumulator;
+    where narrow lanes hold only one, `once` does both. `spare` are the registers a product takes beside its operands.
     """
 
     name: str
@@ -37,6 +38,8 @@ class DotForm:
     apply: Apply
     steps: int = 0
     flush: Flush | None = None
+    once: Apply | None = None
+    spare: int = 0
 
     @property
     def acc_bytes(self) -> int:
@@ -70,6 +73,8 @@ class DotForm:
             return self
         worst = self.group // 2 * (x[1] + shift) * max(-w[0], w[1])
         steps = NARROW_MAX // max(1, worst)
+        if steps == 1 and self.once is not None:
+            return replace(self, apply=self.once, flush=None, spare=self.spare + 1)
         return replace(self, steps=min(steps, MOST_STEPS)) if steps else None
 
 
@@ -118,6 +123,10 @@ def _flush_pairs(acc: Lane, partial: Lane) -> Lane:
     return _vpmaddwd(acc, partial, acc.f.const(0x10001, "i32", acc.lanes))
 
 
+def _vpmaddubsw_once(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return _flush_pairs(acc, _vpmaddubsw(acc.f.const(0, "i32", acc.lanes), a, b))
+
+
 FLOAT_FORMS = {
     (F32, True): DotForm("fma", 1, F32, F32, "float", _fma),
     (F64, True): DotForm("fma64", 1, F64, F64, "double", _fma),
@@ -128,8 +137,8 @@ FLOAT_FORMS = {
 MULTIPLY = DotForm("multiply", 1, I32, I32, "i32", _multiply)
 FORMS = {
     "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
-    "vpmaddubsw": DotForm("vpmaddubsw", 4, U8, I8, "i32", _vpmaddubsw, flush=_flush_pairs),
-    "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd),
+    "vpmaddubsw": DotForm("vpmaddubsw", 4, U8, I8, "i32", _vpmaddubsw, 0, _flush_pairs, _vpmaddubsw_once, 1),
+    "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd, spare=1),
     "sdot": DotForm("sdot", 4, I8, I8, "i32", _arm("sdot")),
     "usdot": DotForm("usdot", 4, U8, I8, "i32", _arm("usdot")),
     "multiply": MULTIPLY,

@@ -49,7 +49,7 @@ def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
     """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
     lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
     needed = -(-columns // lanes) if isinstance(columns, int) else 4
-    spare = (form.name in TEMPORARY) + COPIES * isa.overwrites
+    spare = form.spare + COPIES * isa.overwrites
     best = Tile(1, 1, lanes)
     for vectors in range(1, min(4, needed) + 1):
         most = (isa.registers - vectors - 1 - spare) // vectors
@@ -153,17 +153,14 @@ class Depth:
         return mul(self.rounds(form), math.prod(rounds for rounds, _ in self.outer))
 
 
-TEMPORARY = ("vpmaddwd", "vpmaddubsw")
-"""Forms that need a register for the product."""
-
 UNROLL = 2
 """Groups a round of the innermost loop, where registers are left."""
 
 
 def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
     """One group a round where the next vectors of b, read ahead, would push an accumulator out of its register."""
-    used = tile.rows * tile.vectors + tile.vectors + 1 + (form.name in TEMPORARY)
-    return 1 if used >= isa.registers and form.name in TEMPORARY else UNROLL
+    used = tile.rows * tile.vectors + tile.vectors + 1 + form.spare
+    return 1 if used >= isa.registers and form.spare else UNROLL
 
 
 @dataclass(frozen=True)
