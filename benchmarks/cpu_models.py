@@ -39,6 +39,7 @@ from irc.backends.cpu_simd.ukernels.dots import float_form
 from irc.backends.measure import Times, interleaved
 from irc.feedback import Feedback
 from irc.ir.scalars import F32, Array
+from irc.peers import onnxruntime
 
 Run = Callable[[], object]
 Inputs = Mapping[str, Array]
@@ -120,17 +121,6 @@ def onnx_files(model: str, x: Inputs, folder: Path, isa: Isa) -> dict[str, Path]
     return files
 
 
-def onnxruntime(file: Path, x: Inputs) -> Run:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    wanted = {value.name: x[value.name] for value in session.get_inputs()}
-    return lambda: session.run(None, wanted)
-
-
 def openvino(file: Path, x: Inputs) -> Run:
     import openvino as ov
 
@@ -155,7 +145,7 @@ def contenders(model: str, isa: Isa, folder: Path, stack: ExitStack) -> dict[str
     x = sample(model, 99)
     found: dict[str, Run] = {f"irc {bits}": ours(model, p, x, folder, stack) for bits, p in PASSES.items()}
     for bits, file in onnx_files(model, x, folder, isa).items():
-        found[f"onnxruntime {bits}"] = onnxruntime(file, x)
+        found[f"onnxruntime {bits}"] = onnxruntime(str(file), x)
         if bits != "dynamic int8":  # a format of onnxruntime's own
             found[f"openvino {bits}"] = openvino(file, x)
     found["torch f32"] = eager(model, x)

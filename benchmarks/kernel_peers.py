@@ -7,10 +7,11 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import torch
 
+from irc.ir.diagnostics import ToolError
 from irc.ir.scalars import Array
+from irc.peers import onnxruntime
 
 Call = Callable[[], object]
 
@@ -39,7 +40,7 @@ def peers(op: str, arrays: Sequence[Array]) -> dict[str, Call]:
     if op in TORCH:
         found["torch"] = in_torch(op, arrays)
     if op in ONNX:
-        with suppress(ImportError):
+        with suppress(ImportError, ToolError):
             found["onnxruntime"] = in_onnxruntime(op, arrays)
     return found
 
@@ -56,8 +57,8 @@ def in_torch(op: str, arrays: Sequence[Array]) -> Call:
 
 
 def in_onnxruntime(op: str, arrays: Sequence[Array]) -> Call:
-    """Raises ImportError where onnx or onnxruntime is not installed."""
-    onnx, onnxruntime = import_module("onnx"), import_module("onnxruntime")
+    """Raises ImportError where onnx is not installed, ToolError where onnxruntime is not."""
+    onnx = import_module("onnx")
 
     kind, attributes = ONNX[op]
     names = [f"x{i}" for i in range(len(arrays))]
@@ -68,11 +69,4 @@ def in_onnxruntime(op: str, arrays: Sequence[Array]) -> Call:
     result = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, arrays[0].shape)
     graph = onnx.helper.make_graph([onnx.helper.make_node(kind, names, ["y"], **attributes)], "g", types, [result])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    binding = session.io_binding()
-    for name, array in zip(names, arrays, strict=True):
-        binding.bind_cpu_input(name, array)
-    binding.bind_ortvalue_output("y", onnxruntime.OrtValue.ortvalue_from_numpy(np.empty_like(arrays[0])))
-    return lambda: session.run_with_iobinding(binding)
+    return onnxruntime(model.SerializeToString(), dict(zip(names, arrays, strict=True)))

@@ -32,12 +32,14 @@ from irc.backends.cpu_simd.timing import commonest_form, peak_of
 from irc.backends.measure import interleaved
 from irc.feedback import Feedback, silence
 from irc.ir.builder import Builder
+from irc.ir.diagnostics import ToolError
 from irc.ir.graph import Graph, Module
 from irc.ir.ops.linear import Linear
 from irc.ir.ops.quant import Dequantize, Requantize
 from irc.ir.ops.structure import Return
 from irc.ir.scalars import F32, I8, I32, U8, Array, ScalarType
 from irc.ir.types import Element, tensor
+from irc.peers import onnxruntime
 
 SHAPES = ((1536, 384), (384, 1536), (1536, 1536), (4096, 4096))
 KINDS = ("w8a8", "w4a8", "w4 g32", "w4 g128")
@@ -88,8 +90,9 @@ def reader(isa: Isa, size: int) -> Generator[Call]:
 
 
 def in_onnxruntime(rows: int, columns: int, depth: int, block: int, level: int) -> Call:
-    """MatMulNBits of random 4-bit weights. Raises ImportError where onnx or onnxruntime is not installed."""
-    onnx, runtime = import_module("onnx"), import_module("onnxruntime")
+    """MatMulNBits of random 4-bit weights. Raises ImportError where onnx is not installed, ToolError where
+    onnxruntime is not."""
+    onnx = import_module("onnx")
     h = onnx.helper
     packed = RNG.integers(0, 256, (columns, depth // block, block // 2)).astype(np.uint8)
     scales = RNG.random((columns * (depth // block),)).astype(np.float32)
@@ -110,14 +113,8 @@ def in_onnxruntime(rows: int, columns: int, depth: int, block: int, level: int) 
     constants = [onnx.numpy_helper.from_array(packed, "w"), onnx.numpy_helper.from_array(scales, "s")]
     graph = h.make_graph([node], "g", [x], [y], constants)
     opsets = [h.make_opsetid("", 20), h.make_opsetid("com.microsoft", 1)]
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = 1
     model = h.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
-    ready = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    binding = ready.io_binding()
-    binding.bind_cpu_input("x", RNG.standard_normal((rows, depth)).astype(np.float32))
-    binding.bind_ortvalue_output("y", runtime.OrtValue.ortvalue_from_numpy(np.empty((rows, columns), np.float32)))
-    return lambda: ready.run_with_iobinding(binding)
+    return onnxruntime(model, {"x": RNG.standard_normal((rows, depth)).astype(np.float32)})
 
 
 def measure(rows: int, columns: int, depth: int, vs: bool, slices: int) -> list[dict[str, object]]:
@@ -136,7 +133,7 @@ def measure(rows: int, columns: int, depth: int, vs: bool, slices: int) -> list[
             sizes[f"read {bits}"] = columns * depth * bits // 8
             calls[f"read {bits}"] = stack.enter_context(reader(isa, sizes[f"read {bits}"]))
         for block, level in [(b, a) for b in (32, 128) for a in (0, 4)] if vs else []:
-            with suppress(ImportError):
+            with suppress(ImportError, ToolError):
                 name = f"onnxruntime g{block} level {level}"
                 calls[name], sizes[name] = in_onnxruntime(rows, columns, depth, block, level), columns * depth // 2
         peak = stack.enter_context(peak_of(isa, commonest_form(module_of("w8a8", rows, columns, depth).main, isa)))

@@ -49,10 +49,15 @@ def _torch(inputs: Mapping[str, Array], run: Torch) -> Run:
     return lambda: run(inputs)
 
 
-def _onnxruntime(model: str, inputs: Mapping[str, Array]) -> Run:
+def onnxruntime(model: str | bytes, inputs: Mapping[str, Array]) -> Run:
+    """A function that runs a file, or its content, once; it writes the same memory again and again.
+
+    Raises ToolError if onnxruntime is not installed, RuntimeError if it refuses the model.
+    """
     ort = installed("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         binding = session.io_binding()
@@ -61,6 +66,8 @@ def _onnxruntime(model: str, inputs: Mapping[str, Array]) -> Run:
         for output in session.get_outputs():
             binding.bind_output(output.name)
         session.run_with_iobinding(binding)
+        for output, value in zip(session.get_outputs(), binding.get_outputs(), strict=True):
+            binding.bind_ortvalue_output(output.name, value)
     except Exception as error:  # it has a class of its own for everything
         raise RuntimeError(str(error)) from error
     return lambda: session.run_with_iobinding(binding)
@@ -77,4 +84,4 @@ def _openvino(model: str, inputs: Mapping[str, Array]) -> Run:
     return lambda: request.infer()
 
 
-READERS: dict[str, Callable[[str, Mapping[str, Array]], Run]] = {"onnxruntime": _onnxruntime, "openvino": _openvino}
+READERS: dict[str, Callable[[str, Mapping[str, Array]], Run]] = {"onnxruntime": onnxruntime, "openvino": _openvino}
