@@ -123,6 +123,7 @@ PASSES = Table(
             "widen": "widen:Widen",
             "fuse": "fuse:Fuse",
             "calibrate": "calibrate:Calibrate",
+            "prune": "prune:Prune",
             "smooth": "smooth:Smooth",
             "quantize": "quantize:QuantizePass",
             "integerize": "integerize:Integerize",

@@ -12,8 +12,10 @@ from typing import Any
 
 from irc.ir.files import clone
 from irc.ir.graph import Module, Node
+from irc.ir.masks import mask_name
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Kernel
+from irc.passes.analysis.masked import kept_count, kept_weights
 from irc.passes.base import PassContext
 from irc.passes.inline import Inline
 from irc.passes.specialize import Specialize
@@ -24,7 +26,10 @@ Row = dict[str, Any]
 
 @dataclass
 class Layer:
-    """What one layer costs for one run: its ops by number, multiply-accumulates, other steps, and its constants."""
+    """What one layer costs for one run: its ops by number, multiply-accumulates, other steps, and its constants.
+
+    Products with weights that a mask makes 0 do not count, whether or not a backend can leave them out.
+    """
 
     path: str
     cls: str = ""
@@ -33,16 +38,19 @@ class Layer:
     steps: int = 0
     constants: int = 0  # elements
     bits: int = 0  # of an element of its largest constant
-    bytes: int = 0  # of all its constants, densely packed
+    bytes: int = 0  # of all its constants, densely packed, masked ones as their mask and what it keeps
+    masks: list[str] = field(default_factory=list[str])  # of its weights
     output: str = ""  # the type of its last result
     _largest: int = 0
 
     def add_work(self, node: Op) -> None:
+        outer = dict(zip(node.body.inputs, node.inputs, strict=True)) if isinstance(node, Kernel) else {}
         for inner in node.body.nodes if isinstance(node, Kernel) else (node,):
             if isinstance(inner, Op) and not inner.terminator:
                 work = inner.work()
                 self.ops[inner.opname] = self.ops.get(inner.opname, 0) + 1
-                self.macs += work.macs
+                kept, size = kept_weights(inner, outer)
+                self.macs += work.macs * kept // size
                 self.steps += work.steps
         if node.results:
             self.output = str(node.results[-1].type)
@@ -50,12 +58,17 @@ class Layer:
     def add_constant(self, node: Const) -> None:
         size, bits = node.value.size, node.value.scalar.bits
         self.constants += size
-        self.bytes += math.ceil(size * bits / 8)
+        kept = size if node.mask is None else kept_count(node)
+        self.bytes += math.ceil(kept * bits / 8)
+        if node.mask is not None:
+            self.bytes += math.ceil(node.mask.bits.size / 8)
+            self.masks.append(f"{mask_name(node.mask)}: {100 * kept / size:.3g} % kept")
         if size > self._largest:
             self._largest, self.bits = size, bits
 
     def row(self) -> Row:
         """The layer as JSON values."""
+        masks = {"mask": ", ".join(dict.fromkeys(self.masks))} if self.masks else {}
         return {
             "layer": self.path,
             "class": self.cls,
@@ -65,6 +78,7 @@ class Layer:
             "constants": self.constants,
             "bits": self.bits,
             "bytes": self.bytes,
+            **masks,
             "output": self.output,
         }
 

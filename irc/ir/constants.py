@@ -14,6 +14,7 @@ import safetensors.numpy
 
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.scalars import BF16, Array, ScalarType, round_to_bf16, scalar_of
+from irc.ir.storage import packed, unpacked
 
 INLINE_ELEMENTS = 8  # constants up to this size print their values
 
@@ -149,8 +150,9 @@ def save_weights(data: Iterable[Data], path: Path) -> None:
 
 
 def save_arrays(arrays: Mapping[str, Array], path: Path) -> None:
-    """Write arrays by content hash, in a fixed order."""
-    tensors = {digest: np.array(array) for digest, array in sorted(arrays.items())}
+    """Write arrays by content hash, in a fixed order, those that are mostly 0 without their zeros (`storage.py`)."""
+    parts = (packed(digest, array) for digest, array in sorted(arrays.items()))
+    tensors = {name: np.array(part) for found in parts for name, part in found.items()}
     path.write_bytes(safetensors.numpy.save(tensors, metadata={"format": "irc-weights-1"}))
 
 
@@ -159,6 +161,6 @@ def load_weights(path: str | os.PathLike[str]) -> Mapping[str, Array]:
     if not os.path.exists(path):
         raise UsageError(f"{path}: there is no such file")
     try:
-        return safetensors.numpy.load(Path(path).read_bytes())
+        return unpacked(safetensors.numpy.load(Path(path).read_bytes()))
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise IrcError(f"{path}: not a readable weights file ({error})") from error

@@ -159,9 +159,10 @@ class Terms(Cursor):
         return Written(start, token, negative)
 
     def data(self, written: Written, kind: ScalarType, shape: tuple[int, ...], *, exact: bool = True) -> Data:
-        """The data of scalar type `kind`; values that stand in the text must have the shape if `exact`."""
+        """The data of scalar type `kind`; the values have that shape if `exact`, else any."""
         if written.token is not None and written.token.kind == "hash":
-            return self.hashed(written.token, kind, shape)
+            known = self.weights.get(written.token.text[1:])
+            return self.hashed(written.token, kind, shape if exact or known is None else known.shape)
         values = [self.value_of(token, negative, kind) for token, negative in written.leaves()]
         found = self.shape_of(written)
         if math.prod(found) == math.prod(shape) == 0:

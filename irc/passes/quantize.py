@@ -10,7 +10,6 @@ not quantized at all.
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ import numpy as np
 
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
-from irc.ir.diagnostics import IrcError, UsageError, did_you_mean
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Graph, Module, Node, Use, Value
 from irc.ir.interpret import interpret
 from irc.ir.location import Loc
@@ -38,6 +37,7 @@ from irc.ir.scalars import F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, per_axis, per_tensor
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, Scheme, choose_element, weight_scales
+from irc.passes.layers import matching, weighted
 from irc.passes.matchers import masked_scores, scalar_constant
 from irc.passes.rounding import Gram, compensated, nearest
 from irc.passes.sampling import batches, sample_count
@@ -117,7 +117,7 @@ class QuantizePass(Pass):
 
     def _layers(self, graph: Graph) -> list[Layer]:
         """Every linear and convolution with constant weights, with the bits of options and overrides."""
-        ops = [n for n in graph.nodes if isinstance(n, Linear | Conv) and isinstance(n.w.node, Const)]
+        ops = weighted(graph)
         if not ops:
             raise IrcError("quantize found no linear or convolution with constant weights")
         inner = (self.activations or self.ends) if self.inputs is None else self.inputs
@@ -224,14 +224,8 @@ def _apply_override(text: str, layers: list[Layer]) -> None:
             f"quantize: layers={text} is not PATH:wNaM with 2 to 8 bits",
             hint="for example layers=head:w8,blocks.0.*:w4a8",
         )
-    chosen = [layer for layer in layers if fnmatch.fnmatchcase(layer.op.loc.path, pattern)]
-    if not chosen:
-        paths = [layer.op.loc.path for layer in layers]
-        raise UsageError(
-            f"quantize: no layer matches '{pattern}'",
-            hint=did_you_mean(pattern, paths) or f"layers: {', '.join(paths)}",
-        )
-    for layer in chosen:
+    chosen = matching(pattern, [layer.op for layer in layers], QuantizePass.name)
+    for layer in (layer for layer in layers if layer.op in chosen):
         layer.weights = int(match[1] or layer.weights)
         layer.inputs = int(match[2] or layer.inputs)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from irc.backends.page import page
 from irc.backends.report import build, layers_of
@@ -65,3 +66,23 @@ def test_backend_columns_are_joined_by_layer():
     assert "careful" in text
     assert "<li>hi</li>" in text
     assert "http" not in text
+
+
+@pytest.mark.parametrize("pipeline", ["", "quantize{activations=none rounding=nearest},", "inline,fuse,"])
+def test_masks_are_shown_and_what_they_hide_does_not_count(pipeline: str):
+    w, v = (Data.of(np.arange(16, dtype=np.float32).reshape(4, 4) + i) for i in (0, 1))
+    text = """func @main(%x: f32[2, 4]) -> f32[2, 4] {
+  %w = const #W : f32[4, 4]  at "a"
+  %v = const #V : f32[4, 4]  at "b"
+  %y = linear %x, %w : f32[2, 4]  at "a"
+  %z = linear %y, %v : f32[2, 4]  at "b"
+  return %z
+}
+"""
+    given = parse(text.replace("W", w.hash).replace("V", v.hash), weights={d.hash: d.array for d in (w, v)})
+    run_pipeline(f"prune{{layers=b}},{pipeline}dce", given, PassContext())
+    a, b = (next(layer for layer in layers_of(given) if layer.path == path) for path in "ab")
+    assert (a.macs, b.macs) == (32, 16)
+    assert b.row()["mask"] == "nm<2x4>: 50 % kept"
+    assert "mask" not in a.row()
+    assert b.bytes == a.bytes - 8 * a.bits // 8 + 2

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from expecting import fails
 
 from irc.ir.constants import Data, data_text, float_text, load_weights, save_weights
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.parser import parse
-from irc.ir.scalars import BF16, BOOL, F16, F32, F64, I8, I32, I64, scalar
+from irc.ir.scalars import BF16, BOOL, F16, F32, F64, I8, I32, I64, Array, scalar
+from irc.ir.storage import packed
 
 I4, U2 = scalar("i4"), scalar("u2")
 
@@ -139,6 +141,64 @@ def test_weights_files_come_back(tmp_path: Path) -> None:
     before = path.read_bytes()
     save_weights(reversed(data), path)
     assert path.read_bytes() == before, "the same data give the same bytes"
+
+
+def mostly_zero(dtype: str) -> Array:
+    array = np.zeros((48, 51), dtype)
+    array[::4, ::3] = 1
+    array[0, 0] = 0
+    return array
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2", "i1", "i8", "?"])
+def test_what_is_mostly_zero_is_stored_without_zeros(tmp_path: Path, dtype: str) -> None:
+    data, path = Data.of(mostly_zero(dtype)), tmp_path / "weights.safetensors"
+    save_weights([data], path)
+    assert path.stat().st_size < 0.5 * data.array.nbytes + 300
+    again = load_weights(path)
+    assert set(again) == {data.hash}
+    copy = Data.unresolved(data.scalar, data.shape, data.hash)
+    copy.attach(again[data.hash])
+    np.testing.assert_array_equal(copy.array, data.array)
+
+
+def test_negative_zero_is_a_value(tmp_path: Path) -> None:
+    array = mostly_zero("f4")
+    array[5, 5] = -0.0
+    data, path = Data.of(array), tmp_path / "weights.safetensors"
+    save_weights([data], path)
+    copy = Data.unresolved(F32, data.shape, data.hash)
+    copy.attach(load_weights(path)[data.hash])
+    assert np.signbit(copy.array[5, 5])
+
+
+def test_dense_and_small_arrays_lie_as_they_are() -> None:
+    for array in (np.ones((48, 51), np.float32), np.zeros(40, np.float32)):
+        assert set(packed("h", array)) == {"h"}
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("h.where", np.zeros(3, np.uint8), "3 bytes of bits do not fit [48, 51]"),
+        ("h.shape", np.array([-48, -51]), "306 bytes of bits do not fit [-48, -51]"),
+        ("h.values", np.ones(7, np.float32), "7 values for 203 places"),
+    ],
+)
+def test_parts_must_belong_together(tmp_path: Path, part: str, value: Array, message: str) -> None:
+    path = tmp_path / "weights.safetensors"
+    safetensors.numpy.save_file({**packed("h", mostly_zero("f4")), part: value}, path)
+    with fails(f"{path}: not a readable weights file ({message})"):
+        load_weights(path)
+
+
+def test_missing_parts(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    parts = packed("h", mostly_zero("f4"))
+    del parts["h.shape"]
+    safetensors.numpy.save_file(parts, path)
+    with pytest.raises(IrcError, match="not a readable weights file"):
+        load_weights(path)
 
 
 def test_attached_values_are_checked() -> None:

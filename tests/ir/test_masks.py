@@ -7,8 +7,8 @@ import pytest
 
 from irc.ir.attrs import Mask
 from irc.ir.constants import Data
-from irc.ir.masks import KINDS, check_mask, expand_mask
-from irc.ir.scalars import F32, I8
+from irc.ir.masks import KINDS, check_mask, expand_mask, project
+from irc.ir.scalars import F32, F64, I8
 from irc.ir.types import Element, per_tensor
 
 
@@ -25,9 +25,9 @@ def test_block_masks_cover_ragged_edges() -> None:
     assert kept.astype(int).tolist() == [[1, 1, 1, 0], [1, 1, 1, 0], [0, 0, 0, 1]]
 
 
-def test_block_masks_see_a_kernel_as_a_matrix() -> None:
-    kept = expand_mask(mask("block", [[True, False, True]], 1, 2), (1, 3, 2))
-    assert kept.astype(int).tolist() == [[[1, 1], [0, 0], [1, 1]]]
+def test_block_masks_are_of_channels_at_each_place_of_a_kernel() -> None:
+    kept = expand_mask(mask("block", [[[True, False], [False, True]]], 1, 2), (1, 3, 2))
+    assert kept.astype(int).tolist() == [[[1, 0], [1, 0], [0, 1]]]
 
 
 def test_filter_masks_keep_output_channels() -> None:
@@ -85,3 +85,37 @@ def test_kinds_have_names_for_their_parameters() -> None:
         "nm": ("n", "m"),
         "block": ("rows", "columns"),
     }
+
+
+SHAPES = [(5, 7), (4, 6, 3), (3, 5, 2, 2), (2, 1), (6,)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("kind", "params"), [("unstructured", ()), ("nm", (2, 4)), ("nm", (1, 9)), ("block", (2, 3)), ("filter", ())]
+)
+def test_projections_are_masks_and_keep_what_scores_most(kind: str, params: tuple[int, ...], shape: tuple[int, ...]):
+    scores = np.random.default_rng(len(shape)).random(shape)
+    found = project(kind, params, scores, None if kind == "nm" else 0.4)
+    kept = expand_mask(found, shape)
+    assert check_mask(found, Data.of(np.where(kept, scores, 0)), Element(F64)) == ""
+    others = Mask(kind, params, Data.of(np.roll(found.bits.array, 1, axis=-1)))
+    assert scores[kept].sum() >= scores[expand_mask(others, shape)].sum() - 1e-9 or kind in ("nm", "block")
+
+
+def test_rows_of_blocks_keep_equally_many() -> None:
+    scores = np.random.default_rng(0).random((8, 20, 3)) * np.arange(1, 9)[:, None, None]
+    bits = project("block", (2, 4), scores, 0.3).bits.array
+    assert bits.shape == (4, 5, 3)
+    assert bits.reshape(4, -1).sum(axis=1).tolist() == [4, 4, 4, 4]  # of 15, 4.5 to even
+
+
+def test_equal_scores_keep_the_first() -> None:
+    ones = np.ones((2, 8))
+    assert project("nm", (2, 4), ones).bits.array[0].tolist() == [True, True, False, False] * 2
+    assert project("unstructured", (), ones, 0.25).bits.array.tolist() == [[True] * 4 + [False] * 4, [False] * 8]
+    assert project("filter", (), ones, 0.5).bits.array.tolist() == [True, False]
+
+
+def test_something_is_always_kept() -> None:
+    assert project("unstructured", (), np.zeros((2, 2)), 0.01).bits.array.sum() == 1
