@@ -27,6 +27,7 @@ VERBS = {
         "irc.cli.verify:verify_command",
         "Check an artifact against the interpreter, bit by bit.",
     ),
+    "lint": ("irc.cli.lint:lint_command", "What HLS would refuse, or run in sequence, in a project."),
     "bench": ("irc.cli.bench:bench_command", "Time an artifact on this machine, against other runtimes."),
     "passes": ("irc.cli.lists:passes_command", "The passes and presets, with their options."),
     "ops": ("irc.cli.lists:ops_command", "The ops of the IR, and which backend runs them."),

@@ -95,6 +95,7 @@ second if memory keeps up.
     make                      # golden vectors, C simulation with g++: prints PASS
     ./tb in.bin out.bin 100   # 100 samples of a file: ports in order, little-endian, without gaps
     make ap AP_TYPES=<folder> # the same with ap_int and hls::stream
+    irc lint .                # pragmas, loops, streams: what synthesis would refuse or run in sequence
     make hls                  # C simulation, synthesis, co-simulation, IP by Vitis HLS
 
 ## Ports

@@ -63,6 +63,7 @@ void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&..
                 if (lane == 0) {
                     pack = x.read();
                 }
+                // lint: allow partitioned-index: the sums of a pack leave one by one, through a multiplexer
                 y.write(Epilogue()(pack.lane[lane], index, group * LENGTH + i, operand(operands)...));
                 lane = lane == LANES - 1 || i == LENGTH - 1 ? 0 : lane + 1;
                 index++;

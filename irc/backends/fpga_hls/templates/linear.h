@@ -265,6 +265,7 @@ void load_operand(stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
         const TiledIndex& free = index[FREE];
         const TiledIndex& depth = index[DEPTH];
         const int row = (index[BATCH].at * Shape::free_tiles + free.tile) * Shape::depth_tiles + depth.tile;
+        // lint: allow partitioned-index: scalars come one by one, so each memory has a write enable
         tiles[row][free.lane * Shape::split(DEPTH) + depth.lane] = T(int(x.read()) - ZP);
 
         bool step = index[Order::inner].advance(true, Shape::extent(Order::inner), Shape::split(Order::inner));

@@ -36,6 +36,7 @@ void pack_runs(stream<X>& x, stream<Pack<T, LANES>>& y) {
     for (int run = 0; run < RUNS; run++) {
         for (int i = 0; i < LENGTH; i++) {
 #pragma HLS PIPELINE II=1
+            // lint: allow partitioned-index: scalars come one by one, so each lane has a write enable
             pack.lane[lane] = T(int(x.read()) - ZP);
             lane++;
             if (lane == LANES || i == LENGTH - 1) {
