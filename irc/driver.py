@@ -19,6 +19,7 @@ from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
 from irc.backends.folder import claim, under_construction
+from irc.backends.schedule import read_schedule
 from irc.feedback import Feedback, silence
 from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
 from irc.ir.files import clone, read_module
@@ -50,7 +51,8 @@ class Settings:
     """How to lower and compile; the same on the command line and in Python.
 
     `backend` and `passes` are texts as on the command line: `hls{clock=250}`, `quant4,fuse`. `verify="run"` also runs
-    the interpreter behind every pass. `strict` makes warnings errors.
+    the interpreter behind every pass. `strict` makes warnings errors. `schedule` is a file as the schedule.txt of an
+    artifact; what it leaves open is measured with `tune`, else decided by rule.
     """
 
     passes: str = "clean"
@@ -61,6 +63,8 @@ class Settings:
     verify: Literal["ir", "run"] = "ir"
     strict: bool = False
     stop_after: str = ""
+    schedule: Path | None = None
+    tune: bool = False
     show: Show = field(default_factory=Show)
     # how to read the model
     inputs: Any = None
@@ -177,7 +181,7 @@ class _Spoken(Mapping[str, Array]):
         return len(self._samples)
 
 
-def stages_of(settings: Settings, backend: Backend[Any, Any] | None) -> list[Stage]:
+def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> list[Stage]:
     """The user's passes and the private ones of the backend, up to `stop_after`. Raises UsageError for a mistake."""
     stages = parse_pipeline(settings.passes) if settings.passes.strip() else []
     if backend is not None and backend.pipeline:
@@ -187,7 +191,7 @@ def stages_of(settings: Settings, backend: Backend[Any, Any] | None) -> list[Sta
 
 
 def lower(
-    read: Read, stages: list[Stage], backend: Backend[Any, Any] | None, settings: Settings, feedback: Feedback
+    read: Read, stages: list[Stage], backend: Backend[Any, Any, Any] | None, settings: Settings, feedback: Feedback
 ) -> Lowered:
     """Run the stages on a copy of the model.
 
@@ -264,12 +268,17 @@ def _reproducible(
 # -- compiling
 
 
-def read_backend(settings: Settings) -> tuple[Backend[Any, Any], Job[Any, Any]]:
+def read_backend(settings: Settings) -> tuple[Backend[Any, Any, Any], Job[Any, Any]]:
     """The backend of the settings, and a job for it with an empty module. Raises UsageError for a mistake."""
     name, given = parse_named(settings.backend, "--backend")
-    backend: Backend[Any, Any] = BACKENDS.get(name)
+    backend: Backend[Any, Any, Any] = BACKENDS.get(name)
     target = backend.find_target(settings.target)
-    return backend, Job(Module(), target, build(backend.options, given))
+    if settings.tune and backend.tune is None:
+        raise UsageError(f"--tune: the backend {backend.name} has nothing to measure", hint="cpu has")
+    if settings.schedule is not None and not backend.schedules:
+        raise UsageError(f"--schedule: the backend {backend.name} has no schedules", hint="cpu has")
+    schedule = {} if settings.schedule is None else read_schedule(settings.schedule)
+    return backend, Job(Module(), target, build(backend.options, given), schedule=schedule)
 
 
 def compile_to(
@@ -287,11 +296,14 @@ def compile_to(
         feedback.step(f"passes: {pipeline_text(stages) or 'none'}")
         lowered = lower(read, stages, backend, settings, feedback)
         job = replace(empty, module=lowered.module, progress=feedback.progress)
-        if found := list(backend.check(job)):
-            raise IrcError(found)
+        product = backend.lower(job)
         job = replace(job, golden=_golden(lowered))
+        if settings.tune and backend.tune is not None:
+            feedback.step("tuning")
+            job = replace(job, schedule={**backend.tune(job, product), **job.schedule})
+            product = backend.lower(job)
         feedback.step(f"writing {path}")
-        told = backend.emit(job, folder)
+        told = backend.emit(job, product, folder)
         _judge(told.pop("unmet", []), lowered, settings, feedback)
         write_contents(folder, _contents(lowered, backend, job, told))
         artifact = Artifact.load(folder)
@@ -317,12 +329,11 @@ def check(model: Any, settings: Settings, feedback: Feedback) -> str:
     backend, empty = read_backend(settings)
     stages = stages_of(settings, backend)
     lowered = lower(read_model(model, settings), stages, backend, settings, replace(feedback, warn=silence))
-    if found := list(backend.check(replace(empty, module=lowered.module))):
-        raise IrcError(found)
+    backend.lower(replace(empty, module=lowered.module))
     return lowered.name
 
 
-def _contents(lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:
+def _contents(lowered: Lowered, backend: Backend[Any, Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:
     return Contents(
         facts={
             "irc": __version__,
@@ -339,6 +350,7 @@ def _contents(lowered: Lowered, backend: Backend[Any, Any], job: Job[Any, Any], 
         warnings=lowered.warnings,
         calibration={"samples": lowered.data_kind, "count": len(lowered.data), "sha256": data_hash(lowered.data)},
         golden=job.golden,
+        schedule=told.pop("schedule", {}),
         told=told,
     )
 

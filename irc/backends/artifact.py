@@ -6,6 +6,7 @@
     weights.safetensors  the constants of both texts
     golden/              inputs.npz and outputs.npz: sample calls and what the interpreter makes of them
     report.json .html    cost by layer
+    schedule.txt         how kernels are laid out, where the backend has a choice
     provenance.json      where every node comes from, and what every pass did
     src/ lib/ ...        what the backend wrote
 
@@ -26,6 +27,8 @@ from irc.backends.contents import CAPTURED, GOLDEN_INPUTS, LOWERED, REPORT, SCHE
 from irc.backends.data import Dataset, Source, read_data
 from irc.backends.execute import Verification, calls_of, outputs_of, run_calls, verify_samples
 from irc.backends.folder import MANIFEST, under_construction
+from irc.backends.schedule import FILE as SCHEDULE
+from irc.backends.schedule import read_schedule
 from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError, UsageError
 from irc.ir.files import read_module
 from irc.ir.graph import Module
@@ -67,7 +70,7 @@ class Artifact:
         return _object(self.path, REPORT) if self._report is None else self._report
 
     @property
-    def backend(self) -> Backend[Any, Any]:
+    def backend(self) -> Backend[Any, Any, Any]:
         return BACKENDS.get(self.manifest["backend"])
 
     def job(self, progress: Progress = no_progress, threads: int = 1) -> Job[Any, Any]:
@@ -80,7 +83,9 @@ class Artifact:
             raise UsageError(f"{threads} threads cannot run artifacts of the backend {self.backend.name}", hint=able)
         _, given = parse_named(self.manifest["options"], f"{self.path.name}/{MANIFEST}")
         target = self.backend.find_target(self.manifest["target"])
-        return Job(self.module, target, build(self.backend.options, given), threads=threads, progress=progress)
+        options, path = build(self.backend.options, given), self.path / SCHEDULE
+        schedule = read_schedule(path) if path.exists() else {}
+        return Job(self.module, target, options, schedule=schedule, threads=threads, progress=progress)
 
     def run(self, *arrays: Array, progress: Progress = no_progress, **named: Array) -> list[Array]:
         """The outputs for samples: one array an input, in order or by name, with a leading sample axis.

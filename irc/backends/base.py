@@ -13,8 +13,8 @@
         summary: str
         luts: int
 
-    def check(job: Job[Part, Options]) -> list[Diagnostic]: ...            # every reason at once; [] = legal
-    def emit(job: Job[Part, Options], folder: Path) -> ReportData: ...     # writes below `folder`
+    def lower(job: Job[Part, Options]) -> Design: ...    # whatever `emit` needs; raises IrcError with every reason
+    def emit(job: Job[Part, Options], lowered: Design, folder: Path) -> ReportData: ...   # writes below `folder`
     @contextmanager
     def start(job: Job[Part, Options], folder: Path) -> Generator[Runner]:  # e.g. compiles in a temporary folder
         yield lambda calls: [simulate(arrays) for arrays in calls]
@@ -24,7 +24,7 @@
         options=Options, targets={"big": Part("big", "the big one", 100_000)}, target="big",
         requant="fixed", islands=(), pipeline="specialize{batch=1},fuse",
         lowerings={Linear: lower_linear, ...}, reasons={"sdpa": "integerize splits it into matmul and int_softmax"},
-        check=check, emit=emit, start=start,
+        lower=lower, emit=emit, start=start,
     )
 
 and one row in `irc/tables.py` (BACKENDS: `"mine": "irc.backends.my_backend:MINE"`), or `Plugin(backends={"mine":
@@ -34,11 +34,11 @@ What the driver does with it, in this order:
  1. reads `--backend 'mine{clock=250}' --target big` into `options` and a target, before any work;
  2. runs the user's passes, then `pipeline` (legalisation that every job needs), with `requant` and `islands` as what
     `auto` means;
- 3. `check(job)`: if it returns diagnostics, all are printed and nothing is written;
- 4. runs the interpreter on a few samples: `job.golden`;
- 5. `emit(job, folder)` with `folder` the artifact under construction, in which `src/` (or `lib/`) and anything else
-    not named in `irc.backends.contents.RESERVED` is the backend's; names of files it writes must not come from the
-    model;
+ 3. `lower(job)`: if it raises, all diagnostics are printed and nothing is written; `irc check` stops here;
+ 4. runs the interpreter on a few samples: `job.golden`; with `--tune` also `tune`, and `lower` once more;
+ 5. `emit(job, lowered, folder)` with `folder` the artifact under construction, in which `src/` (or `lib/`) and
+    anything else not named in `irc.backends.contents.RESERVED` is the backend's; names of files it writes must not
+    come from the model;
  6. writes the common files (texts, weights, golden vectors, report, manifest with hashes) and renames the folder into
     place.
 
@@ -66,6 +66,7 @@ from irc.tables import LOWERINGS
 ReportData = dict[str, Any]
 """What `emit` has to say about its result, plain JSON values; every key may be missing:
 `{"summary": {label: number | text}, "layers": [{"layer": module path, column: number | text}], "notes": [text]}`.
+`"schedule": {what: how}` is how everything is laid out, to be read, edited and given as `job.schedule` again.
 `"unmet": [text]` are budgets that the result does not keep: warnings, or errors with `--strict`.
 Rows of `layers` are joined by module path with the MACs and bytes that the driver adds. No seconds, paths or dates."""
 
@@ -89,6 +90,7 @@ class Target(Protocol):
 
 TargetT = TypeVar("TargetT", bound=Target)
 OptionsT = TypeVar("OptionsT", bound=Configured)
+LoweredT = TypeVar("LoweredT")
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,14 @@ class Job(Generic[TargetT, OptionsT]):
     module: Module
     target: TargetT
     options: OptionsT
-    golden: Sequence[Golden] = ()  # only in `emit`
+    golden: Sequence[Golden] = ()  # only in `emit` and `tune`
+    schedule: Mapping[str, str] = field(default_factory=dict[str, str])  # how the user wants things laid out
     threads: int = 1  # that run it
     progress: Progress = field(default=no_progress, compare=False)
 
 
 @dataclass(frozen=True)
-class Backend(Generic[TargetT, OptionsT]):
+class Backend(Generic[TargetT, OptionsT, LoweredT]):
     """A backend; see the module docstring.
 
     `lowerings` maps op classes to whatever the backend calls to lower a node of that class; `lowering` also finds
@@ -145,8 +148,10 @@ class Backend(Generic[TargetT, OptionsT]):
     takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
     backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
     `tolerance` says how far each node's floats may be off; None if every bit is the interpreter's. `subject` makes an
-    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing. Up to `threads`
-    threads can run an artifact together.
+    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing. A
+    backend with `schedules` heeds `job.schedule` and tells how it laid things out; `tune` measures how what is left
+    open is laid out best, None if there is nothing to measure. Up to `threads` threads
+    can run an artifact together.
     """
 
     name: str
@@ -155,8 +160,8 @@ class Backend(Generic[TargetT, OptionsT]):
     targets: Mapping[str, TargetT]
     target: str  # the default
     aliases: Mapping[str, str] = field(default_factory=dict[str, str], kw_only=True)  # other names of targets
-    check: Callable[[Job[TargetT, OptionsT]], Sequence[Diagnostic]]
-    emit: Callable[[Job[TargetT, OptionsT], Path], ReportData]
+    lower: Callable[[Job[TargetT, OptionsT]], LoweredT]
+    emit: Callable[[Job[TargetT, OptionsT], LoweredT, Path], ReportData]
     start: Callable[[Job[TargetT, OptionsT], Path], AbstractContextManager[Runner]]
     lowerings: Mapping[type[Op], Any] = field(default_factory=dict[type[Op], Any])
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -165,6 +170,8 @@ class Backend(Generic[TargetT, OptionsT]):
     islands: tuple[str, ...] = ()
     trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
+    tune: Callable[[Job[TargetT, OptionsT], LoweredT], Mapping[str, str]] | None = None
+    schedules: bool = False
     tolerance: Tolerance | None = None
     threads: int = 1
 

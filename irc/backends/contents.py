@@ -14,6 +14,8 @@ from irc.backends.execute import join
 from irc.backends.folder import MANIFEST, write_json, write_npz
 from irc.backends.page import page
 from irc.backends.report import build
+from irc.backends.schedule import FILE as SCHEDULE
+from irc.backends.schedule import schedule_text
 from irc.ir.constants import save_weights
 from irc.ir.diagnostics import InternalError
 from irc.ir.files import WEIGHTS, data_of
@@ -23,7 +25,7 @@ SCHEMA = 1
 CAPTURED, LOWERED = "input.irc", "lowered.irc"
 REPORT, PAGE, PROVENANCE = "report.json", "report.html", "provenance.json"
 GOLDEN, GOLDEN_INPUTS, GOLDEN_OUTPUTS = "golden", "golden/inputs.npz", "golden/outputs.npz"
-RESERVED = (MANIFEST, CAPTURED, LOWERED, WEIGHTS, REPORT, PAGE, PROVENANCE, GOLDEN)
+RESERVED = (MANIFEST, CAPTURED, LOWERED, WEIGHTS, REPORT, PAGE, PROVENANCE, GOLDEN, SCHEDULE)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Contents:
     calibration: Mapping[str, Any]
     golden: Sequence[Golden]
     told: ReportData  # by the backend
+    schedule: Mapping[str, str]
 
 
 def write_contents(folder: Path, contents: Contents) -> None:
@@ -55,6 +58,9 @@ def write_contents(folder: Path, contents: Contents) -> None:
     header = {**contents.facts, "warnings": list(contents.warnings), "notes": list(contents.notes)}
     report = build(contents.lowered, contents.captured, header, contents.told)
     write_json(folder / REPORT, report)
+    if contents.schedule:
+        text = schedule_text(contents.schedule, contents.facts["backend"])
+        (folder / SCHEDULE).write_text(text, encoding="utf-8", newline="\n")
     (folder / PAGE).write_text(page(report), encoding="utf-8", newline="\n")
     write_json(folder / PROVENANCE, _provenance(contents))
     facts = {**contents.facts, "calibration": dict(contents.calibration), **_signature(contents.lowered.main)}

@@ -51,7 +51,7 @@ def outputs_of(results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
 
 
 def run_calls(
-    job: Job[Any, Any], backend: Backend[Any, Any], folder: Path, calls: Sequence[Call]
+    job: Job[Any, Any], backend: Backend[Any, Any, Any], folder: Path, calls: Sequence[Call]
 ) -> Iterator[list[Array]]:
     """The results of each call on the backend. Raises IrcError if they have other types than those of `main`."""
     with backend.start(job, folder) as runner, job.progress("running", len(calls)) as tick:
@@ -117,7 +117,7 @@ class Verification:
 
 
 def verify_samples(
-    job: Job[Any, Any], backend: Backend[Any, Any], folder: Path, captured: Module, data: Dataset
+    job: Job[Any, Any], backend: Backend[Any, Any, Any], folder: Path, captured: Module, data: Dataset
 ) -> Verification:
     """Run all samples on the backend, and the lowered and the float graph on the interpreter."""
     graph = job.module.main

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from irc.backends.base import Backend, Job, ReportData, Runner
-from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Value
 from irc.ir.interpret import interpret
 from irc.ir.registry import all_ops
@@ -34,12 +33,11 @@ class Anywhere:
 RefJob = Job[Anywhere, Options]
 
 
-def check(job: RefJob) -> list[Diagnostic]:
-    """The interpreter runs every valid module."""
-    return []
+def lower(job: RefJob) -> None:
+    """The interpreter runs every valid module as it is."""
 
 
-def emit(job: RefJob, folder: Path) -> ReportData:
+def emit(job: RefJob, lowered: None, folder: Path) -> ReportData:
     """The lowered text is all there is to write, and every artifact has it."""
     return {}
 
@@ -67,7 +65,7 @@ REFERENCE = Backend(
     options=Options,
     targets={"any": Anywhere()},
     target="any",
-    check=check,
+    lower=lower,
     emit=emit,
     start=start,
     trace=trace,

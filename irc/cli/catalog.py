@@ -35,7 +35,7 @@ def preset_facts(name: str) -> Json:
     return {"name": name, "help": expanded, "text": "", "options": [], "from": PRESETS.owner(name)}
 
 
-def op_facts(name: str, backend: Backend[Any, Any] | None = None) -> Json:
+def op_facts(name: str, backend: Backend[Any, Any, Any] | None = None) -> Json:
     """An op: family, help, fields, and how the backend runs it. Raises UsageError for an unknown one."""
     cls: type[Op] = OPS.get(name)
     entry: Json = {
@@ -61,7 +61,7 @@ def op_facts(name: str, backend: Backend[Any, Any] | None = None) -> Json:
 
 def backend_facts(name: str) -> Json:
     """A backend: options, targets, what it runs behind the user's passes. Raises UsageError for an unknown one."""
-    backend: Backend[Any, Any] = BACKENDS.get(name)
+    backend: Backend[Any, Any, Any] = BACKENDS.get(name)
     return {
         "name": name,
         "summary": backend.summary,

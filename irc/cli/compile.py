@@ -40,6 +40,8 @@ Examples:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The artifact.  [default: <model>.<backend>]")
 @force_option
 @click.option("--save-temps", is_flag=True, help="Keep the IR behind every pass, in <output>.temps.")
+@click.option("--schedule", type=click.Path(path_type=Path), metavar="FILE", help="How kernels are laid out.")
+@click.option("--tune", is_flag=True, help="Measure on this machine how kernels are laid out best.")
 @pipeline_options
 @model_options
 @json_option

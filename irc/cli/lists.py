@@ -57,7 +57,7 @@ def _pass_text(found: Json) -> str:
 @json_option
 def ops_command(name: str | None, backend: str, as_json: bool) -> None:
     """All ops, or the declaration of the one called NAME."""
-    chosen: Backend[Any, Any] | None = BACKENDS.get(backend) if backend else None
+    chosen: Backend[Any, Any, Any] | None = BACKENDS.get(backend) if backend else None
     found = [op_facts(n, chosen) for n in ([name] if name is not None else OPS.names())]
     if as_json:
         click.echo(json.dumps(found, indent=1))

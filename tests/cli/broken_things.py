@@ -12,7 +12,7 @@ import numpy as np
 
 from irc import Backend, Data, Job, Module, Pass, PassContext, Plugin, interpret
 from irc.backends.reference import REFERENCE
-from irc.ir.diagnostics import Diagnostic, ToolError
+from irc.ir.diagnostics import Diagnostic, IrcError, ToolError
 from irc.ir.ops.math import Relu
 
 
@@ -90,22 +90,24 @@ def start_without_tool(job: Job[Any, Any], folder: Path) -> Any:
     raise ToolError("no compiler was found", hint="install g++")
 
 
-def refuse(job: Job[Any, Any]) -> list[Diagnostic]:
-    return [Diagnostic(f"{n.opname}: not here", n.loc) for n in job.module.walk() if n.opname == "linear"]
+def refuse(job: Job[Any, Any]) -> None:
+    found = [Diagnostic(f"{n.opname}: not here", n.loc) for n in job.module.walk() if n.opname == "linear"]
+    if found:
+        raise IrcError(found)
 
 
-def overreach(job: Job[Any, Any], folder: Path) -> dict[str, Any]:
+def overreach(job: Job[Any, Any], lowered: None, folder: Path) -> dict[str, Any]:
     (folder / "manifest.json").write_text("{}")
     return {}
 
 
-def fail_late(job: Job[Any, Any], folder: Path) -> dict[str, Any]:
+def fail_late(job: Job[Any, Any], lowered: None, folder: Path) -> dict[str, Any]:
     (folder / "src").mkdir()
     (folder / "src" / "half.cpp").write_text("int ma")
     raise ZeroDivisionError("in emit")
 
 
-def backend(name: str, **changes: Any) -> Backend[Any, Any]:
+def backend(name: str, **changes: Any) -> Backend[Any, Any, Any]:
     return replace(REFERENCE, name=name, **changes)
 
 
@@ -113,7 +115,7 @@ BROKEN = Plugin(
     backends={
         "wrong": backend("wrong", start=start_wrong, trace=trace_wrong),
         "toolless": backend("toolless", start=start_without_tool),
-        "refusing": backend("refusing", check=refuse),
+        "refusing": backend("refusing", lower=refuse),
         "overreaching": backend("overreaching", emit=overreach),
         "failing": backend("failing", emit=fail_late),
     },

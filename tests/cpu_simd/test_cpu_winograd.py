@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from irc.backends.cpu_simd.inspect import spills
 from irc.backends.cpu_simd.isa import ISAS, Isa, host
 from irc.backends.cpu_simd.kernel import CACHE_BYTES
 from irc.backends.cpu_simd.library import assembly_of
-from irc.backends.cpu_simd.lower import linear
-from irc.backends.cpu_simd.lower.winograd import Tiles, tiles_of
+from irc.backends.cpu_simd.lower.winograd import images_of
+from irc.backends.cpu_simd.schedule import choose
+from irc.backends.cpu_simd.schedule.minimal import Tiles, fastest
 from irc.backends.cpu_simd.tolerance import PRODUCTS
 from irc.backends.cpu_simd.ukernels.winograd import F2, F4, Minimal
 from irc.ir.builder import Builder
@@ -95,13 +97,8 @@ def launched(module: Module, isa: Isa = AVX2, *, winograd: bool = True) -> str:
 def always(minimal: Minimal) -> Generator[None]:
     """Every convolution that can be is computed by these tiles."""
 
-    def forced(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
-        channels = op.w.type.shape[1]
-        assert isinstance(channels, int)
-        return Tiles.of(minimal, op.results[0].type.shape, channels, isa)
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(linear, "tiles_of", forced)
+        patch.setattr(choose, "fastest", partial(Tiles.of, minimal))
         yield
 
 
@@ -239,7 +236,9 @@ def test_the_scratch_does_not_grow_with_the_image():
 
 def test_tiles_are_in_blocks_of_one_size():
     op = next(n for n in conv(64, 64, 56, 56).walk() if isinstance(n, Conv))
-    tiles = tiles_of(op, AVX2, {})
+    images = images_of(op, {})
+    assert images is not None
+    tiles = fastest(images, AVX2)
     assert tiles is not None
     assert (tiles.rows, tiles.columns, tiles.block) == (14, 14, 25)
 

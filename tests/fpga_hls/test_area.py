@@ -314,7 +314,7 @@ def test_a_faster_design_is_larger():
 
 def test_guide_and_report_show_the_estimate(tmp_path):
     given = job("digits_cnn", "quant8", 16)
-    told = HLS.emit(given, tmp_path)
+    told = HLS.emit(given, HLS.lower(given), tmp_path)
     json.dumps(told)
     assert any("not the result of a synthesis" in note for note in told["notes"])
     guide = (tmp_path / "src/README.md").read_text()

@@ -10,7 +10,7 @@ from hls_designs import SANITIZED, STRICT, ap_types, job_of, need_compiler
 from hls_examples import FAST, IMAGES, job
 
 from irc.backends.base import Job
-from irc.backends.fpga_hls.backend import HLS, Options, design_of
+from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.simulation import codes_of, simulate
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
@@ -33,15 +33,15 @@ def differing(given: Job[Part, Options], folder: Path, count: int) -> list[int]:
 def test_first_images(tmp_path: Path, model: str):
     need_compiler()
     given = job(model, FAST[model], 16)
-    assert HLS.check(given) == []
-    HLS.emit(given, tmp_path)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     assert differing(given, tmp_path, 64) == []
 
 
 def golden_vectors_pass(folder: Path, model: str, kind: str) -> None:
     """Emits, builds and runs a test bench, which exits with an error where anything differs."""
     flags = [*STRICT, *SANITIZED] if kind == "sanitized" else ["-std=c++14", *ap_types()]
-    HLS.emit(job(model, FAST[model], 16), folder / model)
+    given = job(model, FAST[model], 16)
+    HLS.emit(given, HLS.lower(given), folder / model)
     sources = [folder / model / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
     compile_simulation(sources, folder / "program", [*flags, "-O0"])
     run_simulation(folder / "program", [])
@@ -63,12 +63,12 @@ def test_more_golden_vectors(tmp_path: Path, model: str, kind: str):
 def test_trace_shows_every_stage(tmp_path: Path):
     need_compiler()
     given = job("digits_cnn", "quant8", 16)
-    HLS.emit(given, tmp_path)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     expected = dict[object, Array]()
     interpret(given.module, [IMAGES[:1]], observe=lambda value, array: expected.__setitem__(value, array))
     assert HLS.trace is not None
     shown = list(HLS.trace(given, tmp_path, [IMAGES[:1]]))
-    assert len(shown) >= len(design_of(given).stages)
+    assert len(shown) >= len(HLS.lower(given).stages)
     assert all(np.array_equal(array, expected[value]) for value, array in shown)
 
 
@@ -78,7 +78,7 @@ def test_trace_shows_every_stage(tmp_path: Path):
 def test_whole_test_split(tmp_path: Path, model: str, preset: str):
     need_compiler()
     given = job(model, preset, 10_000)
-    HLS.emit(given, tmp_path)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     assert differing(given, tmp_path, len(IMAGES)) == []
 
 
@@ -88,10 +88,10 @@ def test_streams_as_ports_with_sanitizers(tmp_path: Path, model: str):
     need_compiler()
     module = job(model, FAST[model], 16).module
     given = job_of(module, [[IMAGES[:1]]], io="axis")
-    HLS.emit(given, tmp_path)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     sources = [tmp_path / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
     compile_simulation(sources, tmp_path / "program", [*STRICT, "-O1", *SANITIZED])
     pairs = [codes_of(module, [IMAGES[i : i + 1]]) for i in range(8)]
-    results = simulate(design_of(given), tmp_path / "program", [codes for codes, _ in pairs])
+    results = simulate(HLS.lower(given), tmp_path / "program", [codes for codes, _ in pairs])
     for given_codes, (_, wanted) in zip(results, pairs, strict=True):
         np.testing.assert_array_equal(given_codes[0], wanted[0])

@@ -102,7 +102,7 @@ def test_names_are_given_once():
 def test_equal_input_equal_bytes(model: str, tmp_path: Path):
     given_job = job(model, FAST[model], 16)
     for folder in ("a", "b"):
-        HLS.emit(given_job, tmp_path / folder)
+        HLS.emit(given_job, HLS.lower(given_job), tmp_path / folder)
     names = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file())
     assert len(names) > 20
     for name in names:
@@ -111,14 +111,16 @@ def test_equal_input_equal_bytes(model: str, tmp_path: Path):
 
 @pytest.mark.parametrize("model", FAST)
 def test_lines_are_short(model: str, tmp_path: Path):
-    HLS.emit(job(model, FAST[model], 16), tmp_path)
+    given = job(model, FAST[model], 16)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     for path in (tmp_path / "src").rglob("*.h"):
         longest = max(path.read_text().splitlines(), key=len)
         assert len(longest) <= 150, (path, longest)
 
 
 def test_the_guide_finds_a_layer(tmp_path: Path):
-    HLS.emit(job("digits_vit", FAST["digits_vit"], 16), tmp_path)
+    given = job("digits_vit", FAST["digits_vit"], 16)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     guide = (tmp_path / "src" / "README.md").read_text()
     row = next(line for line in guide.splitlines() if line.startswith("| blocks.2.mlp.fc1 (Linear)"))
     assert "`blocks_2_mlp_fc1` | `stages/blocks_2.h` | linear |" in row
@@ -130,7 +132,8 @@ def test_the_guide_finds_a_layer(tmp_path: Path):
 
 def test_scripts_name_part_and_clock(tmp_path: Path):
     module = job("digits_cnn", FAST["digits_cnn"], 16).module
-    HLS.emit(job_of(module, [[IMAGES[:1]]], clock=250.0), tmp_path)
+    given = job_of(module, [[IMAGES[:1]]], clock=250.0)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     script = (tmp_path / "src" / "run_hls.tcl").read_text()
     assert "set_part xczu9eg-ffvb1156-2-e" in script
     assert "create_clock -period 4.000ns" in script
@@ -143,7 +146,8 @@ def test_scripts_name_part_and_clock(tmp_path: Path):
 
 def test_streams_as_ports(tmp_path: Path):
     module = job("digits_cnn", FAST["digits_cnn"], 16).module
-    HLS.emit(job_of(module, [[IMAGES[:1]]], io="axis"), tmp_path)
+    given = job_of(module, [[IMAGES[:1]]], io="axis")
+    HLS.emit(given, HLS.lower(given), tmp_path)
     top = (tmp_path / "src" / "accelerator.cpp").read_text()
     assert "#pragma HLS INTERFACE mode=axis port=y" in top
     assert "m_axi" not in top

@@ -9,7 +9,7 @@ from hls_examples import FAST, job
 from hls_tokens import Deadlock, alone, run
 from random_graphs import random_graph
 
-from irc.backends.fpga_hls.backend import design_of as folded_design
+from irc.backends.fpga_hls.backend import lower as folded_design
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.fifo import SMALLEST, size_fifos
 from irc.backends.fpga_hls.resources import cycles, pace

@@ -34,7 +34,7 @@ CALLS = [[np.float32([[0, 1, 2, 3]])], [np.float32([[-1, 5, 0.3, 1]])]]
 def small(tmp_path: Path) -> Job[Part, Options]:
     """A project in tmp_path."""
     given = job_of(legalised(parse(MODEL)), CALLS)
-    HLS.emit(given, tmp_path)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     return given
 
 

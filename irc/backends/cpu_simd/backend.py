@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -18,10 +18,13 @@ from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
 from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
 from irc.backends.cpu_simd.reports import report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
+from irc.backends.cpu_simd.schedule.cache import remember, remembered
+from irc.backends.cpu_simd.schedule.record import Record, read_records, text_of
+from irc.backends.cpu_simd.schedule.search import search
 from irc.backends.cpu_simd.team import MOST_THREADS
 from irc.backends.cpu_simd.timing import timed
 from irc.backends.cpu_simd.tolerance import allowed
-from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
 from irc.ir.scalars import Array
@@ -51,32 +54,50 @@ CpuJob = Job[Isa, Options]
 
 def compiled(job: CpuJob, *, reuse: bool = True) -> Compiled:
     """The lowered graph of a job, as its options want it."""
-    return compile_graph(job.module.main, job.target, reuse=reuse, winograd=job.options.winograd == "auto")
+    winograd, schedules = job.options.winograd == "auto", read_records(job.schedule)
+    return compile_graph(job.module.main, job.target, reuse=reuse, winograd=winograd, schedules=schedules)
 
 
-def check(job: CpuJob) -> list[Diagnostic]:
-    """Everything that stands against compiling the graph."""
-    found = problems(job.module.main, CPU)
-    if not found:
-        try:
-            weights = len(compiled(job).program.weights)
-        except IrcError as error:
-            return list(error.diagnostics)
-        if job.options.weights == "embed" and weights > EMBEDDED:
-            message = f"cpu: {weights} bytes of weights are more than the code of a library can reach"
-            return [Diagnostic(message, hint="cpu{weights=file} keeps them beside it")]
-    return found
+def lower(job: CpuJob) -> Compiled:
+    """The lowered graph. Raises IrcError with everything that stands against compiling it."""
+    if found := problems(job.module.main, CPU):
+        raise IrcError(found)
+    lowered = compiled(job)
+    weights = len(lowered.program.weights)
+    if job.options.weights == "embed" and weights > EMBEDDED:
+        message = f"cpu: {weights} bytes of weights are more than the code of a library can reach"
+        raise IrcError(message, hint="cpu{weights=file} keeps them beside it")
+    return lowered
 
 
-def emit(job: CpuJob, folder: Path) -> ReportData:
+def tune(job: CpuJob, lowered: Compiled) -> dict[str, str]:
+    """The fastest schedules of the kernels that the job leaves open: remembered from before, or measured now.
+
+    Raises ToolError if this machine cannot run them.
+    """
+    require(job.target)
+    known = remembered(job.target)
+    found = {key: known[key] for key in lowered.scheduled if key in known and key not in job.schedule}
+    open_ = [key for key in lowered.scheduled if key not in found and key not in job.schedule]
+    if open_:
+
+        def with_(records: Mapping[str, Record]) -> Compiled:
+            return compiled(replace(job, schedule={**job.schedule, **text_of({**found, **records})}))
+
+        new = search(job.module.main, job.target, with_, job.golden[0].inputs, open_, job.progress)
+        remember(job.target, new)
+        found |= new
+    return text_of(found)
+
+
+def emit(job: CpuJob, lowered: Compiled, folder: Path) -> ReportData:
     """Write the library to `lib`."""
-    graph, options = job.module.main, job.options
-    program = compiled(job).program
+    graph, options, program = job.module.main, job.options, lowered.program
     embed = options.weights == "embed"
     code = object_of(program, graph, job.target, name=options.prefix, embed=embed)
     interface = Interface(options.prefix, graph, job.target, embed, len(program.weights))
     write_library(folder, interface, program, code, options.so)
-    return report(program, job.target, code)
+    return {**report(program, job.target, code), "schedule": text_of(lowered.records)}
 
 
 @contextmanager
@@ -122,18 +143,20 @@ def subject(job: CpuJob, folder: Path, inputs: Sequence[Array]) -> Generator[Sub
 HOST = known_host()
 ELSEWHERE = "x86-64-v3"  # the default on a machine that irc knows nothing of
 
-CPU: Backend[Isa, Options] = Backend(
+CPU: Backend[Isa, Options, Compiled] = Backend(
     name="cpu",
     summary="native SIMD kernels for CPUs: x86-64 and Arm, one library without dependencies",
     options=Options,
     targets=ISAS,
     target=ELSEWHERE if HOST is None else HOST.name,
     aliases={} if HOST is None else {"host": HOST.name},
-    check=check,
+    lower=lower,
     emit=emit,
     start=start,
     trace=trace,
     subject=subject,
+    tune=tune,
+    schedules=True,
     tolerance=allowed,
     threads=MOST_THREADS,
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},

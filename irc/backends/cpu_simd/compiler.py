@@ -10,12 +10,14 @@ from irc.backends.cpu_simd.elementwise import lower_elementwise
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.layouts import Layout, wanted_layouts
 from irc.backends.cpu_simd.lower import BYTE_STEPS, EPILOGUES, LOWERINGS, STEPS
-from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.lowering import Lowering, Scheduled
 from irc.backends.cpu_simd.placement import place_parts
 from irc.backends.cpu_simd.plan import plan
 from irc.backends.cpu_simd.program import Program
+from irc.backends.cpu_simd.schedule.record import Record
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
 from irc.backends.regions import Region, regions_of
+from irc.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from irc.ir.dims import product
 from irc.ir.graph import Graph, Value
 from irc.ir.op import Op
@@ -29,13 +31,31 @@ class Compiled:
     program: Program
     views: Mapping[Value, View]
     order: Sequence[Value]  # values in the order in which kernels complete them
+    scheduled: Mapping[str, Scheduled]
+
+    @property
+    def records(self) -> dict[str, Record]:
+        """The schedule of each problem."""
+        return {key: found.record for key, found in self.scheduled.items()}
 
 
-def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True, winograd: bool = True) -> Compiled:
-    """Lower a function. Without `reuse` every value still lies in the workspace after a run."""
+def compile_graph(
+    graph: Graph,
+    isa: Isa,
+    *,
+    reuse: bool = True,
+    winograd: bool = True,
+    schedules: Mapping[str, Record] | None = None,
+) -> Compiled:
+    """Lower a function. Without `reuse` every value still lies in the workspace after a run. `schedules` are laid out
+    as they say, all other kernels by rule.
+
+    Raises UsageError for schedules that no kernel has or can have.
+    """
+    given = schedules or {}
     regions = regions_of(graph, takes_epilogue)
     cx = Lowering(
-        graph, isa, wanted_layouts(regions, isa), STEPS.__getitem__, BYTE_STEPS.get, regions.resolve, winograd
+        graph, isa, wanted_layouts(regions, isa), STEPS.__getitem__, BYTE_STEPS.get, regions.resolve, winograd, given
     )
     for index, value in enumerate(graph.inputs):
         buffer = Buffer("input", value.type.scalar, product(value.type.shape), index=index)
@@ -48,6 +68,8 @@ def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True, winograd: bool 
     for value, place in zip(graph.outputs, places, strict=True):
         if cx.view(value).buffer is not place.buffer:
             copy(cx, cx.view(value), place, value.loc)
+    if unknown := [key for key in given if key not in cx.scheduled]:
+        raise UsageError([_unknown(key, list(cx.scheduled)) for key in unknown])
     parts = [b for b in cx.buffers if b.space == "workspace" and b.last >= 0]
     symbols = {name: graph.symbols[name] for name in graph.symbols}
     program = Program(
@@ -59,7 +81,12 @@ def compile_graph(graph: Graph, isa: Isa, *, reuse: bool = True, winograd: bool 
         bytes(cx.weights),
     )
     order = [value for launch in cx.launches for value in launch.values]
-    return Compiled(program, cx.views, order)
+    return Compiled(program, cx.views, order, cx.scheduled)
+
+
+def _unknown(key: str, known: Sequence[str]) -> Diagnostic:
+    hint = did_you_mean(key, known) or f"the first of {len(known)} is '{known[0]}'" if known else "there are none"
+    return Diagnostic(f"no kernel has the schedule '{key}'", hint=hint)
 
 
 def takes_epilogue(op: type[Op]) -> bool | None:

@@ -43,9 +43,9 @@ class Isa:
         return self.triple.split("-")[0]
 
     @property
-    def overwrites(self) -> bool:
-        """Whether instructions write over an operand, so that what is needed again is copied first."""
-        return self.is_x86 and "avx2" not in self.needs
+    def copies(self) -> int:
+        """Registers that copies take where instructions write over their operands, as seen in emitted code."""
+        return 6 if self.is_x86 and "avx2" not in self.needs else 0
 
     @property
     def has_fma(self) -> bool:

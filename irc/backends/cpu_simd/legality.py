@@ -11,7 +11,7 @@ from irc.ir.graph import Graph
 from irc.ir.op import Op
 
 
-def problems(graph: Graph, backend: Backend[Any, Any]) -> list[Diagnostic]:
+def problems(graph: Graph, backend: Backend[Any, Any, Any]) -> list[Diagnostic]:
     """Everything at once: ops without a lowering, and shapes that no kernel takes."""
     ops = [cast(Op, node) for node in graph.walk()]
     found = backend.unsupported(ops)

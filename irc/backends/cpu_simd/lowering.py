@@ -14,6 +14,8 @@ from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import Kernel, register
 from irc.backends.cpu_simd.layouts import Layout
 from irc.backends.cpu_simd.plan import SLACK, aligned
+from irc.backends.cpu_simd.schedule.choose import Problem, checked, choose
+from irc.backends.cpu_simd.schedule.record import Record
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
 from irc.backends.cpu_simd.work import grain
 from irc.backends.regions import Region
@@ -44,6 +46,16 @@ class Launch:
     """What the kernel can be split into; 0 if it cannot be."""
     work: Dim = 0
     """Multiply-accumulates, or what takes as long."""
+    schedule: str = ""
+    """The key of the problem that has been scheduled; empty if there is nothing to choose."""
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A problem, and how it is laid out."""
+
+    problem: Problem
+    record: Record
 
 
 @dataclass(eq=False)
@@ -61,6 +73,8 @@ class Lowering:
     byte_step_of: Callable[[type[Op]], Step | None]
     resolve: Callable[[Value], Value]
     winograd: bool = True
+    schedules: Mapping[str, Record] = field(default_factory=dict[str, Record])  # by key, in place of the rules'
+    scheduled: dict[str, Scheduled] = field(default_factory=dict[str, Scheduled])
     views: dict[Value, View] = field(default_factory=dict[Value, View])
     results: dict[Value, View] = field(
         default_factory=dict[Value, View]
@@ -143,9 +157,22 @@ class Lowering:
 
     # -- kernels
 
+    def schedule(self, problem: Problem) -> Record:
+        """How a problem is laid out: as the user says, else by rule. Raises UsageError for what does not suit it."""
+        given = self.schedules.get(problem.key)
+        found = choose(problem, self.isa) if given is None else checked(problem, given)
+        self.scheduled[problem.key] = Scheduled(problem, found)
+        return found
+
     @contextmanager
     def kernel(
-        self, hint: str, loc: Loc, *values: Value, work: Dim, registers: Callable[[ScalarType], str] = register
+        self,
+        hint: str,
+        loc: Loc,
+        *values: Value,
+        work: Dim,
+        registers: Callable[[ScalarType], str] = register,
+        schedule: str = "",
     ) -> Generator[Kernel]:
         """Build a kernel and launch it; equal kernels are one function. `values` are those that it completes, `work` is
         how many multiply-accumulates take as long.
@@ -162,4 +189,4 @@ class Lowering:
         step = len(self.launches)
         for view in k.views:
             view.buffer.used(step)
-        self.launches.append(Launch(self.kernels[text], tuple(k.views), loc, values, k.units, work))
+        self.launches.append(Launch(self.kernels[text], tuple(k.views), loc, values, k.units, work, schedule))

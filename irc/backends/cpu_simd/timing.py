@@ -91,17 +91,29 @@ def peak_text(isa: Isa, form: DotForm, lanes: int) -> str:
     return "\n".join((*f.declarations.values(), f.finish(exported=True), attributes))
 
 
+Clocked = Callable[[], Array]
+"""Runs once; the ticks of a clock that each launch took."""
+
+
+def clocked(program: Program, run: Session, inputs: Sequence[Array]) -> Clocked:
+    """Runs of a program that reads a clock between launches."""
+    call, _ = run.prepared(inputs)
+
+    def ticks() -> Array:
+        call()
+        end = program.workspace_bytes(run.known)
+        kept = run.workspace[end - program.clock_bytes : end].view(np.int64)
+        return np.diff(kept[: len(program.launches) + 1])
+
+    return ticks
+
+
 def profile(graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], runs: int, threads: int) -> list[Part]:
     """The median time of each launch, of a library that reads a clock between them."""
     with session(graph, program, isa, threads=threads) as run:
-        call, _ = run.prepared(inputs)
-        counts: list[Array] = []
+        once = clocked(program, run, inputs)
         started = time.perf_counter()
-        for _ in range(runs):
-            call()
-            end = program.workspace_bytes(run.known)
-            kept = run.workspace[end - program.clock_bytes : end].view(np.int64)
-            counts.append(np.diff(kept[: len(program.launches) + 1]))
+        counts = [once() for _ in range(runs)]
         seconds = time.perf_counter() - started
     ticks = np.median(np.array(counts), axis=0)
     second = float(np.sum(counts)) / seconds

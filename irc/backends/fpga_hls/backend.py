@@ -24,7 +24,7 @@ from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
-from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
@@ -61,8 +61,12 @@ class Options:
 HlsJob = Job[Part, Options]
 
 
-def design_of(job: HlsJob) -> Design:
-    """The folded design. Raises IrcError with everything that cannot be lowered."""
+def lower(job: HlsJob) -> Design:
+    """The folded design. Raises IrcError with everything that stands against building the accelerator."""
+    accelerator = job.module.functions.get(ACCELERATOR)
+    unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
+    if found := problems(job.module, unsupported):
+        raise IrcError(found)
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
     fold(design.stages, _budget(job), _fixed_folds(job.options))
     size_fifos(design)
@@ -86,22 +90,8 @@ def _fixed_folds(options: Options) -> dict[str, tuple[int, int]]:
     return found
 
 
-def check(job: HlsJob) -> list[Diagnostic]:
-    """Everything that stands against building the accelerator."""
-    accelerator = job.module.functions.get(ACCELERATOR)
-    unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
-    found = problems(job.module, unsupported)
-    if not found:
-        try:
-            design_of(job)
-        except IrcError as error:
-            return list(error.diagnostics)
-    return found
-
-
-def emit(job: HlsJob, folder: Path) -> ReportData:
+def emit(job: HlsJob, design: Design, folder: Path) -> ReportData:
     """Write the project to `src`."""
-    design = design_of(job)
     options = job.options
     files = project(design, options.top, options.io, job.target, options.clock, _golden(job))
     for name, text in files.items():
@@ -120,7 +110,7 @@ def _golden(job: HlsJob) -> Samples:
 @contextmanager
 def start(job: HlsJob, folder: Path) -> Generator[Runner]:
     """Compile the C simulation; runs are one process each, however many samples they have."""
-    with compiled(design_of(job), folder / SOURCES, job.options.top) as accelerate:
+    with compiled(lower(job), folder / SOURCES, job.options.top) as accelerate:
         yield lambda calls: run_main(job.module, calls, accelerate)
 
 
@@ -128,16 +118,16 @@ def trace(job: HlsJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple[
     """What travels between the stages in one run of main."""
     options = job.options
     codes, _ = codes_of(job.module, inputs)
-    return watched(design_of(job), folder / SOURCES, options.top, options.io, codes)
+    return watched(lower(job), folder / SOURCES, options.top, options.io, codes)
 
 
-HLS: Backend[Part, Options] = Backend(
+HLS: Backend[Part, Options, Design] = Backend(
     name="hls",
     summary="Vitis HLS C++ for FPGAs: integer dataflow accelerator, test bench, C simulation",
     options=Options,
     targets=PARTS,
     target=DEFAULT,
-    check=check,
+    lower=lower,
     emit=emit,
     start=start,
     trace=trace,

@@ -12,7 +12,7 @@ import numpy as np
 
 from irc import Backend, Builder, Job, Module, Op, Pass, PassContext, Rule
 from irc.backends.base import ReportData, Runner
-from irc.ir.diagnostics import Diagnostic
+from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Value
 from irc.ir.op import Work
 from irc.ir.ops.common import elements
@@ -100,11 +100,13 @@ def lower_square(node: Square, operands: list[str], folder: Path) -> str:
     return f"np.square({operands[0]})"
 
 
-def check(job: Job[Python, Options]) -> list[Diagnostic]:
-    return LISTING.unsupported(n for n in job.module.main.nodes if not isinstance(n, Return))
+def lower(job: Job[Python, Options]) -> None:
+    found = LISTING.unsupported(n for n in job.module.main.nodes if not isinstance(n, Return))
+    if found:
+        raise IrcError(found)
 
 
-def emit(job: Job[Python, Options], folder: Path) -> ReportData:
+def emit(job: Job[Python, Options], lowered: None, folder: Path) -> ReportData:
     (folder / "src").mkdir()
     names: dict[Value, str] = {v: f"x{i}" for i, v in enumerate(job.module.main.inputs)}
     lines = [f"# {job.options.header} for {job.target.name}", f"def main(load, np, {', '.join(names.values())}):"]
@@ -139,7 +141,7 @@ LISTING = Backend(
     targets={p.name: p for p in (Python("py311", "CPython 3.11", True), Python("py37", "CPython 3.7", False))},
     target="py311",
     pipeline="dce",
-    check=check,
+    lower=lower,
     emit=emit,
     start=start,
     lowerings={Const: lower_const, Mul: lower_mul, Relu: lower_relu},

@@ -32,6 +32,11 @@ def host_features() -> frozenset[str]:
     return frozenset(name for name, has in found.items() if has)
 
 
+def host_cpu() -> str:
+    """The processor of this machine, in the words of LLVM: `znver3`."""
+    return llvm.get_host_cpu_name()
+
+
 def host_triple() -> str:
     return llvm.get_process_triple()
 

@@ -22,7 +22,8 @@ from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.rows import reduce_lanes, spans
 from irc.backends.cpu_simd.ukernels.dots import float_form
-from irc.backends.cpu_simd.ukernels.products import Tile, block_units, row_blocks, tile_of
+from irc.backends.cpu_simd.ukernels.products import Tile, block_units, row_blocks
+from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.cpu_simd.work import HARD
 from irc.backends.regions import Region

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.forms import range_of
 from irc.backends.cpu_simd.kernel import Kernel, axes_of, memory
-from irc.backends.cpu_simd.lower.products import Products
+from irc.backends.cpu_simd.lower.products import Products, panels_of
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
+from irc.backends.cpu_simd.schedule.choose import Problem, extent
 from irc.backends.cpu_simd.ukernels.codes import Codes, codes_of, few_tile, pack_codes
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import Panels, tile_of
+from irc.backends.cpu_simd.ukernels.products import Panels
+from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
 from irc.ir.dims import Dim, Shape, product
 from irc.ir.location import Loc
@@ -49,13 +51,15 @@ def stored_codes(cx: Lowering, op: Linear, weights: Array, form: DotForm, rows: 
     codes = codes_of(form, int(weights.min()), int(weights.max()))
     if codes is None:
         return None
-    columns = len(weights)
+    columns, depth = weights.shape
+    key = f"linear {extent((rows, columns, depth))} {form.name} {codes.bits} bits"
     taken = form.suited(range_of(cx.resolve(op.x)), (0, (1 << codes.bits) - 1))
     if taken is not None and isinstance(rows, int) and rows <= FEW:
         codes = replace(codes, form=taken)
-        panels = Panels(columns, few_tile(cx.isa, codes, rows, columns))
+        tile = few_tile(cx.isa, codes, rows, columns)
+        panels = panels_of(cx, Problem(f"{key} words", codes.form, rows, columns, tile, words=True))
         return StoredCodes(codes, panels, cx.stored(pack_codes(weights, codes, panels, 0), codes.word), few=True)
-    panels = Panels(columns, tile_of(cx.isa, form, rows, columns))
+    panels = panels_of(cx, Problem(key, form, rows, columns, tile_of(cx.isa, form, rows, columns)))
     words = pack_codes(weights, codes, panels, codes.offset)
     return StoredCodes(codes, panels, cx.stored(words, codes.word), few=False)
 

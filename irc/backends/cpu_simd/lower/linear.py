@@ -15,12 +15,16 @@ from irc.backends.cpu_simd.lower.codes import stored_codes
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
 from irc.backends.cpu_simd.lower.pack import pack_computed
-from irc.backends.cpu_simd.lower.products import Products, lower_products, start_view
+from irc.backends.cpu_simd.lower.products import Products, cut, lower_products, panels_of, start_view
 from irc.backends.cpu_simd.lower.scaled import scaled_products
-from irc.backends.cpu_simd.lower.winograd import lower_winograd, tiles_of
+from irc.backends.cpu_simd.lower.winograd import Filtered, images_of, lower_winograd
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.schedule.choose import Problem, extent
+from irc.backends.cpu_simd.schedule.minimal import Images
+from irc.backends.cpu_simd.schedule.record import Winograd
 from irc.backends.cpu_simd.ukernels.dots import FALLBACKS, FORMS, MULTIPLY, DotForm
-from irc.backends.cpu_simd.ukernels.products import Depth, Panels, pack, tile_of
+from irc.backends.cpu_simd.ukernels.products import Depth, pack
+from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, Shape, add, equal, mul, product
@@ -92,7 +96,7 @@ def lower_linear(cx: Lowering, region: Region) -> None:
     rows = product(out[:-1])
     stored = stored_codes(cx, op, w.codes, w.form, rows) if w.form.b.is_integer else None
     if stored is None:
-        panels = Panels(columns, tile_of(cx.isa, w.form, rows, columns))
+        panels = panels_of(cx, problem_of(cx, op, (rows, columns, length), w.form))
         b = cx.stored(pack(w.codes, w.form, panels), w.form.b)
     else:
         panels, b = stored.panels, stored.words
@@ -143,10 +147,10 @@ def lower_computed(
     form = operands.form
     a = prepared(cx, cx.view(op.x), operands, op.loc)
     length, columns = y.shape[-2:]
-    panels = Panels(columns, tile_of(cx.isa, form, product(out[:-1]) if len(y.shape) == 2 else out[-2], columns))
+    rows, batch = (product(out[:-1]), ()) if len(y.shape) == 2 else (out[-2], out[:-2])
+    panels = panels_of(cx, problem_of(cx, op, (*batch, rows, columns, length), form))
     packed = pack_computed(cx, y, form, panels, y_zp, op.x_zp + operands.shift, op.loc)
-    batch = len(out) - 2
-    missing = batch - (len(y.shape) - 2)
+    missing = len(out) - len(y.shape)
     wide = a.broadcast((*out[:-2], *a.shape[-2:]))
     job = Products(
         form,
@@ -184,9 +188,12 @@ def lower_conv(cx: Lowering, region: Region) -> None:
         depthwise(cx, region, op, image)
         return
     bias = bias_view(cx, op, 1)
-    tiles = tiles_of(op, cx.isa, cx.graph.symbols) if cx.winograd and bias is None else None
-    if tiles is not None:
-        lower_winograd(cx, region, w.form, image, w.codes, w.start, tiles)
+    images = images_of(op, cx.graph.symbols) if cx.winograd and bias is None else None
+    problem = conv_problem(cx, op, w, images)
+    schedule = cx.schedule(problem)
+    if images is not None and isinstance(schedule, Winograd):
+        job = Filtered(w.form, image, w.codes, w.start, images)
+        lower_winograd(cx, region, job, schedule, problem.key)
         return
     pixel, *steps = (image.strides[-2], *image.strides[1:-1])
     merged = groups == 1 and op.dilation[-1] == 1 and equal(pixel, inputs) is True
@@ -198,7 +205,7 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     codes = np.moveaxis(w.codes, 1, -1).reshape(outputs, *kernel[: n - merged], run)
     value_shape = op.results[0].type.shape
     shape: Shape = (value_shape[0], groups, *value_shape[2:], outputs // groups)
-    panels = Panels(outputs // groups, tile_of(cx.isa, w.form, row_length(value_shape, op, kernel), outputs // groups))
+    panels = cut(problem, schedule)
     each = [pack(part, w.form, panels) for part in codes.reshape(groups, outputs // groups, *codes.shape[1:])]
     b = cx.stored(np.concatenate(each), w.form.b)
     a_strides = (image.strides[0], inputs, *(mul(s, step) for s, step in zip(steps, op.stride, strict=True)), 0)
@@ -257,6 +264,23 @@ def grouped(view: View, groups: int) -> View:
         shape=(view.shape[0], groups, *view.shape[2:], each),
         strides=(view.strides[0], mul(view.strides[1], each), *view.strides[2:], view.strides[1]),
     )
+
+
+def problem_of(cx: Lowering, op: Linear | Matmul, sizes: Sequence[Dim], form: DotForm) -> Problem:
+    """What is to be scheduled for `sizes`: batches, rows, columns, depth."""
+    rows, columns = sizes[-3:-1]
+    tile = tile_of(cx.isa, form, rows, columns)
+    return Problem(f"{op.opname} {extent(sizes)} {form.name}", form, rows, columns, tile)
+
+
+def conv_problem(cx: Lowering, op: Conv, w: Weights, images: Images | None) -> Problem:
+    """What is to be scheduled for a convolution."""
+    shape, form, columns = op.results[0].type.shape, w.form, w.codes.shape[0] // op.groups
+    steps = [f"{word} {extent(sizes)}" for word, sizes in (("stride", op.stride), ("dilation", op.dilation))]
+    wide = [step for step, sizes in zip(steps, (op.stride, op.dilation), strict=True) if max(sizes) > 1]
+    key = " ".join(("conv", extent(shape), extent(w.codes.shape), *wide, form.name))
+    rows = row_length(shape, op, w.codes.shape[2:])
+    return Problem(key, form, rows, columns, tile_of(cx.isa, form, rows, columns), images=images)
 
 
 def row_length(shape: Shape, op: Conv, kernel: Sequence[int]) -> Dim:

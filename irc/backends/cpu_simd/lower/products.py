@@ -13,14 +13,17 @@ from irc.backends.cpu_simd.epilogue import Arrange, Epilogue
 from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
+from irc.backends.cpu_simd.schedule.choose import Problem
+from irc.backends.cpu_simd.schedule.record import Direct, Record
 from irc.backends.cpu_simd.ukernels.codes import Codes, accumulate_codes, write_out
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import (
     Ahead,
     Depth,
+    Operands,
     Panels,
+    Sums,
     Tile,
-    accumulate,
     block_units,
     each_panel,
     row_blocks,
@@ -67,6 +70,17 @@ class Products:
         return groups if self.codes is None else self.codes.words(known(groups))
 
 
+def panels_of(cx: Lowering, problem: Problem) -> Panels:
+    """The panels of a problem without images, as its schedule cuts them."""
+    return cut(problem, cx.schedule(problem))
+
+
+def cut(problem: Problem, record: Record) -> Panels:
+    """The panels of direct sums."""
+    assert isinstance(record, Direct), "minimal filtering is for images"
+    return Panels(problem.columns, record.tile(problem.tile.lanes), record.ahead, problem.key)
+
+
 def known(depth: Dim) -> int:
     """The depth of constant weights."""
     assert isinstance(depth, int), "constants have a known shape"
@@ -108,7 +122,7 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
     *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
     hint = "_".join((region.anchor.opname, *(str(s) for s in (job.panels.columns, job.depth.length))))
     work = mul(product(out.shape), mul(job.depth.packed(job.form), job.form.group))
-    with cx.kernel(hint, region.loc, region.result, work=work) as k:
+    with cx.kernel(hint, region.loc, region.result, work=work, schedule=job.panels.problem) as k:
         at = [k.pointer(v) for v in views]
         epilogue.start(k)
         sizes = [*sizes_of(batches), job.panels.count, *sizes_of(outer), block_units(inner.size, job.panels.tile.rows)]
@@ -119,8 +133,11 @@ def lower_products(cx: Lowering, region: Region, job: Products) -> None:
 def _share(cx: Lowering, job: Products, axes: Sequence[Axis]) -> int:
     """How many weights of the next panel each row asks for at most, so that all rows together ask for all of them.
 
-    0 if one tile may take all rows: it is where the next panel begins before what it asks for could arrive.
+    0 if none are wanted, or if one tile may take all rows: it is where the next panel begins before what it asks for
+    could arrive.
     """
+    if not job.panels.ahead:
+        return 0
     size, rows = panel_size(job), bounds(product(tuple(axis.size for axis in axes)), cx.graph.symbols)[0]
     return -(-size // rows) if isinstance(size, int) and rows > job.panels.tile.rows else 0
 
@@ -197,7 +214,7 @@ class _Tiles:
                     k.step(view, begin, stride, loop.index)
                     for view, begin, stride in zip(self.views, at, self.inner.strides, strict=True)
                 ]
-                self.tile(begins, Tile(height, vectors, self.job.panels.tile.lanes), columns)
+                self.tile(begins, replace(self.job.panels.tile, rows=height, vectors=vectors), columns)
 
     def tile(self, at: Sequence[Lane], tile: Tile, columns: Count) -> None:
         """One tile: products, epilogue, store."""
@@ -225,7 +242,8 @@ class _Tiles:
             groups = known(job.depth.packed(job.form))
             sums = accumulate_codes(k, job.codes, groups, rows, begins[id(job.b)], tile, start)
         else:
-            sums = accumulate(k, job.form, job.depth, rows, begins[id(job.room or job.b)], tile, start, ahead)
+            taken = Operands(rows, begins[id(job.room or job.b)], ahead)
+            sums = Sums(k, job.form, job.depth, tile).of(taken, start)
         for v in range(tile.vectors):
             same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
             shared: dict[Value, Lane] = {}

@@ -9,12 +9,13 @@ import numpy as np
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, axes_of
 from irc.backends.cpu_simd.lower.codes import FEW
-from irc.backends.cpu_simd.lower.products import Products, start_view
+from irc.backends.cpu_simd.lower.products import Products, panels_of, start_view
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
+from irc.backends.cpu_simd.schedule.choose import Problem, extent
 from irc.backends.cpu_simd.ukernels.codes import WIDTHS, Codes
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import Depth, Panels
+from irc.backends.cpu_simd.ukernels.products import Depth
 from irc.backends.cpu_simd.ukernels.scaled import Scaled, pack_scaled, scaled_tile
 from irc.backends.cpu_simd.views import View
 from irc.backends.cpu_simd.work import MOVED
@@ -34,7 +35,9 @@ def scaled_products(cx: Lowering, op: Linear, form: DotForm, start: Array | None
     if found is None or equal(x.strides[-1], 1) is not True:
         return None
     scaled, codes, scales = found
-    panels = Panels(len(codes), scaled_tile(rows, len(codes), cx.isa.lanes))
+    key = f"linear {extent((rows, *codes.shape))} {form.name} {scaled.codes.bits} bits by {scaled.group} words"
+    tile = scaled_tile(rows, len(codes), cx.isa.lanes)
+    panels = panels_of(cx, Problem(key, form, rows, len(codes), tile, words=True))
     b = cx.stored(pack_scaled(codes, scales, scaled, panels), scaled.codes.word)
     a, taken = prepare(cx, op, x, scaled)
     return Products(

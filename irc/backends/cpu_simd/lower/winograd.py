@@ -23,106 +23,28 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
-from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.kernel import CACHE_BYTES, Count, Kernel
+from irc.backends.cpu_simd.kernel import Count, Kernel
 from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part
-from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
-from irc.backends.cpu_simd.ukernels.products import (
-    Ahead,
-    Depth,
-    Panels,
-    Tile,
-    accumulate,
-    each_panel,
-    pack,
-    row_blocks,
-    tile_of,
-)
-from irc.backends.cpu_simd.ukernels.winograd import F2, F4, TAPS, Minimal
+from irc.backends.cpu_simd.schedule.minimal import Images, Tiles
+from irc.backends.cpu_simd.schedule.record import Winograd
+from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Operands, Panels, Sums, each_panel, pack, row_blocks
+from irc.backends.cpu_simd.ukernels.winograd import F2, F4, TAPS
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
-from irc.ir.dims import Dim, Shape, Symbol, bounds, mul
+from irc.ir.dims import Symbol, bounds
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv
 from irc.ir.scalars import F32, Array
 
-MOST_BYTES = 2**21
-"""The largest block. It may leave the cache where the weights do, up to half of their size: they are read once a block,
-and a block once a panel of them. This made 28x28x128 and 28x28x256 1.1 times as fast."""
-
 LINE = 16
 """Floats between two points, so that the same place of all points does not fall into the same set of a cache."""
 
-INPUT, RESULT = 3, 5
-"""Cycles for each point of a vector of inputs (its transform) and of results (its transform, and the start and end of
-its sums), measured where the products are few."""
 
-REUSE = 16
-"""Products that take as long as reading one weight from memory (135 GMAC/s and 33 GB/s on a Zen 5 with AVX-512, 47 and
-10 on a Zen 3 in company). A block with fewer tiles waits for its weights."""
-
-WORTH = 1.1
-"""How much fewer cycles are worth the larger error."""
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """The tiles of a batch of images of `height` times `width` results, and how many are one block."""
-
-    minimal: Minimal
-    height: int
-    width: int
-    batch: Dim
-    block: int
-
-    @staticmethod
-    def of(minimal: Minimal, shape: Shape, channels: int, isa: Isa) -> Tiles:
-        """For results [N, O, H, W], in blocks of nearly equal size."""
-        batch, outputs, height, width = shape
-        assert isinstance(outputs, int)
-        assert isinstance(height, int)
-        assert isinstance(width, int)
-        whole = Tiles(minimal, height, width, batch, 0)
-        each = whole.rows * whole.columns * (batch if isinstance(batch, int) else 1)
-        wide = channels + tile_of(isa, float_form(isa, F32), each, outputs).columns
-        bytes_ = minimal.points**2 * 4
-        room = min(max(CACHE_BYTES, bytes_ * channels * outputs // 2), MOST_BYTES)
-        good = max(REUSE, room // (bytes_ * wide))
-        return replace(whole, block=-(-each // max(1, each // good)))
-
-    @property
-    def rows(self) -> int:
-        return -(-self.height // self.minimal.results)
-
-    @property
-    def columns(self) -> int:
-        return -(-self.width // self.minimal.results)
-
-    @property
-    def count(self) -> Dim:
-        return mul(self.batch, self.rows * self.columns)
-
-    def place(self, k: Kernel, tile: Lane) -> tuple[Lane, Lane, Lane]:
-        """The image of a tile, and its first row and column there."""
-        f, m = k.f, self.minimal.results
-        image, inside = _divided(k, tile, self.rows * self.columns)
-        row, column = _divided(k, inside, self.columns)
-        return image, f.smin(row * m, self.height - m), f.smin(column * m, self.width - m)
-
-
-def _divided(k: Kernel, a: Lane, by: int) -> tuple[Lane, Lane]:
-    quotient = k.f.binary("udiv", a, by)
-    return quotient, a - quotient * by
-
-
-def tiles_of(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
-    """The tiles by which a convolution is fastest; None if that is the direct sum.
-
-    What counts is time, in products: theirs, that of the transforms, and for each block at least that of reading the
-    weights, of which transforming makes 4 or 1.8 times as many.
-    """
+def images_of(op: Conv, symbols: Mapping[str, Symbol]) -> Images | None:
+    """The images of a convolution that minimal filtering can take; None for others."""
     if op.x.type.scalar != F32 or op.groups != 1 or op.w.type.shape[2:] != (TAPS, TAPS):
         return None
     if {*op.stride, *op.dilation} != {1}:
@@ -133,30 +55,28 @@ def tiles_of(op: Conv, isa: Isa, symbols: Mapping[str, Symbol]) -> Tiles | None:
         return None
     assert isinstance(channels, int)
     assert isinstance(outputs, int)
-    images = bounds(batch, symbols)[0]
-    weights = channels * outputs
-    best, found = weights * TAPS**2 * max(images * height * width, REUSE) / WORTH, None
-    for minimal in (F4, F2):
-        if min(height, width) < minimal.results:
-            continue
-        tiles = Tiles.of(minimal, op.results[0].type.shape, channels, isa)
-        count, points = images * tiles.rows * tiles.columns, minimal.points**2
-        products = points * weights * max(count, -(-count // tiles.block) * REUSE)
-        vectors = INPUT * -(-channels // isa.lanes) + RESULT * -(-outputs // isa.lanes)
-        cost = products + points * count * vectors * 2 * isa.lanes
-        if cost < best:
-            best, found = cost, tiles
-    return found
+    return Images(batch, bounds(batch, symbols)[0], height, width, outputs, channels)
 
 
-def lower_winograd(
-    cx: Lowering, region: Region, form: DotForm, image: View, weights: Array, bias: Array | None, tiles: Tiles
-) -> None:
-    """Add the kernel of a region. `image` is [N, H, W, C] with its border, `weights` [O, C, 3, 3]."""
-    outputs, channels = weights.shape[:2]
+@dataclass(frozen=True)
+class Filtered:
+    """What is summed: `image` is [N, H, W, C] with its border, `weights` [O, C, 3, 3], `bias` what sums start with."""
+
+    form: DotForm
+    image: View
+    weights: Array
+    bias: Array | None
+    images: Images
+
+
+def lower_winograd(cx: Lowering, region: Region, job: Filtered, schedule: Winograd, key: str) -> None:
+    """Add the kernel of a region."""
+    form = job.form
+    outputs, channels = job.weights.shape[:2]
+    tiles = Tiles(F4 if schedule.results == F4.results else F2, job.images, schedule.block)
     points = tiles.minimal.points**2
-    panels = Panels(outputs, tile_of(cx.isa, form, tiles.block, outputs))
-    transformed = np.moveaxis(tiles.minimal.weights(weights).reshape(outputs, channels, points), 1, 2)
+    panels = Panels(outputs, schedule.tile(cx.isa.lanes))
+    transformed = np.moveaxis(tiles.minimal.weights(job.weights).reshape(outputs, channels, points), 1, 2)
     epilogue = Epilogue.of(cx, region, lambda view: view.permuted((0, 2, 3, 1)))
     size = tiles.minimal.results
     hint = "_".join(("winograd", f"{size}x{size}", str(outputs), str(channels)))
@@ -166,14 +86,14 @@ def lower_winograd(
         for width in (cx.isa.lanes, tiles.block * pitch + LINE, tiles.block * panels.tile.columns + LINE)
     ]
     b = cx.stored(pack(transformed, form, panels), form.b)
-    start = start_view(cx, bias, panels, epilogue.out.shape)
+    start = start_view(cx, job.bias, panels, epilogue.out.shape)
     # Tiles that move back overlap others, and round differently: the order decides what stays, so one thread runs all.
-    with cx.kernel(hint, region.loc, region.result, work=0) as k:
+    with cx.kernel(hint, region.loc, region.result, work=0, schedule=key) as k:
         for view in epilogue.views:
             k.pointer(view)
         epilogue.start(k)
         plane, inputs, sums = (_Points(k, view, k.pointer(view)) for view in scratch)
-        _Blocks(k, form, tiles, panels, image, b, start, epilogue, plane, inputs, sums).run()
+        _Blocks(k, form, tiles, panels, job.image, b, start, epilogue, plane, inputs, sums).run()
 
 
 @dataclass(frozen=True)
@@ -221,6 +141,13 @@ class _Blocks:
         """Elements from one tile of the inputs to the next."""
         return -(-self.channels // self.lanes) * self.lanes
 
+    def place(self, tile: Lane) -> tuple[Lane, Lane, Lane]:
+        """The image of a tile, and its first row and column there."""
+        f, tiles, m = self.k.f, self.tiles, self.tiles.minimal.results
+        image, inside = _divided(tile, tiles.rows * tiles.columns)
+        row, column = _divided(inside, tiles.columns)
+        return image, f.smin(row * m, tiles.images.height - m), f.smin(column * m, tiles.images.width - m)
+
     def run(self) -> None:
         k, tiles = self.k, self.tiles
         count = k.dim(tiles.count)
@@ -233,7 +160,7 @@ class _Blocks:
     def transform(self, tile: Lane, place: Lane) -> None:
         """One tile of the image to all points of the inputs."""
         k = self.k
-        at = self.pixel(self.image, k.pointer(self.image), *self.tiles.place(k, tile))
+        at = self.pixel(self.image, k.pointer(self.image), *self.place(tile))
         whole, rest = divmod(self.channels, self.lanes)
         to = place * self.pitch
         if whole:
@@ -275,12 +202,12 @@ class _Blocks:
         size = self.channels * vectors * lanes * self.form.acc_bytes
         share = -(-size // self.tiles.block)
         for start, stop, height in row_blocks(Part(k), self.tiles.block, self.panels.tile.rows):
-            tile = Tile(height, vectors, lanes)
+            tile = replace(self.panels.tile, rows=height, vectors=vectors)
             zeros = [k.f.const(0, self.form.acc, lanes)] * (height * vectors)
             with k.f.loop(start, stop, height) as loop:
                 rows = [self.inputs.at(point, (loop.index + r) * self.pitch) for r in range(height)]
                 ahead = Ahead.of(k.f.at(k.f.at(b, size), loop.index, share), height * share, self.channels)
-                found = accumulate(k, self.form, Depth((), self.channels), rows, b, tile, zeros, ahead)
+                found = Sums(k, self.form, Depth((), self.channels), tile).of(Operands(rows, b, ahead), zeros)
                 for r in range(height):
                     to = self.sums.at(point, (loop.index + r) * self.panels.tile.columns)
                     for v in range(vectors):
@@ -289,7 +216,7 @@ class _Blocks:
     def results(self, tile: Lane, place: Lane, column: Lane, columns: Count) -> None:
         """One tile of the result in the columns of a panel."""
         k = self.k
-        where = self.tiles.place(k, tile)
+        where = self.place(tile)
         begins = {id(view): self.pixel(view, k.pointer(view), *where) for view in self.views}
         assert isinstance(columns, int)
         whole, rest = divmod(columns, self.lanes)
@@ -340,3 +267,8 @@ class _Blocks:
 
     def load(self, at: Lane) -> Lane:
         return self.k.f.load(at, self.form.acc, self.lanes)
+
+
+def _divided(a: Lane, by: int) -> tuple[Lane, Lane]:
+    quotient = a.f.binary("udiv", a, by)
+    return quotient, a - quotient * by

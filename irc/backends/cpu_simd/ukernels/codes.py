@@ -21,7 +21,7 @@ from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Kernel
 from irc.backends.cpu_simd.ukernels.dots import DotForm
-from irc.backends.cpu_simd.ukernels.products import COPIES, Panels, Tile, panel_widths
+from irc.backends.cpu_simd.ukernels.products import Panels, Tile, panel_widths
 from irc.ir.scalars import Array, ScalarType
 
 WIDTHS = (2, 4, 8)
@@ -103,7 +103,7 @@ def few_tile(isa: Isa, codes: Codes, rows: int, columns: int) -> Tile:
     loads those of several parts early."""
     form, height = codes.form, min(rows, HEIGHT)
     early = codes.parts - 1 if height == 1 else height * codes.parts + 1
-    spare = 2 + early + form.spare + COPIES * isa.overwrites
+    spare = 2 + early + form.spare + isa.copies
     most = (isa.registers - spare) // (height * (1 + (form.flush is not None)) + 1)
     return Tile(height, max(1, min(4, -(-columns // isa.lanes), most)), isa.lanes)
 

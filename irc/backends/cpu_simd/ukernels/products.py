@@ -15,12 +15,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
-from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.parts import Part, units
 from irc.backends.cpu_simd.ukernels.dots import DotForm
@@ -30,49 +29,30 @@ from irc.ir.scalars import Array
 
 @dataclass(frozen=True)
 class Tile:
-    """Accumulators in registers: `rows` times `vectors` of `lanes` columns."""
+    """Accumulators in registers: `rows` times `vectors` of `lanes` columns; `unroll` groups of products a round."""
 
     rows: int
     vectors: int
     lanes: int
+    unroll: int = 1
 
     @property
     def columns(self) -> int:
         return self.vectors * self.lanes
 
 
-COPIES = 6
-"""Registers that copies take where instructions write over their operands, as seen in emitted code."""
-
-
-def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
-    """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
-    lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
-    needed = -(-columns // lanes) if isinstance(columns, int) else 4
-    spare = form.spare + COPIES * isa.overwrites
-    best = Tile(1, 1, lanes)
-    for vectors in range(1, min(4, needed) + 1):
-        most = (isa.registers - vectors - 1 - spare) // vectors
-        height = min(most, 14, rows if isinstance(rows, int) else 14)
-        if height >= 1 and _loads_saved(height, vectors) > _loads_saved(best.rows, best.vectors):
-            best = Tile(height, vectors, lanes)
-    return best
-
-
-def _loads_saved(rows: int, vectors: int) -> float:
-    """Products of a tile for each vector that it loads."""
-    return rows * vectors / (rows + vectors)
-
-
 @dataclass(frozen=True)
 class Panels:
     """How columns are cut: whole panels of the tile, and a last one of as many vectors as are left.
 
-    Where the number of columns is symbolic the last one is as wide as the others.
+    Where the number of columns is symbolic the last one is as wide as the others. `ahead`: the next panel is asked for
+    while one is used. `problem` is the key of what was scheduled like this, if it has one.
     """
 
     columns: Dim
     tile: Tile
+    ahead: bool = False
+    problem: str = ""
 
     @property
     def whole(self) -> Dim:
@@ -153,16 +133,6 @@ class Depth:
         return mul(self.rounds(form), math.prod(rounds for rounds, _ in self.outer))
 
 
-UNROLL = 2
-"""Groups a round of the innermost loop, where registers are left."""
-
-
-def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
-    """One group a round where the next vectors of b, read ahead, would push an accumulator out of its register."""
-    used = tile.rows * tile.vectors + tile.vectors + 1 + form.spare
-    return 1 if used >= isa.registers and form.spare else UNROLL
-
-
 @dataclass(frozen=True)
 class Ahead:
     """Memory that is wanted soon, asked for while a tile is summed: so many bytes a group."""
@@ -186,129 +156,107 @@ class Ahead:
             k.f.prefetch(k.f.at(begin, line, LINE_BYTES))
 
 
-def accumulate(
-    k: Kernel,
-    form: DotForm,
-    depth: Depth,
-    rows: Sequence[Lane],
-    b: Lane,
-    tile: Tile,
-    start: Sequence[Lane],
-    ahead: Ahead | None = None,
-) -> list[Lane]:
-    """The accumulators of a tile, row by row, after all products; `rows` and `b` are addresses, `start` first sums."""
-    widths = [mul(depth.rounds(form), form.group * tile.columns * form.b.dtype.itemsize)]
-    for rounds, _ in reversed(depth.outer[1:]):
-        widths.append(mul(widths[-1], rounds))
-    return _nest(
-        k, form, depth, list(zip(depth.outer, reversed(widths), strict=False)), rows, b, tile, list(start), ahead
-    )
+@dataclass(frozen=True)
+class Operands:
+    """Where products come from: the addresses of rows of `a`, that of a panel of `b`, what is asked for meanwhile."""
+
+    rows: Sequence[Lane]
+    b: Lane
+    ahead: Ahead | None = None
 
 
-def _nest(
-    k: Kernel,
-    form: DotForm,
-    depth: Depth,
-    outer: Sequence[tuple[tuple[int, int], Dim]],
-    rows: Sequence[Lane],
-    b: Lane,
-    tile: Tile,
-    acc: list[Lane],
-    ahead: Ahead | None,
-) -> list[Lane]:
-    if not outer:
-        return _run(k, form, depth, rows, b, tile, acc, ahead)
-    ((rounds, a_step), b_step), *rest = outer
-    with k.f.loop(0, rounds, 1, acc) as loop:
-        moved = [k.f.at(row, loop.index * a_step) for row in rows]
-        groups = floordiv(b_step, form.group * tile.columns * form.b.dtype.itemsize)
-        later = None if ahead is None else ahead.behind(k, loop.index * k.dim(groups))
-        there = k.f.at(b, loop.index * k.dim(b_step))
-        inner = _nest(k, form, depth, rest, moved, there, tile, list(loop.carried), later)
-        loop.next(*inner)
-    return list(loop.results)
+@dataclass(frozen=True)
+class Sums:
+    """The sums of products of one tile."""
 
+    k: Kernel
+    form: DotForm
+    depth: Depth
+    tile: Tile
 
-def _run(
-    k: Kernel,
-    form: DotForm,
-    depth: Depth,
-    rows: Sequence[Lane],
-    b: Lane,
-    tile: Tile,
-    acc: list[Lane],
-    ahead: Ahead | None,
-) -> list[Lane]:
-    """The innermost run of products."""
-    rounds = k.dim(depth.rounds(form))
-    if form.flush is None:
-        return _groups(k, form, rows, b, tile, acc, 0, rounds, ahead)
-    with k.f.loop(0, rounds, form.steps, acc) as loop:
-        stop = k.f.intrinsic("smin", loop.index + form.steps, k.f.like(rounds, loop.index))
-        if isinstance(rounds, int) and rounds % form.steps == 0:
-            stop = form.steps
-            rows, b = _moved(k, form, rows, b, tile, loop.index)
-            ahead = None if ahead is None else ahead.behind(k, loop.index)
-        none = [k.f.const(0, form.acc, tile.lanes)] * len(acc)
-        start = 0 if isinstance(stop, int) else loop.index
-        partial = _groups(k, form, rows, b, tile, none, start, stop, ahead)
-        loop.next(*(form.flush(total, part) for total, part in zip(loop.carried, partial, strict=True)))
-    return list(loop.results)
+    @property
+    def b_bytes(self) -> int:
+        """A group of all columns."""
+        return self.form.group * self.tile.columns * self.form.b.dtype.itemsize
 
+    def of(self, at: Operands, start: Sequence[Lane]) -> list[Lane]:
+        """The accumulators, row by row, after all products; `start` are first sums."""
+        groups = [self.depth.rounds(self.form)]
+        for rounds, _ in reversed(self.depth.outer[1:]):
+            groups.append(mul(groups[-1], rounds))
+        return self._nest(list(zip(self.depth.outer, reversed(groups), strict=False)), at, list(start))
 
-def _groups(
-    k: Kernel,
-    form: DotForm,
-    rows: Sequence[Lane],
-    b: Lane,
-    tile: Tile,
-    acc: list[Lane],
-    start: Count,
-    stop: Count,
-    ahead: Ahead | None,
-) -> list[Lane]:
-    """Groups of products from start to stop: several a round, then those that are left."""
-    unrolled = unroll_of(k.isa, form, tile)
-    if isinstance(start, int) and isinstance(stop, int):
-        whole = start + (stop - start) // unrolled * unrolled
-    else:
-        length = k.f.like(stop, k.f.const(0, "i64")) - start
-        whole = k.f.like(start, length) + (length & -unrolled)
-    a_bytes, b_bytes = form.group * form.a.dtype.itemsize, tile.columns * form.group * form.b.dtype.itemsize
-    for first, last, unroll in ((start, whole, unrolled), (whole, stop, 1)):
-        if (isinstance(first, int) and first == last) or (first is whole and unrolled == 1):
-            continue
-        with k.f.loop(first, last, unroll, acc) as loop:
-            sums = list(loop.carried)
-            a_at, b_at = _moved(k, form, rows, b, tile, loop.index)
-            if ahead is not None:
-                ahead.ask(k, loop.index, unroll)
-            for step in range(unroll):
-                here = [k.f.at(row, step, a_bytes) for row in a_at]
-                sums = _step(k, form, here, k.f.at(b_at, step, b_bytes), tile, sums)
-            loop.next(*sums)
-        acc = list(loop.results)
-    return acc
+    def _nest(self, outer: Sequence[tuple[tuple[int, int], Dim]], at: Operands, acc: list[Lane]) -> list[Lane]:
+        """The loops around the innermost run; each with the groups that one round of it has."""
+        if not outer:
+            return self._run(at, acc)
+        k = self.k
+        ((rounds, a_step), groups), *rest = outer
+        with k.f.loop(0, rounds, 1, acc) as loop:
+            passed = loop.index * k.dim(groups)
+            moved = [k.f.at(row, loop.index * a_step) for row in at.rows]
+            ahead = None if at.ahead is None else at.ahead.behind(k, passed)
+            inner = self._nest(rest, Operands(moved, k.f.at(at.b, passed, self.b_bytes), ahead), list(loop.carried))
+            loop.next(*inner)
+        return list(loop.results)
 
+    def _run(self, at: Operands, acc: list[Lane]) -> list[Lane]:
+        """The innermost run of products; narrow sums are added up every few groups."""
+        k, form = self.k, self.form
+        rounds = k.dim(self.depth.rounds(form))
+        if form.flush is None:
+            return self._groups(at, acc, 0, rounds)
+        with k.f.loop(0, rounds, form.steps, acc) as loop:
+            none = [k.f.const(0, form.acc, self.tile.lanes)] * len(acc)
+            if isinstance(rounds, int) and rounds % form.steps == 0:
+                partial = self._groups(self._moved(at, loop.index), none, 0, form.steps)
+            else:
+                stop = k.f.intrinsic("smin", loop.index + form.steps, k.f.like(rounds, loop.index))
+                partial = self._groups(at, none, loop.index, stop)
+            loop.next(*(form.flush(total, part) for total, part in zip(loop.carried, partial, strict=True)))
+        return list(loop.results)
 
-def _moved(
-    k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, groups: Lane
-) -> tuple[list[Lane], Lane]:
-    """The addresses so many groups further."""
-    a_bytes, b_bytes = form.group * form.a.dtype.itemsize, tile.columns * form.group * form.b.dtype.itemsize
-    return [k.f.at(row, groups, a_bytes) for row in rows], k.f.at(b, groups, b_bytes)
+    def _groups(self, at: Operands, acc: list[Lane], start: Count, stop: Count) -> list[Lane]:
+        """Groups of products from start to stop: several a round, then those that are left."""
+        k, unrolled = self.k, self.tile.unroll
+        if isinstance(start, int) and isinstance(stop, int):
+            whole = start + (stop - start) // unrolled * unrolled
+        else:
+            length = k.f.like(stop, k.f.const(0, "i64")) - start
+            whole = k.f.like(start, length) + (length - k.f.binary("srem", length, unrolled))
+        for first, last, unroll in ((start, whole, unrolled), (whole, stop, 1)):
+            if (isinstance(first, int) and first == last) or (first is whole and unrolled == 1):
+                continue
+            with k.f.loop(first, last, unroll, acc) as loop:
+                sums = list(loop.carried)
+                if at.ahead is not None:
+                    at.ahead.ask(k, loop.index, unroll)
+                here = self._moved(replace(at, ahead=None), loop.index)
+                for step in range(unroll):
+                    sums = self._step(here, step, sums)
+                loop.next(*sums)
+            acc = list(loop.results)
+        return acc
 
+    def _moved(self, at: Operands, groups: Lane) -> Operands:
+        """So many groups further."""
+        k, form = self.k, self.form
+        rows = [k.f.at(row, groups, form.group * form.a.dtype.itemsize) for row in at.rows]
+        ahead = None if at.ahead is None else at.ahead.behind(k, groups)
+        return Operands(rows, k.f.at(at.b, groups, self.b_bytes), ahead)
 
-def _step(k: Kernel, form: DotForm, rows: Sequence[Lane], b: Lane, tile: Tile, acc: Sequence[Lane]) -> list[Lane]:
-    """One group of products for every accumulator."""
-    f = k.f
-    width = tile.lanes * form.group * form.b.dtype.itemsize
-    vectors = [f.load(f.at(b, v, width), form.acc, tile.lanes) for v in range(tile.vectors)]
-    out: list[Lane] = []
-    for place, row in enumerate(rows):
-        item = f.splat(f.load(row, form.acc, align=1), tile.lanes)
-        out += [form.apply(acc[place * tile.vectors + v], item, vector) for v, vector in enumerate(vectors)]
-    return out
+    def _step(self, at: Operands, step: int, acc: Sequence[Lane]) -> list[Lane]:
+        """One group of products for every accumulator."""
+        f, form, tile = self.k.f, self.form, self.tile
+        b = f.at(at.b, step, self.b_bytes)
+        width = self.b_bytes // tile.vectors
+        vectors = [f.load(f.at(b, v, width), form.acc, tile.lanes) for v in range(tile.vectors)]
+        out: list[Lane] = []
+        for place, row in enumerate(at.rows):
+            here = f.at(row, step, form.group * form.a.dtype.itemsize)
+            item = f.splat(f.load(here, form.acc, align=1), tile.lanes)
+            out += [form.apply(acc[place * tile.vectors + v], item, vector) for v, vector in enumerate(vectors)]
+        return out
 
 
 def block_height(size: Dim, height: int) -> int:

@@ -1,0 +1,36 @@
+"""The largest tiles that registers hold."""
+
+from __future__ import annotations
+
+from irc.backends.cpu_simd.isa import Isa
+from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.products import Tile
+from irc.ir.dims import Dim
+
+HIGHEST = 14
+"""Rows of a tile: more save no loads worth their code."""
+
+WIDEST = 4
+"""Vectors of a tile."""
+
+
+def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
+    """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
+    lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
+    needed = -(-columns // lanes) if isinstance(columns, int) else WIDEST
+    best = Tile(1, 1, lanes)
+    for vectors in range(1, min(WIDEST, needed) + 1):
+        height = min(fits(isa, form, vectors), rows if isinstance(rows, int) else HIGHEST)
+        if height >= 1 and saved(height, vectors) > saved(best.rows, best.vectors):
+            best = Tile(height, vectors, lanes)
+    return best
+
+
+def fits(isa: Isa, form: DotForm, vectors: int) -> int:
+    """The rows of the highest tile of so many vectors; 0 if there is none."""
+    return max(0, min((isa.registers - vectors - 1 - form.spare - isa.copies) // vectors, HIGHEST))
+
+
+def saved(rows: int, vectors: int) -> float:
+    """Products of a tile for each vector that it loads."""
+    return rows * vectors / (rows + vectors)
