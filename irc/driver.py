@@ -21,8 +21,9 @@ from irc.backends.execute import calls_of
 from irc.backends.folder import claim, under_construction
 from irc.backends.schedule import read_schedule
 from irc.feedback import Feedback, silence
+from irc.ir.clone import clone
 from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
-from irc.ir.files import clone, read_module
+from irc.ir.files import read_module
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from irc.ir.files import clone
+from irc.ir.clone import clone
 from irc.ir.graph import Module, Node
 from irc.ir.masks import mask_name
 from irc.ir.op import Op

@@ -1,4 +1,4 @@
-"""New nodes from existing ones."""
+"""New nodes, graphs and modules from existing ones."""
 
 from __future__ import annotations
 
@@ -8,10 +8,30 @@ from typing import Any, cast
 from irc.ir.attrs import Attr
 from irc.ir.builder import Builder
 from irc.ir.dims import Dim, Expr, substitute
-from irc.ir.graph import Graph, Value
+from irc.ir.graph import Graph, Module, Node, Value
 from irc.ir.location import Loc
 from irc.ir.op import Op
 from irc.ir.types import TensorType
+
+
+def clone(module: Module) -> Module:
+    """An equal module whose nodes and values are its own; constants are shared."""
+    return Module([_copied(function) for function in module.functions.values()])
+
+
+def _copied(graph: Graph) -> Graph:
+    """An equal graph, types as they are."""
+    names, types = [v.name for v in graph.inputs], [v.type for v in graph.inputs]
+    new = Graph(types, names=names, name=graph.name, symbols=graph.symbols.values())
+    values = dict(zip(graph.inputs, new.inputs, strict=True))
+    for node in graph.nodes:
+        operands, regions = [values[v] for v in node.operands], [_copied(region) for region in node.regions]
+        twin = type(node).__new__(type(node))
+        Node.__init__(twin, operands, node.segments, node.attributes, regions, node.loc)
+        twin.results = tuple(Value(v.type, twin, v.index, v.name) for v in node.results)
+        values.update(zip(node.results, twin.results, strict=True))
+        new.append(twin)
+    return new
 
 
 def rebuilt(op: Op, **changes: Any) -> Op:

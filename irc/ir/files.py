@@ -58,12 +58,6 @@ def _of_attribute(attribute: Attr) -> Iterator[Data]:
             yield from _of_attribute(item)
 
 
-def clone(module: Module) -> Module:
-    """An equal module that shares nothing mutable with this one."""
-    weights = {digest: data.array for digest, data in data_of(module).items() if data.loaded}
-    return parse(str(module), weights=weights, check=False)
-
-
 def read_module(path: Path, weights: Path | None = None) -> Module:
     """The module of a `.irc` file, its constants from `weights`, else from `weights.safetensors` beside the text.
 

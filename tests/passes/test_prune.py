@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from irc.frontend import capture
+from irc.ir.clone import clone
 from irc.ir.equal import difference
-from irc.ir.files import clone, read_module, write_module
+from irc.ir.files import read_module, write_module
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.masks import expand_mask

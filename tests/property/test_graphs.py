@@ -12,6 +12,7 @@ from graphs import random_inputs, random_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from irc.ir.clone import clone
 from irc.ir.diagnostics import IrcError
 from irc.ir.equal import difference
 from irc.ir.files import data_of
@@ -112,3 +113,16 @@ def test_ops_can_be_chosen() -> None:
 def test_many_modules_read_back(seed: int) -> None:
     module = random_module(random.Random(seed), seed % 40)
     assert difference(module, reread(module, str(module))) == ""
+
+
+@given(modules)
+def test_a_clone_is_equal_and_its_own(module: Module):
+    text = str(module)
+    twin = clone(module)
+    verify(twin)
+    assert str(twin) == text
+    assert difference(module, twin) == ""
+    for function in twin.functions.values():
+        for node in reversed(list(function.nodes)):
+            node.erase()
+    assert str(module) == text
