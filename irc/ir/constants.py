@@ -61,9 +61,9 @@ class Data:
         return self._hash
 
     def _digest(self, array: Array) -> str:
-        header = f"{self.scalar}[{','.join(map(str, self.shape))}]".encode()
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        return hashlib.sha256(header + little.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{self.scalar}[{','.join(map(str, self.shape))}]".encode())
+        digest.update(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).view(np.uint8).data)
+        return digest.hexdigest()[:16]
 
     @property
     def array(self) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from irc.backends.cpu_simd import team
 from irc.backends.cpu_simd.abi import (
@@ -93,14 +94,19 @@ class Exports:
         refuse(f, "NULL", is_null(f["weights"]))
         refuse(f, "ALIGNMENT", is_misaligned(f["weights"], ALIGNMENT))
         refuse(f, "WEIGHTS", f["bytes"].compare("ne", HEADER_BYTES + len(self.program.weights)))
-        for place, word in enumerate(struct.unpack("<8q", weights_header(self.program.weights))):
+        for place, word in enumerate(self.header):
             refuse(f, "WEIGHTS", f.load(f.at(f["weights"], place, 8), "i64").compare("ne", word))
         return f.at(f["weights"], HEADER_BYTES)
+
+    @cached_property
+    def header(self) -> tuple[int, ...]:
+        """The header of a file of the weights, as words of 8 bytes."""
+        return struct.unpack("<8q", weights_header(self.program.weights))
 
     @property
     def seal(self) -> int:
         """What an initialised model carries: part of the hash of its weights, and the ABI version."""
-        return struct.unpack("<8q", weights_header(self.program.weights))[4] ^ (ABI_VERSION << 32)
+        return self.header[4] ^ (ABI_VERSION << 32)
 
     def check_dims(self) -> Function:
         """`i32 check_dims(dims*)`: whether all are in range."""

@@ -57,7 +57,8 @@ class Minimal:
         zeros = self.finite
         rows = [[p**i / math.prod(p - q for q in zeros if q != p) for i in range(TAPS)] for p in zeros]
         g = np.array([*rows, [0] * (TAPS - 1) + [1]], np.float64)
-        return g @ taps.astype(np.float64) @ g.T
+        flat = taps.astype(np.float64).reshape(-1, TAPS * TAPS) @ np.kron(g, g).T
+        return flat.reshape(*taps.shape[:-2], self.points, self.points)
 
     def transform(self, form: DotForm, x: Sequence[Lane]) -> list[Lane]:
         """B^T x for one dimension."""
