@@ -133,13 +133,24 @@ PASSES = Table(
 )
 PRESETS = Table(
     "preset",
-    _rows("irc.passes", {"presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4 weight4:WEIGHT4"}),
+    _rows(
+        "irc.passes",
+        {
+            "presets": "clean:CLEAN quant8:QUANT8 quant4:QUANT4 quant4a4:QUANT4A4 weight4:WEIGHT4 "
+            "qdq8:QDQ8 qdq4:QDQ4 qdq4a4:QDQ4A4"
+        },
+    ),
 )
 BACKENDS = Table(
     "backend",
     _rows(
         "irc.backends",
-        {"reference": "reference:REFERENCE", "fpga_hls.backend": "hls:HLS", "cpu_simd.backend": "cpu:CPU"},
+        {
+            "reference": "reference:REFERENCE",
+            "fpga_hls.backend": "hls:HLS",
+            "cpu_simd.backend": "cpu:CPU",
+            "onnx_export.backend": "onnx:ONNX",
+        },
     ),
 )
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party

@@ -1,0 +1,128 @@
+"""The backend `onnx`: a model file for other runtimes, run and checked by onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from irc.backends.base import Backend, Job, ReportData, Runner
+from irc.backends.onnx_export.lower import LOWERINGS
+from irc.backends.onnx_export.lowering import Lowering
+from irc.backends.onnx_export.proto import IR_VERSION, OPSET, OnnxModel, serialized, write_beside
+from irc.backends.onnx_export.runtime import opened
+from irc.backends.onnx_export.scalars import width_is_4
+from irc.backends.onnx_export.tolerance import allowed
+from irc.ir.diagnostics import Diagnostic
+from irc.ir.graph import Value
+from irc.ir.ops.structure import Kernel
+from irc.ir.scalars import Array
+
+MODEL, WEIGHTS = "model.onnx", "model.onnx.data"
+LARGEST = 2**31 - 2**20
+"""Bytes of weights inside a file: Protocol Buffers end at 2 GB."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """An ONNX file: standard operators, floats, QuantizeLinear and DequantizeLinear, or integers only."""
+
+    name: ClassVar[str] = "onnx"
+    weights: Literal["embed", "file"] = "embed"  # inside model.onnx, or beside it in model.onnx.data
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file may contain."""
+
+    name: str
+    summary: str
+    opset: int
+    ir_version: int
+
+
+OnnxJob = Job[Format, Options]
+
+
+def lowered(job: OnnxJob) -> Lowering:
+    """The graph of a job as operators."""
+    lowering = Lowering(job.module.main, ONNX.lowering)
+    lowering.run()
+    return lowering
+
+
+def model_of(job: OnnxJob) -> OnnxModel:
+    """The model whose outputs are those of `main`."""
+    lowering, graph = lowered(job), job.module.main
+    return lowering.model(dict(zip(lowering.outputs, graph.outputs, strict=True)), list(graph.inputs))
+
+
+def check(job: OnnxJob) -> list[Diagnostic]:
+    """Everything that stands against writing the graph."""
+    ops = [node for node in job.module.main.walk() if not node.terminator and not isinstance(node, Kernel)]
+    if found := ONNX.unsupported(ops) or lowered(job).found:
+        return found
+    size = model_of(job).weight_bytes
+    if job.options.weights == "embed" and size > LARGEST:
+        message = f"onnx: {size} bytes of weights do not fit one file"
+        return [Diagnostic(message, hint="onnx{weights=file} keeps them beside it")]
+    return []
+
+
+def emit(job: OnnxJob, folder: Path) -> ReportData:
+    """Write `model.onnx`."""
+    return write(job, folder / MODEL)
+
+
+def write(job: OnnxJob, path: Path) -> ReportData:
+    """Write the model to a file, maybe with a file of weights beside it."""
+    model = model_of(job)
+    if job.options.weights == "embed":
+        path.write_bytes(serialized(model))
+    else:
+        write_beside(model, path, f"{path.name}.data")
+    return {"summary": {"ONNX operators": len(model.nodes), "bytes of weights in the file": model.weight_bytes}}
+
+
+@contextmanager
+def start(job: OnnxJob, folder: Path) -> Generator[Runner]:
+    """Open the file of the artifact in onnxruntime."""
+    run = opened(folder / MODEL)
+    yield lambda calls: [run(arrays) for arrays in calls]
+
+
+def trace(job: OnnxJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple[Value, Array]]:
+    """Every value of one run of the same operators, in a model that has all of them as outputs."""
+    lowering, graph = lowered(job), job.module.main
+    shown = [value for value in lowering.names if value.node is not None and not width_is_4(lowering.kind(value))]
+    outputs = {lowering.writer.name(f"trace{i}"): value for i, value in enumerate(shown)}
+    run = opened(serialized(lowering.model(outputs, list(graph.inputs))))
+    yield from zip(shown, run(inputs), strict=True)
+
+
+ONNX: Backend[Format, Options] = Backend(
+    name="onnx",
+    summary="an ONNX file of standard operators, for other runtimes; run and checked by onnxruntime",
+    options=Options,
+    targets={
+        "opset21": Format("opset21", "what onnxruntime 1.20 and newer read", OPSET, IR_VERSION),
+    },
+    target="opset21",
+    check=check,
+    emit=emit,
+    start=start,
+    trace=trace,
+    tolerance=allowed,
+    lowerings=LOWERINGS,
+    reasons={
+        "return": "it names the outputs of the file",
+        "yield": "it ends a kernel region, whose operators are written one by one",
+        "kernel": "its operators are written one by one",
+        "call": "inline puts the body of the function in its place",
+    },
+    pipeline="inline,dce",
+    requant="fixed",
+    islands=(),
+)
