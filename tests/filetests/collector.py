@@ -3,10 +3,11 @@
 // RUN: parse                  reads, prints and reads again; without CHECK lines the text must be canonical
 // RUN: verify                 reads and verifies
 // RUN: run [--seed N]         interprets @main on the INPUT lines, the other inputs random, and prints the OUTPUT lines
-//                             (which the backend cpu must give too, unless it refuses the part)
+//                             (which the backends cpu and onnx must give too, unless they refuse the part)
 // RUN: opt --passes TEXT      runs a pipeline and prints the module; the INPUT lines are its samples
 // CHECK...: pattern           FileCheck on what was printed, written by hand
 // INPUT x: [[1, 2]]           an input of `run`, samples for `opt`, in JSON
+// EXCEPT onnx: reason         a backend that `run` leaves out
 // OUTPUT: i32[2] [3, 4]       generated: a result of `run`; floats compare to 1e-5
 ... // ERROR@7: message        generated: a diagnostic at column 7 of this line (`// ERROR: ...` if it has no place)
 // ----                        splits a file into parts; the RUN lines of the first serve those that have none
@@ -34,7 +35,7 @@ from filecheck.parser import Parser, pattern_for_opts
 from irc.ir.diagnostics import Diagnostic, InternalError, IrcError
 from irc.ir.equal import difference
 from irc.ir.graph import Module
-from irc.ir.interpret import arrange_inputs, interpret
+from irc.ir.interpret import arrange_inputs, fitted, interpret
 from irc.ir.parser import parse
 from irc.ir.scalars import Array, ScalarType
 from irc.ir.types import TensorType, shape_text
@@ -42,6 +43,7 @@ from irc.ir.types import TensorType, shape_text
 _SPLIT = re.compile(r"^(// ----.*\n)", re.MULTILINE)
 _RUN = re.compile(r"^// RUN: (.*)$", re.MULTILINE)
 _INPUT = re.compile(r"^// INPUT (\S+): (.*)$", re.MULTILINE)
+_EXCEPT = re.compile(r"^// EXCEPT (\w+): .", re.MULTILINE)
 _OUTPUT = re.compile(r"^// OUTPUT: (.*)\n", re.MULTILINE)
 _ERROR = re.compile(r"[ \t]*// ERROR(?:@\d+)?: .*$", re.MULTILINE)
 _CHECK = re.compile(r"^// CHECK\S*:", re.MULTILINE)
@@ -117,6 +119,7 @@ def run_run(part: Part, arguments: list[str]) -> Outcome:
     results = interpret(module, given)
     lines = output_lines(module, results)
     on_machine(part, given, lines)
+    in_onnxruntime(part, given, lines)
     old = _OUTPUT.findall(part.text)
     kept = [o if close(o, n) else n for o, n in zip([*old, *[""] * len(lines)], lines, strict=False)]
     body = _OUTPUT.sub("", part.text).rstrip("\n")
@@ -129,7 +132,7 @@ def on_machine(part: Part, given: dict[str, Array], expected: list[str]) -> None
         importlib.import_module(f"irc.backends.cpu_simd.{name}")
         for name in ("backend", "compiler", "isa", "legality", "runtime")
     )
-    if not part.module().main.inputs:
+    if not part.module().main.inputs or "cpu" in _EXCEPT.findall(part.text):
         return
     module, host = part.module().apply("inline"), isa.host()
     if legality.problems(module.main, backend.CPU):
@@ -141,10 +144,33 @@ def on_machine(part: Part, given: dict[str, Array], expected: list[str]) -> None
     except IrcError:  # said of an op that it cannot lower as it is
         return
     with runtime.session(module.main, program, host) as run:
-        found = output_lines(module, run(arrange_inputs(module.main, given)))
+        compare("cpu", output_lines(module, run(arrange_inputs(module.main, given))), expected)
+
+
+def in_onnxruntime(part: Part, given: dict[str, Array], expected: list[str]) -> None:
+    """Run a part on the backend `onnx` too, unless it refuses it. Raises Unexpected if it gives something else."""
+    backend, proto, runtime = (
+        importlib.import_module(f"irc.backends.onnx_export.{name}") for name in ("backend", "proto", "runtime")
+    )
+    if not part.module().main.inputs or "onnx" in _EXCEPT.findall(part.text):
+        return
+    module = part.module().apply("inline")
+    job = importlib.import_module("irc.backends.base").Job(module, backend.ONNX.find_target(""), backend.Options())
+    try:
+        model = backend.lower(job)
+    except InternalError:
+        raise
+    except IrcError:  # said of an op that it cannot write
+        return
+    call = map(fitted, module.main.inputs, arrange_inputs(module.main, given))
+    compare("onnx", output_lines(module, runtime.opened(proto.serialized(model))(list(call))), expected)
+
+
+def compare(backend: str, found: list[str], expected: list[str]) -> None:
+    """Raise Unexpected unless a backend gave what the interpreter gives."""
     for index, (here, there) in enumerate(zip(found, expected, strict=True)):
         if not close(there, here):
-            raise Unexpected(f"result {index} on the backend cpu: {here}\nin the interpreter: {there}")
+            raise Unexpected(f"result {index} on the backend {backend}: {here}\nin the interpreter: {there}")
 
 
 def output_lines(module: Module, results: list[Array]) -> list[str]:

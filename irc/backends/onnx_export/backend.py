@@ -15,12 +15,12 @@ from irc.backends.onnx_export.proto import IR_VERSION, OPSET, OnnxModel, seriali
 from irc.backends.onnx_export.runtime import opened
 from irc.backends.onnx_export.scalars import width_is_4
 from irc.backends.onnx_export.tolerance import allowed
-from irc.ir.diagnostics import Diagnostic
+from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Value
 from irc.ir.ops.structure import Kernel
 from irc.ir.scalars import Array
 
-MODEL, WEIGHTS = "model.onnx", "model.onnx.data"
+MODEL = "model.onnx"
 LARGEST = 2**31 - 2**20
 """Bytes of weights inside a file: Protocol Buffers end at 2 GB."""
 
@@ -46,44 +46,40 @@ class Format:
 OnnxJob = Job[Format, Options]
 
 
-def lowered(job: OnnxJob) -> Lowering:
-    """The graph of a job as operators."""
+def operators(job: OnnxJob) -> Lowering:
+    """The graph of a job as operators. Raises IrcError with everything that cannot be written."""
+    nodes = [node for node in job.module.main.walk() if not node.terminator and not isinstance(node, Kernel)]
+    if unsupported := ONNX.unsupported(nodes):
+        raise IrcError(unsupported)
     lowering = Lowering(job.module.main, ONNX.lowering)
     lowering.run()
+    if lowering.found:
+        raise IrcError(lowering.found)
     return lowering
 
 
-def model_of(job: OnnxJob) -> OnnxModel:
-    """The model whose outputs are those of `main`."""
-    lowering, graph = lowered(job), job.module.main
-    return lowering.model(dict(zip(lowering.outputs, graph.outputs, strict=True)), list(graph.inputs))
+def lower(job: OnnxJob) -> OnnxModel:
+    """The model whose outputs are those of `main`. Raises IrcError with everything that stands against it."""
+    lowering, graph = operators(job), job.module.main
+    model = lowering.model(dict(zip(lowering.outputs, graph.outputs, strict=True)), list(graph.inputs))
+    if job.options.weights == "embed" and model.weight_bytes > LARGEST:
+        message = f"onnx: {model.weight_bytes} bytes of weights do not fit one file"
+        raise IrcError(message, hint="onnx{weights=file} keeps them beside it")
+    return model
 
 
-def check(job: OnnxJob) -> list[Diagnostic]:
-    """Everything that stands against writing the graph."""
-    ops = [node for node in job.module.main.walk() if not node.terminator and not isinstance(node, Kernel)]
-    if found := ONNX.unsupported(ops) or lowered(job).found:
-        return found
-    size = model_of(job).weight_bytes
-    if job.options.weights == "embed" and size > LARGEST:
-        message = f"onnx: {size} bytes of weights do not fit one file"
-        return [Diagnostic(message, hint="onnx{weights=file} keeps them beside it")]
-    return []
-
-
-def emit(job: OnnxJob, folder: Path) -> ReportData:
+def emit(job: OnnxJob, lowered: OnnxModel, folder: Path) -> ReportData:
     """Write `model.onnx`."""
-    return write(job, folder / MODEL)
+    write(lowered, folder / MODEL, job.options)
+    return {"summary": {"ONNX operators": len(lowered.nodes), "bytes of weights in the file": lowered.weight_bytes}}
 
 
-def write(job: OnnxJob, path: Path) -> ReportData:
-    """Write the model to a file, maybe with a file of weights beside it."""
-    model = model_of(job)
-    if job.options.weights == "embed":
+def write(model: OnnxModel, path: Path, options: Options) -> None:
+    """Write a model to a file, maybe with a file of weights beside it."""
+    if options.weights == "embed":
         path.write_bytes(serialized(model))
     else:
         write_beside(model, path, f"{path.name}.data")
-    return {"summary": {"ONNX operators": len(model.nodes), "bytes of weights in the file": model.weight_bytes}}
 
 
 @contextmanager
@@ -95,14 +91,14 @@ def start(job: OnnxJob, folder: Path) -> Generator[Runner]:
 
 def trace(job: OnnxJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple[Value, Array]]:
     """Every value of one run of the same operators, in a model that has all of them as outputs."""
-    lowering, graph = lowered(job), job.module.main
+    lowering, graph = operators(job), job.module.main
     shown = [value for value in lowering.names if value.node is not None and not width_is_4(lowering.kind(value))]
     outputs = {lowering.writer.name(f"trace{i}"): value for i, value in enumerate(shown)}
     run = opened(serialized(lowering.model(outputs, list(graph.inputs))))
     yield from zip(shown, run(inputs), strict=True)
 
 
-ONNX: Backend[Format, Options] = Backend(
+ONNX: Backend[Format, Options, OnnxModel] = Backend(
     name="onnx",
     summary="an ONNX file of standard operators, for other runtimes; run and checked by onnxruntime",
     options=Options,
@@ -110,7 +106,7 @@ ONNX: Backend[Format, Options] = Backend(
         "opset21": Format("opset21", "what onnxruntime 1.20 and newer read", OPSET, IR_VERSION),
     },
     target="opset21",
-    check=check,
+    lower=lower,
     emit=emit,
     start=start,
     trace=trace,

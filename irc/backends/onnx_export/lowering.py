@@ -28,8 +28,6 @@ from irc.version import __version__
 Lower = Callable[["Lowering", Any], str]
 Find = Callable[[type[Op]], Lower | None]
 
-WIDEN = "widen makes it f32 (put it in front of the other passes)"
-
 
 @dataclass
 class Lowering:
@@ -40,6 +38,7 @@ class Lowering:
     writer: Writer = field(default_factory=Writer)
     names: dict[Value, str] = field(default_factory=dict[Value, str])
     kinds: dict[Value, Kind] = field(default_factory=dict[Value, Kind])
+    outside: dict[Value, Value] = field(default_factory=dict[Value, Value])  # inputs of regions, and what enters there
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     outputs: list[str] = field(default_factory=list[str])
 
@@ -52,7 +51,8 @@ class Lowering:
         """Lower every node; what cannot be lowered is in `found`."""
         for value in self.graph.inputs:
             self.writer.name(value.name)
-            self._hold(value, value.name)
+            self.kinds[value] = storage(value)
+            self.names[value] = self._rounded(value.name, value)
         self.outputs = [self.writer.name(f"output{i}") for i in range(len(self.graph.outputs))]
         self._nodes(self.graph)
 
@@ -68,6 +68,7 @@ class Lowering:
     def _kernel(self, kernel: Kernel) -> None:
         for inner, outer in zip(kernel.body.inputs, kernel.inputs, strict=True):
             self.names[inner], self.kinds[inner] = self.names[outer], self.kinds[outer]
+            self.outside[inner] = outer
         self._nodes(kernel.body)
         for result, value in zip(kernel.results, kernel.body.outputs, strict=True):
             self.names[result], self.kinds[result] = self.names[value], self.kinds[value]
@@ -81,21 +82,18 @@ class Lowering:
         except IrcError as error:
             self.found += error.diagnostics
             name = ""
-        self._hold(result, name)
+        self.names[result], self.kinds[result] = name, storage(result)
 
     def _check(self, op: Op) -> None:
         result = op.results[0]
         for name in self.dims.unknown(result.type.shape):
             self.refuse(op, f"no input tells the size {name} of {result.type}", "specialize fixes it")
-        if storage(result) is None:
-            self.refuse(op, f"{result.type.scalar} is no type of onnxruntime's kernels", WIDEN)
 
-    def _hold(self, value: Value, name: str) -> None:
-        kind = storage(value)
-        if kind is None and value.node is None:
-            message = f"input '{value.name}' is {value.type.scalar}, which is no type of onnxruntime's kernels"
-            self.found.append(Diagnostic(message, hint="give the model f32 or f16"))
-        self.names[value], self.kinds[value] = name, kind or "float"
+    def _rounded(self, name: str, value: Value) -> str:
+        """Values of bf16, which are held as f32, rounded."""
+        if value.type.scalar.kind != "bf":
+            return name
+        return self.cast(self.cast(name, "float", "bfloat16"), "bfloat16", "float")
 
     def model(self, outputs: Mapping[str, Value], inputs: list[Value]) -> OnnxModel:
         """The model that computes these values."""
@@ -128,7 +126,13 @@ class Lowering:
         return self.dims.shape(shape)
 
     def kind(self, value: Value) -> Kind:
-        return self.kinds[value] if value in self.kinds else (storage(value) or "float")
+        return self.kinds[value] if value in self.kinds else storage(value)
+
+    def constant(self, value: Value | None) -> Data | None:
+        """The data of a constant operand, if it is one and loaded."""
+        outer = None if value is None else self.outside.get(value, value)
+        node = None if outer is None else outer.node
+        return node.value if isinstance(node, Const) and node.value.loaded else None
 
     def read(self, value: Value, kind: Kind | None = None) -> str:
         """The name of a value, cast to a type if one is given."""
@@ -139,7 +143,7 @@ class Lowering:
 
     def done(self, op: Op, name: str, have: Kind) -> str:
         """The result of a node from a computation in another type, whose values it holds."""
-        return self.cast(name, have, self.kind(op.results[0]))
+        return self._rounded(self.cast(name, have, self.kind(op.results[0])), op.results[0])
 
     def clip(self, name: str, kind: Kind, low: float | None, high: float | None) -> str:
         """Values between bounds; int16 by way of int32, which has a kernel."""
@@ -155,15 +159,9 @@ class Lowering:
 
 
 def computed_in(scalar: ScalarType) -> Kind:
-    """The type for arithmetic: f32 for half floats, which are rounded once; 32 bits for narrow integers."""
+    """The type for arithmetic: f32 for half floats, whose results are rounded once; 32 bits for narrow integers."""
     if scalar.is_float:
         return "double" if scalar.bits == 64 else "float"
     if scalar.kind == "bool":
         return "int32"
     return "int32" if scalar.bits < 32 or scalar == ScalarType("i", 32) else "int64"
-
-
-def constant(value: Value | None) -> Data | None:
-    """The data of a constant operand, if it is one and loaded."""
-    node = value.node if value is not None else None
-    return node.value if isinstance(node, Const) and node.value.loaded else None

@@ -23,6 +23,7 @@ IR_VERSION = 10
 ELEMENTS: dict[Kind, int] = {
     "float": onnx.TensorProto.FLOAT,
     "double": onnx.TensorProto.DOUBLE,
+    "bfloat16": onnx.TensorProto.BFLOAT16,
     "float16": onnx.TensorProto.FLOAT16,
     "bool": onnx.TensorProto.BOOL,
     "int4": onnx.TensorProto.INT4,

@@ -12,6 +12,7 @@ from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array, ScalarType
 
 Kind = Literal[
+    "bfloat16",
     "float16",
     "float",
     "double",
@@ -32,12 +33,12 @@ SIGNED: tuple[Kind, ...] = ("int8", "int16", "int32", "int64")
 UNSIGNED: tuple[Kind, ...] = ("uint8", "uint16", "uint32")
 
 
-def kind_of(scalar: ScalarType) -> Kind | None:
-    """The narrowest type that every operator moves and that holds all values; None for bf16, which NumPy lacks."""
+def kind_of(scalar: ScalarType) -> Kind:
+    """The narrowest type that every operator moves and that holds all values; f32 for bf16, which NumPy lacks."""
     if scalar.kind == "bool":
         return "bool"
     if scalar.is_float:
-        return FLOATS.get(scalar.bits) if scalar.kind == "f" else None
+        return FLOATS[scalar.bits] if scalar.kind == "f" else "float"
     return next(kind for kind in (SIGNED if scalar.signed else UNSIGNED) if scalar.bits <= width(kind))
 
 
@@ -52,7 +53,7 @@ def limits(kind: Kind) -> tuple[int, int]:
     return (0, (1 << bits) - 1) if kind.startswith("u") else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def storage(value: Value) -> Kind | None:
+def storage(value: Value) -> Kind:
     """The type that holds a value: 4 bits where only a dequantization reads it, which few other operators could."""
     scalar = value.type.scalar
     if scalar.is_integer and scalar.bits <= 4 and _passes_by(value):

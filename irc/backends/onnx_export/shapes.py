@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from irc.backends.onnx_export.writer import Writer
-from irc.ir.dims import Atom, Call, Dim, Expr, Shape, solve, symbol, symbols_of
+from irc.ir.dims import Atom, Call, Dim, Expr, Shape, add, evaluate, floordiv, mul, solve, sub, symbol, symbols_of
 from irc.ir.graph import Graph
 
 PLACE = "@{}.{}"  # the symbol that stands for a dimension of an input
@@ -29,6 +29,8 @@ class Dims:
             for axis, dim in enumerate(value.type.shape)
         ]
         self.solved = solve(pairs, frozenset(self.graph.symbols))
+        for dim, size in pairs:
+            self.solved = {**_multiple(dim, size), **self.solved}
 
     def unknown(self, shape: Shape) -> list[str]:
         """The symbols of a shape that the inputs do not tell."""
@@ -70,6 +72,18 @@ class Dims:
             index, axis = map(int, atom[1:].split("."))
             return self.writer.node("Shape", self.graph.inputs[index].name, start=axis, end=axis + 1)
         return self.dim(self.solved[atom])
+
+
+def _multiple(dim: Dim, size: Dim) -> dict[str, Dim]:
+    """What the one symbol of `factor * symbol + rest` is where that is `size`, which then leaves no remainder."""
+    names = symbols_of(dim)
+    if len(names) != 1:
+        return {}
+    (name,) = names
+    rest = evaluate(dim, {name: 0})
+    factor = evaluate(dim, {name: 1}) - rest
+    linear = factor > 0 and dim == add(mul(factor, symbol(name)), rest)
+    return {name: floordiv(sub(size, rest), factor)} if linear else {}
 
 
 def one_unknown(shape: Shape) -> list[int] | None:

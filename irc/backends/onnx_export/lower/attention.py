@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from irc.backends.onnx_export.lower.common import lowers
-from irc.backends.onnx_export.lowering import Lowering, computed_in, constant
+from irc.backends.onnx_export.lowering import Lowering, computed_in
 from irc.backends.onnx_export.scalars import Kind
 from irc.ir.graph import Value
 from irc.ir.ops.attention import Sdpa
@@ -30,15 +30,15 @@ def _masked(cx: Lowering, mask: Value, scores: str, kind: Kind) -> str:
     else:
         kept = cx.node("Add", scores, cx.read(mask, kind))
     weights = cx.node("Softmax", kept, axis=-1)
-    if _keeps_something(mask):
+    if _keeps_something(cx, mask):
         return weights
     top = cx.node("ReduceMax", kept, cx.ints(-1), keepdims=1)
     return cx.node("Where", cx.node("Equal", top, nothing), cx.const(0, kind), weights)
 
 
-def _keeps_something(mask: Value) -> bool:
+def _keeps_something(cx: Lowering, mask: Value) -> bool:
     """Whether a mask is a constant with something to keep in each of its rows."""
-    data = constant(mask)
+    data = cx.constant(mask)
     if data is None or data.array.ndim == 0:
         return False
     kept = data.array if data.scalar.kind == "bool" else data.array > -math.inf

@@ -15,7 +15,7 @@ import numpy as np
 
 from irc.backends.onnx_export.lower.common import centred, lowers, single
 from irc.backends.onnx_export.lower.quant import dequantized
-from irc.backends.onnx_export.lowering import Lowering, computed_in, constant
+from irc.backends.onnx_export.lowering import Lowering, computed_in
 from irc.backends.onnx_export.scalars import Kind
 from irc.ir.graph import Value
 from irc.ir.op import Op
@@ -44,7 +44,7 @@ def lower_linear(cx: Lowering, op: Linear) -> str:
 
 def transposed(cx: Lowering, w: Value, kind: Kind) -> str:
     """A matrix turned around: in the file if it is a constant or the codes of one."""
-    if (data := constant(w)) is not None:
+    if (data := cx.constant(w)) is not None:
         return cx.cast(cx.writer.const(data.array.T, cx.kind(w), w.name or "constant"), cx.kind(w), kind)
     if isinstance(w.node, Dequantize) and (found := dequantized(cx, w.node, turned=True)):
         return cx.cast(found, "float", kind)
@@ -79,7 +79,7 @@ def _window(op: Conv) -> dict[str, Any]:
 
 
 def _integer_conv(cx: Lowering, op: Conv) -> str:
-    data = constant(op.w)
+    data = cx.constant(op.w)
     if data is None:
         cx.refuse(op, "integer weights that are computed", "keep them constant, or the layer in float")
     x = cx.cast(centred(cx, op.x, op.x_zp, "int32"), "int32", "float")

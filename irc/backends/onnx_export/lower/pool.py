@@ -30,12 +30,12 @@ def _plain(op: Pool) -> bool:
 
 
 def _padded(cx: Lowering, op: Pool, x: str, kind: Kind, value: float) -> str:
-    """x with all the padding that windows see, those of ceil mode too."""
+    """x with all that windows see and nothing else, also in ceil mode; a negative padding cuts off."""
     size, windows = _spatial(cx, op)
     n = len(size)
     dilation = op.dilation if isinstance(op, MaxPool) else (1,) * n
-    needed = [(windows[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1 for i in range(n)]
-    ends = [max(op.padding[n + i], needed[i] - size[i] - op.padding[i]) for i in range(n)]
+    seen = [(windows[i] - 1) * op.stride[i] + dilation[i] * (op.kernel[i] - 1) + 1 for i in range(n)]
+    ends = [seen[i] - size[i] - op.padding[i] for i in range(n)]
     pads = cx.ints(0, 0, *op.padding[:n], 0, 0, *ends)
     return cx.node("Pad", x, pads, cx.const(value, kind))
 
@@ -51,7 +51,7 @@ def lower_max_pool(cx: Lowering, op: MaxPool) -> str:
     x = cx.read(op.x, kind)
     plain = _plain(op)
     if not plain:
-        x = _padded(cx, op, x, kind, -math.inf if kind in ("float", "double") else scalar.min)
+        x = _padded(cx, op, x, kind, -math.inf if scalar.is_float else scalar.min)
     pads = list(op.padding) if plain else None
     window = {"kernel_shape": list(op.kernel), "strides": list(op.stride), "dilations": list(op.dilation)}
     return cx.done(op, cx.node("MaxPool", x, pads=pads, **window), kind)
@@ -66,7 +66,8 @@ def lower_avg_pool(cx: Lowering, op: AvgPool) -> str:
         counted = int(op.count_pad)
         return cx.done(op, cx.node("AveragePool", x, pads=list(op.padding), count_include_pad=counted, **window), kind)
     mean = cx.node("AveragePool", _padded(cx, op, x, kind, 0.0), **window)
-    share = math.prod(op.kernel) / op.divisor((1, 1, *_spatial(cx, op)[0]))
+    with np.errstate(divide="ignore"):  # the mean of nothing is NaN: 0 times infinity
+        share = math.prod(op.kernel) / op.divisor((1, 1, *_spatial(cx, op)[0]))
     return cx.done(op, cx.node("Mul", mean, cx.const(share, kind)), kind)
 
 

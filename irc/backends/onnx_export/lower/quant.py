@@ -12,7 +12,7 @@ import numpy as np
 
 from irc.backends.onnx_export.integers import I64, bit_length, isqrt, power, rint, round_shift, shift_right
 from irc.backends.onnx_export.lower.common import centred, lowers
-from irc.backends.onnx_export.lowering import Lowering, constant
+from irc.backends.onnx_export.lowering import Lowering
 from irc.backends.onnx_export.scalars import Kind, limits
 from irc.ir.graph import Value
 from irc.ir.ops.common import along
@@ -71,9 +71,9 @@ class Layout:
         return cx.node("Reshape", repeated, cx.node("Concat", cx.ints(*merged), flat, axis=0))
 
 
-def _zero_points(op: Quantize | Dequantize, kind: Kind, shape: tuple[int, ...]) -> Array | None:
+def _zero_points(cx: Lowering, op: Quantize | Dequantize, kind: Kind, shape: tuple[int, ...]) -> Array | None:
     """The zero points as an array of the shape of the scales; None if they are computed or no codes of the type."""
-    data = constant(op.zp)
+    data = cx.constant(op.zp)
     if op.zp is not None and data is None:
         return None
     zps = np.zeros(shape, np.int64) if data is None else np.broadcast_to(data.array, shape)
@@ -88,7 +88,7 @@ def _zero_points(op: Quantize | Dequantize, kind: Kind, shape: tuple[int, ...]) 
 def lower_quantize(cx: Lowering, op: Quantize) -> str:
     kind, layout = cx.kind(op.results[0]), Layout.of(op, op.r)
     shape = op.r.type.static_shape
-    zps = None if kind not in LINEAR or shape is None else _zero_points(op, kind, shape)
+    zps = None if kind not in LINEAR or shape is None else _zero_points(cx, op, kind, shape)
     if zps is None:
         return _quantized(cx, op, layout)
     encoding = op.to.encoding
@@ -125,8 +125,8 @@ def lower_dequantize(cx: Lowering, op: Dequantize) -> str:
 def dequantized(cx: Lowering, op: Dequantize, *, turned: bool = False) -> str:
     """The values by DequantizeLinear, empty if it cannot say this; `turned`: those of a constant matrix, transposed."""
     kind, layout, shape = cx.kind(op.x), Layout.of(op, op.scale), op.scale.type.static_shape
-    zps = None if kind not in (*LINEAR, "int32") or shape is None else _zero_points(op, kind, shape)
-    codes, scale = constant(op.x), constant(op.scale)
+    zps = None if kind not in (*LINEAR, "int32") or shape is None else _zero_points(cx, op, kind, shape)
+    codes, scale = cx.constant(op.x), cx.constant(op.scale)
     if zps is None or (kind == "int32" and np.any(zps)) or (turned and (codes is None or scale is None)):
         return ""
     if turned and codes is not None and scale is not None:
@@ -157,7 +157,7 @@ def lower_requantize(cx: Lowering, op: Requantize) -> str:
 def _factor(cx: Lowering, op: Requantize) -> str:
     """The multiplier, shaped so that it broadcasts against the codes."""
     kind: Kind = "float" if op.mode == "float" else I64
-    if (data := constant(op.m)) is not None:
+    if (data := cx.constant(op.m)) is not None:
         return cx.const(along(op.axis, data.array, op.x.type.rank), kind)
     return Layout(op.x.type.rank, None if op.axis is None else op.axis % op.x.type.rank, None).spread(
         cx, cx.read(op.m, kind), op.m.type.rank
