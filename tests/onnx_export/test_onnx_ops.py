@@ -38,7 +38,7 @@ from irc.ir.ops.quant import Dequantize, Observe, Quantize
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Reshape, Slice
 from irc.ir.scalars import F32, scalar
-from irc.ir.types import Element, per_axis, per_tensor
+from irc.ir.types import Element, f32_tensor, per_axis, per_tensor
 from irc.tables import OPS
 
 FLOATS = ["f32", "f16", "bf16", "f64"]
@@ -425,3 +425,14 @@ def test_everything_that_cannot_be_written_is_told_at_once():
         "argmax: the backend onnx cannot write it: onnxruntime has no kernel for i64\n"
         "  hint: cast to 32 bits in the model",
     ]
+
+
+def test_sizes_that_no_input_tells():
+    case = Case()
+    case.graph.add_input(f32_tensor(mul(B, N)), "x")
+    module = case.module(Iota(0, 1, shape=(B,)))
+    with pytest.raises(IrcError) as caught:
+        file_of(module)
+    assert str(caught.value) == (
+        "iota: the backend onnx cannot write it: no input tells the size b of i64[b]\n  hint: specialize fixes it"
+    )
