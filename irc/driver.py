@@ -6,6 +6,7 @@ import re
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -229,17 +230,14 @@ def run_watched(
     samples: Mapping[str, Array] | None,
     feedback: Feedback,
 ) -> Watcher:
-    """Run the stages on the module in place, showing what was asked for; a failure of irc leaves a reproducer.
-
-    One BLAS thread: how a sum is split decides its last bit, and the bytes must not depend on the cores.
-    """
+    """Run the stages on the module in place, showing what was asked for; a failure of irc leaves a reproducer."""
     watcher = Watcher(module, settings.show, feedback.show)
     compare = None
     if settings.verify == "run" and samples:
         first = next(batches(module.main, samples, most=1))
         compare = [first[value.name] for value in module.main.inputs]
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             run_pipeline(stages, module, cx, after=watcher, compare=compare)
     except (InternalError, MismatchError) as error:
         raise _reproducible(error, error, watcher, stages, samples, settings.seed) from error
@@ -252,6 +250,11 @@ def run_watched(
         if settings.show.times:
             feedback.show(watcher.times())
     return watcher
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """How a sum is split decides its last bit, and the bytes of an artifact must not depend on the cores."""
+    return threadpool_limits(1, user_api="blas")
 
 
 def _reproducible(
@@ -359,7 +362,8 @@ def _contents(lowered: Lowered, backend: Backend[Any, Any, Any], job: Job[Any, A
 def _golden(lowered: Lowered) -> list[Golden]:
     graph = lowered.module.main
     data = lowered.data.head(max(GOLDEN_SAMPLES, batch_size(graph, GOLDEN_SAMPLES)))
-    return [Golden(call, interpret(lowered.module, call)) for call in calls_of(graph, data)]
+    with one_blas_thread():
+        return [Golden(call, interpret(lowered.module, call)) for call in calls_of(graph, data)]
 
 
 def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Settings, feedback: Feedback) -> Distance:

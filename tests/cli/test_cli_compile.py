@@ -15,7 +15,6 @@ from threadpoolctl import threadpool_info
 
 from irc import driver
 from irc.ir.files import read_module, write_module
-from irc.passes.pipeline import run_pipeline
 
 BROKEN = Path(__file__).parent / "broken_things.py"
 
@@ -70,14 +69,16 @@ def test_same_input_same_bytes(irc, model, data, tmp_path):
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "one").glob("*.[jh]*"))
 
 
-def test_passes_use_one_blas_thread(irc, model, data, monkeypatch):
+@pytest.mark.parametrize("work", ["run_pipeline", "interpret"])
+def test_what_decides_bytes_uses_one_blas_thread(irc, model, data, monkeypatch, work):
     threads: list[int] = []
+    found = getattr(driver, work)
 
-    def watched(*arguments: Any, **named: Any) -> None:
+    def watched(*arguments: Any, **named: Any) -> Any:
         threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
-        run_pipeline(*arguments, **named)
+        return found(*arguments, **named)
 
-    monkeypatch.setattr(driver, "run_pipeline", watched)
+    monkeypatch.setattr(driver, work, watched)
     irc("compile", model, "--calib", data, "-o", "art")
     assert set(threads) == {1}
 
