@@ -23,7 +23,7 @@ from irc.backends.fpga_hls.area import (
     select,
     total,
 )
-from irc.backends.fpga_hls.backend import HLS, design_of
+from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.device import PARTS
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import TEMPLATES
@@ -270,7 +270,7 @@ def test_every_template_with_a_memory_has_a_formula():
 @pytest.mark.parametrize("part", PARTS)
 def test_totals_of_the_examples_are_the_sums_of_their_stages(model: str, part: str):
     given = replace(job(model, FAST[model], 16), target=PARTS[part])
-    design = design_of(given)
+    design = HLS.lower(given)
     summed = total([*map(area, design.stages), ports(design, "m_axi")])
     found = {use.kind: use.used for use in uses(design, given.target, "m_axi")}
     expected = {"DSP": summed.dsp, "BRAM36": summed.bram36, "LUT": summed.lut, "FF": summed.ff}
@@ -282,7 +282,7 @@ def test_totals_of_the_examples_are_the_sums_of_their_stages(model: str, part: s
 
 
 def test_report_says_what_is_missing():
-    design = design_of(job("digits_cnn", "quant8", 16))
+    design = HLS.lower(job("digits_cnn", "quant8", 16))
     small = replace(ZCU102, name="small", luts=1000, dsps=0)
     summary = report(design, small, 200, "m_axi")["summary"]
     luts = sum(area(s).lut for s in design.stages) + ports(design, "m_axi").lut
@@ -301,13 +301,13 @@ def test_report_says_what_is_missing():
 
 
 def test_streams_as_ports_need_no_adapters():
-    design = design_of(job("digits_cnn", "quant8", 16))
+    design = HLS.lower(job("digits_cnn", "quant8", 16))
     assert ports(design, "m_axi").bram18 - ports(design, "axis").bram18 == 2 * 2
 
 
 def test_a_faster_design_is_larger():
     module = job("digits_cnn", "quant8", 16).module
-    slow, fast = (total(map(area, design_of(job_of(module, fps=fps)).stages)) for fps in (50, 5000))
+    slow, fast = (total(map(area, HLS.lower(job_of(module, fps=fps)).stages)) for fps in (50, 5000))
     assert slow.lut < fast.lut
     assert slow.dsp <= fast.dsp
 
@@ -318,7 +318,7 @@ def test_guide_and_report_show_the_estimate(tmp_path):
     json.dumps(told)
     assert any("not the result of a synthesis" in note for note in told["notes"])
     guide = (tmp_path / "src/README.md").read_text()
-    for use in uses(design_of(given), given.target, "m_axi"):
+    for use in uses(HLS.lower(given), given.target, "m_axi"):
         assert f"| {use.kind} | {use.text} | `{use.most}` |" in guide
 
 

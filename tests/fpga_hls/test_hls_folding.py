@@ -7,7 +7,7 @@ from hls_designs import job_of
 from hls_examples import FAST, job
 
 from irc.backends.fpga_hls.area import Area, total
-from irc.backends.fpga_hls.backend import HLS, design_of
+from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.folding import Budget, fold, lanes_of
 from irc.backends.fpga_hls.resources import multipliers, pace
@@ -50,26 +50,26 @@ def test_lanes_stay_useful():
 
 def test_a_target_is_met_with_fewer_multipliers():
     model = job("digits_vit", FAST["digits_vit"], 16).module
-    fast, slow = (design_of(job_of(model, fps=fps)) for fps in (None, 500.0))
+    fast, slow = (HLS.lower(job_of(model, fps=fps)) for fps in (None, 500.0))
     assert pace(slow) <= 200e6 / 500
     assert spent(slow) < spent(fast) / 5
 
 
 def test_the_user_has_the_last_word():
     model = job("digits_vit", FAST["digits_vit"], 16).module
-    design = design_of(job_of(model, fold=("blocks_0_mlp_fc1:3x5",)))
+    design = HLS.lower(job_of(model, fold=("blocks_0_mlp_fc1:3x5",)))
     stage = next(s for s in design.stages if s.name == "blocks_0_mlp_fc1")
     assert stage.fold == (3, 5)
 
 
 def test_folding_is_deterministic():
     given = job("digits_cnn", FAST["digits_cnn"], 16)
-    folds = [[stage.fold for stage in design_of(given).stages] for _ in range(2)]
+    folds = [[stage.fold for stage in HLS.lower(given).stages] for _ in range(2)]
     assert folds[0] == folds[1]
 
 
 def test_the_budget_is_a_part_of_the_device():
     model = job("digits_cnn", FAST["digits_cnn"], 16).module
     part = HLS.find_target("")
-    assert estimate(design_of(job_of(model, lut=0.2))).lut <= 0.2 * part.luts
-    assert estimate(design_of(job_of(model))).lut <= 0.7 * part.luts
+    assert estimate(HLS.lower(job_of(model, lut=0.2))).lut <= 0.2 * part.luts
+    assert estimate(HLS.lower(job_of(model))).lut <= 0.7 * part.luts
