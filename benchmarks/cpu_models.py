@@ -39,7 +39,7 @@ from irc.backends.cpu_simd.ukernels.dots import float_form
 from irc.backends.measure import Times, interleaved
 from irc.feedback import Feedback
 from irc.ir.scalars import F32, Array
-from irc.peers import onnxruntime
+from irc.peers import onnxruntime, openvino
 
 Run = Callable[[], object]
 Inputs = Mapping[str, Array]
@@ -121,15 +121,6 @@ def onnx_files(model: str, x: Inputs, folder: Path, isa: Isa) -> dict[str, Path]
     return files
 
 
-def openvino(file: Path, x: Inputs) -> Run:
-    import openvino as ov
-
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = ov.Core().compile_model(file, "CPU", settings)
-    request, wanted = compiled.create_infer_request(), {port.any_name: x[port.any_name] for port in compiled.inputs}
-    return lambda: request.infer(wanted)
-
-
 def eager(model: str, x: Inputs) -> Run:
     module, given = MODELS[model].build(), tensors(x)
 
@@ -147,7 +138,7 @@ def contenders(model: str, isa: Isa, folder: Path, stack: ExitStack) -> dict[str
     for bits, file in onnx_files(model, x, folder, isa).items():
         found[f"onnxruntime {bits}"] = onnxruntime(str(file), x)
         if bits != "dynamic int8":  # a format of onnxruntime's own
-            found[f"openvino {bits}"] = openvino(file, x)
+            found[f"openvino {bits}"] = openvino(str(file), x)
     found["torch f32"] = eager(model, x)
     return found
 

@@ -57,7 +57,7 @@ def in_torch(op: str, arrays: Sequence[Array]) -> Call:
 
 
 def in_onnxruntime(op: str, arrays: Sequence[Array]) -> Call:
-    """Raises ImportError where onnx is not installed, ToolError where onnxruntime is not."""
+    """Raises ToolError where onnxruntime refuses the op."""
     onnx = import_module("onnx")
 
     kind, attributes = ONNX[op]

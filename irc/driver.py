@@ -19,7 +19,7 @@ from irc.backends.compare import Distance
 from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
-from irc.backends.folder import claim, under_construction
+from irc.backends.folder import MANIFEST, claim, under_construction
 from irc.backends.schedule import read_schedule
 from irc.feedback import Feedback, silence
 from irc.ir.clone import clone
@@ -32,7 +32,7 @@ from irc.passes.base import PassContext, build, configured_text
 from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
 from irc.passes.sampling import batch_size, batches
 from irc.reproducer import described, write_reproducer
-from irc.tables import BACKENDS, FRONTENDS
+from irc.tables import BACKENDS, EXPORTS, FRONTENDS
 from irc.version import __version__
 from irc.watch import Record, Show, Watcher, find_stage
 
@@ -105,7 +105,8 @@ class Read:
 
 
 def read_model(model: Any, settings: Settings) -> Read:
-    """A model as IR: a module of ours, a `.irc` file, or whatever the PyTorch frontend reads."""
+    """A model as IR: a module of ours, a `.irc` file, what an artifact was made of, or whatever the PyTorch frontend
+    reads."""
     if isinstance(model, Module):
         _refuse_torch_options("a module of the IR", settings)
         return Read("model", model, {})
@@ -114,6 +115,10 @@ def read_model(model: Any, settings: Settings) -> Read:
         if path.suffix == ".irc":
             _refuse_torch_options(f"{path.name} is text IR, which", settings)
             return Read(path.stem, read_module(path, settings.weights), {})
+        if (path / MANIFEST).is_file():
+            _refuse_torch_options(f"{path.name} is an artifact, which", settings)
+            artifact = Artifact.load(path)
+            return Read(artifact.manifest["model"], artifact.captured, artifact.samples(None).samples)
     captured = read_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
 
@@ -323,6 +328,14 @@ def _judge(unmet: Sequence[str], lowered: Lowered, settings: Settings, feedback:
             feedback.warn(text)
     if settings.strict and unmet:
         raise BudgetError([Diagnostic(text, notes=(STRICT,)) for text in unmet])
+
+
+def export(model: Any, path: Path, settings: Settings, feedback: Feedback) -> None:
+    """Write a model to one file in the format of the settings' backend. Raises what `compile` raises."""
+    backend, empty = read_backend(settings)
+    write = EXPORTS.get(backend.name)
+    lowered = lower(read_model(model, settings), stages_of(settings, backend), backend, settings, feedback)
+    write(replace(empty, module=lowered.module), path)
 
 
 def check(model: Any, settings: Settings, feedback: Feedback) -> str:

@@ -29,6 +29,7 @@ VERBS = {
     ),
     "lint": ("irc.cli.lint:lint_command", "What HLS would refuse, or run in sequence, in a project."),
     "bench": ("irc.cli.bench:bench_command", "Time an artifact on this machine, against other runtimes."),
+    "export": ("irc.cli.export:export_command", "A model as one file for other tools."),
     "passes": ("irc.cli.lists:passes_command", "The passes and presets, with their options."),
     "ops": ("irc.cli.lists:ops_command", "The ops of the IR, and which backend runs them."),
     "targets": ("irc.cli.lists:targets_command", "The backends and targets, with their options."),

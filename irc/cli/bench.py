@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,8 @@ from irc.cli.options import (
     voice_options,
 )
 from irc.cli.output import table
-from irc.driver import read_torch
+from irc.driver import Settings, export, read_torch
+from irc.feedback import Feedback
 from irc.ir.diagnostics import UsageError
 from irc.ir.scalars import Array
 from irc.passes.base import Progress
@@ -42,7 +45,8 @@ Examples:
   irc bench digits_vit.cpu
   irc bench digits_vit.cpu --profile
   irc bench digits_vit.cpu --vs torch --model digits_vit.pt2
-  irc bench resnet.cpu --vs onnxruntime,openvino --onnx resnet.onnx
+  irc bench digits_vit.cpu --vs onnxruntime,openvino
+  irc bench resnet.cpu --vs onnxruntime --onnx resnet_int8.onnx
 
 The first sample of the data as one call. Slices of all contenders alternate; one counts only if a loop without memory
 ran undisturbed before and behind it. --threads is for the artifact: other runtimes get one thread.
@@ -52,7 +56,7 @@ ran undisturbed before and behind it. --threads is for the artifact: other runti
 @data_option
 @click.option("--vs", default="", metavar="NAMES", help="Runtimes to compare with: onnxruntime, openvino, torch.")
 @click.option("--model", metavar="FILE", help="The PyTorch model, for --vs torch.")
-@click.option("--onnx", metavar="FILE", help="The model as ONNX, for --vs onnxruntime and openvino.")
+@click.option("--onnx", metavar="FILE", help="The model as ONNX for --vs.  [default: its floats]")
 @threads_option
 @click.option("--profile", is_flag=True, help="Also the time of every layer.")
 @click.option("--slices", type=click.IntRange(min=5), default=25, show_default=True, help="Of each contender.")
@@ -83,13 +87,21 @@ def bench_command(
     named = {v.name: array for v, array in zip(opened.captured.main.inputs, call, strict=True)}
     torch = None if model is None else read_torch(model, reading(**given)).run_torch
     names = [name.strip() for name in vs.split(",") if name.strip()]
-    peers = {name: peer(name, named, onnx, torch) for name in names}
-    with opened.backend.subject(job, opened.path, call) as subject:
+    with tempfile.TemporaryDirectory() as folder, opened.backend.subject(job, opened.path, call) as subject:
+        file = cache(lambda: onnx or exported(opened, Path(folder)))
+        peers = {name: peer(name, named, file, torch) for name in names}
         found = timed(subject, peers, slices, feedback(verbose, quiet).progress)
         result = figures(opened, subject, found, call, threads)
         if profile:
             result["layers"] = layers(subject)
     click.echo(json.dumps(result, indent=1) if as_json else text_of(result))
+
+
+def exported(artifact: Artifact, folder: Path) -> str:
+    """The float graph of an artifact as an ONNX file. Raises IrcError with everything that stands against it."""
+    path = folder / "model.onnx"
+    export(artifact.captured, path, Settings(backend="onnx"), Feedback())
+    return str(path)
 
 
 def timed(subject: Subject, peers: dict[str, Any], slices: int, progress: Progress) -> Measured:

@@ -65,8 +65,11 @@ threads_option = click.option(
 )
 limit_option = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N samples.")
 
+passes_option = click.option(
+    "--passes", default="clean", show_default=True, metavar="PIPELINE", help="Passes and presets to run."
+)
 backend_options = chain(
-    click.option("--passes", default="clean", show_default=True, metavar="PIPELINE", help="Passes and presets to run."),
+    passes_option,
     click.option("--backend", default="reference", show_default=True, metavar="NAME", help="Or 'hls{clock=250}'."),
     click.option("--target", "--part", default="", metavar="NAME", help="What to compile for, see `irc targets`."),
 )

@@ -12,10 +12,9 @@ from conftest import Irc
 from small_model import two_layers
 
 import irc as library
-from irc import peers
 from irc.backends import measure
 from irc.backends.measure import interleaved
-from irc.ir.diagnostics import ToolError, UsageError
+from irc.ir.diagnostics import IrcError, ToolError, UsageError
 from irc.passes.base import no_progress
 from irc.peers import peer
 
@@ -49,7 +48,6 @@ def test_text(irc: Irc, artifact: Path):
 
 def test_peers_that_cannot_be_asked(irc: Irc, artifact: Path):
     assert "--vs torch needs the PyTorch model" in irc("bench", artifact, "--vs", "torch", code=2).stderr
-    assert "--vs openvino needs the model as ONNX" in irc("bench", artifact, "--vs", "openvino", code=2).stderr
     assert "--vs tvm: no such runtime" in irc("bench", artifact, "--vs", "tvm", code=2).stderr
 
 
@@ -58,30 +56,51 @@ def test_only_native_code_is_timed(irc: Irc, tmp_path: Path):
     assert "artifacts of the backend reference are not timed" in irc("bench", other, code=2).stderr
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_a_peer_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, name: str):
-    monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ToolError, match=f"--vs {name}: {name} is not installed") as error:
-        peer(name, X, "model.onnx", None)
-    assert f"pip install {name}" in str(error.value)
+def test_other_runtimes_get_the_float_graph(irc: Irc, artifact: Path):
+    pytest.importorskip("openvino")
+    found = json.loads(irc("bench", artifact, "--slices", 5, "--vs", "onnxruntime,openvino", "--json").stdout)
+    assert [p["name"] for p in found["peers"]] == ["onnxruntime", "openvino"]
+    assert all(p["median ms"] > 0 for p in found["peers"])
 
 
-def test_a_peer_that_refuses_the_model(monkeypatch: pytest.MonkeyPatch):
-    def refuse(model: str, inputs: object) -> peers.Run:
-        raise RuntimeError("first line\n\nsecond line")
+def test_a_float_graph_that_has_no_onnx_form(irc: Irc, tmp_path: Path):
+    model = tmp_path / "wide.irc"
+    model.write_text("func @main(%x: f64[4]) -> f64[4] {\n  %y = gelu %x : f64[4]\n  return %y\n}\n")
+    irc("compile", model, "--backend", "cpu", "-o", tmp_path / "wide.cpu")
+    found = irc("bench", tmp_path / "wide.cpu", "--vs", "onnxruntime", code=1).stderr
+    assert "gelu: the backend onnx cannot write it: onnxruntime has no kernel for f64" in found
 
-    monkeypatch.setitem(peers.READERS, "onnxruntime", refuse)
-    with pytest.raises(ToolError, match=r"onnxruntime cannot run model\.onnx") as error:
-        peer("onnxruntime", X, "model.onnx", None)
-    assert "note: second line" in str(error.value)
+
+def test_a_peer_that_is_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ToolError, match="--vs openvino: openvino is not installed") as error:
+        peer("openvino", X, lambda: "model.onnx", None)
+    assert "pip install openvino" in str(error.value)
+
+
+def test_a_peer_that_refuses_the_model(tmp_path: Path):
+    pytest.importorskip("openvino")
+    broken = tmp_path / "model.onnx"
+    broken.write_bytes(b"no model")
+    with pytest.raises(ToolError, match=r"^onnxruntime [\d.]+ refuses .*model.onnx\n  note: ."):
+        peer("onnxruntime", X, lambda: str(broken), None)
+    with pytest.raises(ToolError, match=r"^openvino refuses .*model.onnx\n  note: ."):
+        peer("openvino", X, lambda: str(broken), None)
+
+
+def test_a_model_that_does_not_run(tmp_path: Path):
+    module = library.parse("func @main(%x: f32[1, 8]) -> f32[1, 8] { %y = relu %x : f32[1, 8] return %y }")
+    path = library.compile(module, backend="onnx", out=tmp_path / "a").path / "model.onnx"
+    with pytest.raises(IrcError, match=r"^onnxruntime failed: "):
+        peer("onnxruntime", {"x": np.zeros((2, 5), np.float32)}, lambda: str(path), None)
 
 
 def test_torch_runs_the_captured_model():
     calls: list[object] = []
-    peer("torch", X, None, calls.append)()
+    peer("torch", X, str, calls.append)()
     assert calls == [X]
     with pytest.raises(UsageError):
-        peer("torch", X, None, None)
+        peer("torch", X, str, None)
 
 
 def test_disturbed_slices_do_not_count(monkeypatch: pytest.MonkeyPatch):

@@ -16,6 +16,7 @@ from irc.backends.onnx_export.runtime import opened
 from irc.backends.onnx_export.scalars import width_is_4
 from irc.backends.onnx_export.tolerance import allowed
 from irc.ir.diagnostics import IrcError
+from irc.ir.files import make_parent, unwritable
 from irc.ir.graph import Value
 from irc.ir.ops.structure import Kernel
 from irc.ir.scalars import Array
@@ -72,6 +73,16 @@ def emit(job: OnnxJob, lowered: OnnxModel, folder: Path) -> ReportData:
     """Write `model.onnx`."""
     write(lowered, folder / MODEL, job.options)
     return {"summary": {"ONNX operators": len(lowered.nodes), "bytes of weights in the file": lowered.weight_bytes}}
+
+
+def export(job: OnnxJob, path: Path) -> None:
+    """Write the model of a job to a file of the user's. Raises UsageError if it cannot be written."""
+    model = lower(job)
+    try:
+        make_parent(path)
+        write(model, path, job.options)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def write(model: OnnxModel, path: Path, options: Options) -> None:
