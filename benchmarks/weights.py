@@ -90,8 +90,7 @@ def reader(isa: Isa, size: int) -> Generator[Call]:
 
 
 def in_onnxruntime(rows: int, columns: int, depth: int, block: int, level: int) -> Call:
-    """MatMulNBits of random 4-bit weights. Raises ImportError where onnx is not installed, ToolError where
-    onnxruntime is not."""
+    """MatMulNBits of random 4-bit weights. Raises ToolError where onnxruntime refuses them."""
     onnx = import_module("onnx")
     h = onnx.helper
     packed = RNG.integers(0, 256, (columns, depth // block, block // 2)).astype(np.uint8)
