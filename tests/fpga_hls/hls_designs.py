@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,11 +109,16 @@ class Trial:
         return [*lines, "}"]
 
 
-def run_trials(trials: Sequence[Trial], folder: Path, flags: Sequence[str]) -> list[str]:
+Rewrite = Callable[[dict[str, str], str], dict[str, str]]  # of the sources of a design, by its name
+
+
+def run_trials(
+    trials: Sequence[Trial], folder: Path, flags: Sequence[str], rewrite: Rewrite = lambda files, name: files
+) -> list[str]:
     """Compiles the designs into one program and runs it; the names of those that give something else."""
     lines = ["#include <cstdio>"]
     for trial in trials:
-        write(sources(trial.design, trial.name, "m_axi"), folder / trial.name)
+        write(rewrite(sources(trial.design, trial.name, "m_axi"), trial.name), folder / trial.name)
         lines.append(f'#include "{trial.name}/{trial.name}.cpp"')
     lines.append("int main(int, char** words) {")
     lines.append('std::FILE* in = std::fopen(words[1], "rb"); std::FILE* out = std::fopen(words[2], "wb");')

@@ -7,6 +7,7 @@ from typing import Any
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, total
 from irc.backends.fpga_hls.device import Part
+from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 from irc.backends.fpga_hls.stage_area import area, ports
@@ -71,6 +72,7 @@ def _row(path: str, stages: list[Stage], beside: Area) -> dict[str, Any]:
         "layer": path,
         "stages": ", ".join(stage.name for stage in stages),
         "cycles": max(map(cycles, stages), default=0),
+        "iterations": max((count for stage in stages for _, count in iterations(stage)), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
         "ROM bits": sum(rom.bits for stage in stages for rom in stage.roms),
         "DSP": used.dsp,

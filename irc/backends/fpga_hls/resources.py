@@ -51,6 +51,13 @@ def window_counts(stage: Stage) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
+def lines_before(stage: Stage, oy: int) -> int:
+    """The number of input lines that have to be there for output row oy of a window."""
+    n = stage.number
+    span = (n("kernel_h") - 1) * n("dilation_h") + 1
+    return max(0, min(n("height"), oy * n("stride_h") - n("pad_top") + span))
+
+
 def _windowed(stage: Stage, channels: int, packs: int, row: int) -> int:
     """Cycles of a stage behind sliding_window: `packs` packs a pixel of `channels`, `row` cycles of work a result row.
 
@@ -59,16 +66,12 @@ def _windowed(stage: Stage, channels: int, packs: int, row: int) -> int:
     """
     n = stage.number
     out_h, out_w = window_counts(stage)
-    span = (n("kernel_h") - 1) * n("dilation_h") + 1
     emitted = out_w * packs * n("kernel_h") * n("kernel_w")
-
-    def lines_before(oy: int) -> int:
-        return max(0, min(n("height"), oy * n("stride_h") - n("pad_top") + span))
-
+    before = [lines_before(stage, oy) for oy in range(out_h)]
     line = n("width") * channels
-    total = (lines_before(0) + n("height") - lines_before(out_h - 1)) * line
+    total = (before[0] + n("height") - before[-1]) * line
     for oy in range(out_h):
-        arriving = lines_before(oy + 1) - lines_before(oy) if oy < out_h - 1 else 0
+        arriving = before[oy + 1] - before[oy] if oy < out_h - 1 else 0
         behind = max(0, arriving * n("width") * packs - emitted) * channels // packs
         total += max(row, emitted, arriving * line - behind) + behind
     return total

@@ -19,7 +19,7 @@ def regions(facts: Facts) -> list[Scope]:
     bodies = {s.function: s for s in facts.scopes if s.place == "function"}
     todo = list(found)
     while todo:
-        for call in _processes(facts, todo.pop()):
+        for call in processes(facts, todo.pop()):
             for callee in call.callees:
                 body = bodies[callee]
                 if callee.has("INLINE") and body not in found:
@@ -28,7 +28,7 @@ def regions(facts: Facts) -> list[Scope]:
     return found
 
 
-def _processes(facts: Facts, region: Scope) -> list[Call]:
+def processes(facts: Facts, region: Scope) -> list[Call]:
     """The calls that are statements of a region, in order."""
     statements = [bare(node) for node in region.block.children]
     return [facts.call(node) for node in statements if node.kind == "CALL_EXPR" and node.children]
@@ -51,8 +51,8 @@ def dataflow_form(facts: Facts) -> Iterator[Finding]:
 def channel_ends(facts: Facts) -> Iterator[Finding]:
     roles = Roles(facts)
     for region in regions(facts):
-        calls = _processes(facts, region)
-        for channel in _channels(region):
+        calls = processes(facts, region)
+        for channel in channels(region):
             yield from _check_local(channel, calls, roles)
         for parameter in region.function.parameters:
             if is_stream(parameter):
@@ -63,7 +63,7 @@ def is_stream(node: Node) -> bool:
     return "stream<" in node.type
 
 
-def _channels(region: Scope) -> list[Node]:
+def channels(region: Scope) -> list[Node]:
     """The streams and memories that a region declares."""
     declared = [n for s in region.block.children if s.kind == "DECL_STMT" for n in s.children if n.kind == "VAR_DECL"]
     return [n for n in declared if (is_stream(n) or "[" in n.type) and not n.type.startswith("const ")]
@@ -71,7 +71,7 @@ def _channels(region: Scope) -> list[Node]:
 
 def _check_local(channel: Node, calls: list[Call], roles: Roles) -> Iterator[Finding]:
     kind = "stream" if is_stream(channel) else "memory"
-    ends = {role: _users(channel, calls, roles, role) for role in ("write", "read")}
+    ends = {role: users(channel, calls, roles, role) for role in ("write", "read")}
     for role, name, way_out in (
         ("write", "producer", "let one process write it"),
         ("read", "consumer", "give each reader a copy (irc::fork), and drain what nobody reads"),
@@ -87,14 +87,14 @@ def _check_local(channel: Node, calls: list[Call], roles: Roles) -> Iterator[Fin
 
 def _check_parameter(parameter: Node, calls: list[Call], roles: Roles) -> Iterator[Finding]:
     """A stream from outside has its other end there."""
-    users = {i for role in ("write", "read") for i in _users(parameter, calls, roles, role)}
+    users = {i for role in ("write", "read") for i in users(parameter, calls, roles, role)}
     if len(users) > 1:
         who = ", ".join(calls[i].name for i in sorted(users))
         message = f"stream '{parameter.name}' is used by several processes: {who}"
         yield Finding(parameter.file, parameter.line, "channel-ends", message, "let one process use it")
 
 
-def _users(channel: Node, calls: list[Call], roles: Roles, role: str) -> list[int]:
+def users(channel: Node, calls: list[Call], roles: Roles, role: str) -> list[int]:
     """The places of the calls that use a channel in that role."""
     return [
         i

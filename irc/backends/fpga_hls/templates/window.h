@@ -70,6 +70,7 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
     constexpr int LINE = Config::width * PIXEL;
     constexpr int EMIT = Shape::out_w * PIXEL * Shape::taps;
     constexpr int SURPLUS = larger(0, Config::stride_h * LINE - EMIT);
+    constexpr int LEADING = Shape::lines_before(0);
     constexpr int TRAILING = Config::height - Shape::lines_before(Shape::out_h - 1);
 
     IRC_BUFFER Pack<T, LANES> lines[LINES][LINE];
@@ -77,7 +78,7 @@ void sliding_window(stream<Pack<T, LANES>>& x, stream<Pack<T, LANES>>& y) {
 #pragma HLS BIND_STORAGE variable=lines type=ram_s2p
     LineWriter<Pack<T, LANES>, LINES, LINE> writer;
 
-    for (int i = 0; i < Shape::lines_before(0) * LINE; i++) {
+    for (int i = 0; i < LEADING * LINE; i++) {
 #pragma HLS PIPELINE II=1
         writer.store(lines, x.read());
     }
