@@ -12,6 +12,7 @@ from random_graphs import random_graph
 from irc.backends.fpga_hls.backend import lower as folded_design
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.fifo import SMALLEST, size_fifos
+from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, pace
 from irc.backends.fpga_hls.stage import Design
 from irc.ir.parser import parse
@@ -60,6 +61,12 @@ def test_formulas_count_the_cycles_of_the_loops():
     assert len(off) > 80
     assert max(map(abs, off)) < 0.4
     assert np.mean(np.abs(off)) < 0.02
+
+
+def test_no_stage_is_faster_than_its_loops():
+    for seed, design in random_designs(range(100)):
+        for stage in design.stages:
+            assert cycles(stage) >= max(count for _, count in iterations(stage)), (seed, stage.name)
 
 
 @pytest.mark.slow

@@ -62,18 +62,19 @@ def _windowed(stage: Stage, channels: int, packs: int, row: int) -> int:
     """Cycles of a stage behind sliding_window: `packs` packs a pixel of `channels`, `row` cycles of work a result row.
 
     The lines of the first row come before it, those of the next row while a row is worked on, and what is left of them
-    behind it. Scalars come one a cycle.
+    behind it, in a loop that is as long for every row. Scalars come one a cycle.
     """
     n = stage.number
     out_h, out_w = window_counts(stage)
     emitted = out_w * packs * n("kernel_h") * n("kernel_w")
     before = [lines_before(stage, oy) for oy in range(out_h)]
     line = n("width") * channels
+    surplus = max(0, n("stride_h") * n("width") * packs - emitted)
     total = (before[0] + n("height") - before[-1]) * line
     for oy in range(out_h):
         arriving = before[oy + 1] - before[oy] if oy < out_h - 1 else 0
         behind = max(0, arriving * n("width") * packs - emitted) * channels // packs
-        total += max(row, emitted, arriving * line - behind) + behind
+        total += max(row, emitted, arriving * line - behind) + max(behind, surplus)
     return total
 
 

@@ -87,9 +87,9 @@ def _check_local(channel: Node, calls: list[Call], roles: Roles) -> Iterator[Fin
 
 def _check_parameter(parameter: Node, calls: list[Call], roles: Roles) -> Iterator[Finding]:
     """A stream from outside has its other end there."""
-    users = {i for role in ("write", "read") for i in users(parameter, calls, roles, role)}
-    if len(users) > 1:
-        who = ", ".join(calls[i].name for i in sorted(users))
+    used_by = {i for role in ("write", "read") for i in users(parameter, calls, roles, role)}
+    if len(used_by) > 1:
+        who = ", ".join(calls[i].name for i in sorted(used_by))
         message = f"stream '{parameter.name}' is used by several processes: {who}"
         yield Finding(parameter.file, parameter.line, "channel-ends", message, "let one process use it")
 
