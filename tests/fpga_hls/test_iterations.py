@@ -11,7 +11,7 @@ from hls_examples import FAST, job
 from scalar_evolution import Program
 from test_random_graphs import trials_of
 
-from irc.backends.fpga_hls.backend import design_of
+from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.project import sources
 from irc.backends.fpga_hls.resources import cycles
@@ -42,7 +42,7 @@ def differing_from(design: Design, program: Program) -> list[str]:
 
 @pytest.mark.parametrize("model", FAST)
 def test_examples(tmp_path: Path, model: str):
-    assert differing(design_of(job(model, FAST[model], 16)), tmp_path, "top") == []
+    assert differing(HLS.lower(job(model, FAST[model], 16)), tmp_path, "top") == []
 
 
 def in_random_graphs(folder: Path, seeds: range) -> list[str]:

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("clang") is None, reaso
 
 @pytest.mark.parametrize("model", FAST)
 def test_nothing_is_found_in_the_examples(tmp_path: Path, model: str):
-    HLS.emit(job(model, FAST[model], 16), tmp_path)
+    given = job(model, FAST[model], 16)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     assert [f for source in sources_of(tmp_path) for f in lint(source, source.parent)] == []
 
 
@@ -38,7 +39,8 @@ def test_nothing_is_found_in_the_examples(tmp_path: Path, model: str):
 @pytest.mark.parametrize("preset", ["quant8", "quant4", "quant4a4"])
 @pytest.mark.parametrize("model", FAST)
 def test_nothing_is_found_in_any_preset(tmp_path: Path, model: str, preset: str):
-    HLS.emit(job(model, preset, 16), tmp_path)
+    given = job(model, preset, 16)
+    HLS.emit(given, HLS.lower(given), tmp_path)
     assert lint(tmp_path / "src" / "accelerator.cpp", tmp_path / "src") == []
 
 

@@ -14,7 +14,7 @@ from hls_examples import FAST, IMAGES, job
 from test_hls_fifo import RESIDUAL
 from test_random_graphs import trials_of
 
-from irc.backends.fpga_hls.backend import design_of
+from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.fifo import SMALLEST, size_fifos
 from irc.backends.fpga_hls.simulation import codes_of
 from irc.ir.diagnostics import ToolError
@@ -50,7 +50,7 @@ def random_trials(seeds: Iterable[int]) -> list[Trial]:
 def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str):
     given = job(model, FAST[model], 16)
     codes, wanted = codes_of(given.module, [IMAGES[:1]])
-    trial = Trial("top", design_of(given), [codes], [wanted])
+    trial = Trial("top", HLS.lower(given), [codes], [wanted])
     found = most_held([trial], tmp_path, monkeypatch)
     assert [row for row in found if row[2] > row[1]] == []
     depths = {name: depth for name, depth, _ in found}
