@@ -24,8 +24,13 @@ from irc.backends.fpga_hls.simulation import codes_of
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.testbench import decode, encode, sample_bytes
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
+from irc.ir.builder import Builder
+from irc.ir.constants import Data
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
+from irc.ir.masks import expand_mask, project
+from irc.ir.ops.linear import Conv, Linear
+from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
@@ -57,6 +62,24 @@ def legalised(module: Module, *, fused: bool = True) -> Module:
     """The module behind the pipeline of the backend, with kernels or without."""
     pipeline = HLS.pipeline if fused else HLS.pipeline.replace(",fuse", "")
     return run_pipeline(pipeline, module, PassContext())
+
+
+MASKS = ((1, 4, "nm"), (2, 4, "nm"), (2, 3, "nm"), (2, 2, "block"), (3, 4, "block"), (1, 1, "block"))
+
+
+def with_masks(module: Module, rng: np.random.Generator) -> int:
+    """Give the constant weights of main random masks, in place; how many got one."""
+    layers = [n for n in module.main.nodes if isinstance(n, Linear | Conv) and isinstance(n.w.node, Const)]
+    for op in layers:
+        const = op.w.node
+        assert isinstance(const, Const)
+        w = const.value.array
+        *params, kind = MASKS[int(rng.integers(len(MASKS)))] if rng.random() < 0.9 else ("filter",)
+        share = None if kind == "nm" else float(rng.random())
+        mask = project(str(kind), tuple(map(int, params)), rng.random(w.shape), share)
+        zeroed = Data.of(np.where(expand_mask(mask, w.shape), w, 0), const.value.scalar)
+        op.w = Builder.before_node(op, op.loc)(Const(zeroed, const.to, mask))
+    return len(layers)
 
 
 def job_of(module: Module, inputs: Sequence[Sequence[Array]] = (), **options: object) -> Job[Part, Options]:

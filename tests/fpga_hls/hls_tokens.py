@@ -224,19 +224,49 @@ def linear(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     ]
 
 
+def linear_blocks(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
+    (pe, simd), n = stage.fold, stage.number
+    runs, sums = Fifo(INTERNAL), Fifo(INTERNAL)
+    return [
+        pack_runs(n("rows"), n("channels_in"), simd, x[0], runs),
+        kept_tile_products(stage, n("rows"), _tiles(n("channels_in"), simd), runs, sums),
+        unpack_runs(n("rows"), n("channels_out"), pe, sums, x[1:], y[0]),
+    ]
+
+
+def kept_tile_products(stage: Stage, rows: int, run: int, x: Fifo, y: Fifo) -> Process:
+    places = stage.packed("places").tiles(*stage.fold).reshape(-1)
+
+    def process() -> Iterator[Step]:
+        for _ in range(run):
+            yield (x,), ()
+        for row in range(rows):
+            for t in range(max(len(places), run)):
+                reads = t < run and row < rows - 1
+                yield (x,) if reads else (), (y,) if t < len(places) and places[t] % 2 else ()
+
+    return process
+
+
 def conv(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     (pe, simd), n, window = stage.fold, stage.number, Window(stage)
     groups = n("groups")
     inputs, outputs = n("channels_in") // groups, n("channels_out") // groups
     pixel_tiles = _tiles(inputs, simd)
     in_tiles, out_tiles = window.taps * pixel_tiles, _tiles(outputs, pe)
-    pixels, patches, sums = Fifo(INTERNAL), Fifo(in_tiles + 1), Fifo(INTERNAL)
-    results = window.out_h * window.out_w * groups
+    masked = stage.template == "conv_blocks"
+    pixels, patches, sums = Fifo(INTERNAL), Fifo(INTERNAL if masked else in_tiles + 1), Fifo(INTERNAL)
+    rows = window.out_h * window.out_w
+    products = (
+        kept_tile_products(stage, rows, groups * in_tiles, patches, sums)
+        if masked
+        else dot_products(rows * groups, out_tiles, in_tiles, patches, sums)
+    )
     return [
         pack_runs(n("height") * n("width") * groups, inputs, simd, x[0], pixels),
         window.sliding(groups * pixel_tiles, pixels, patches),
-        dot_products(results, out_tiles, in_tiles, patches, sums),
-        unpack_runs(results, outputs, pe, sums, x[1:], y[0]),
+        products,
+        unpack_runs(rows * groups, outputs, pe, sums, x[1:], y[0]),
     ]
 
 
@@ -454,7 +484,11 @@ def evenly(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
 
 PROCESSES: dict[str, Model] = {
     "linear": linear,
+    "linear_nm": linear,
+    "linear_blocks": linear_blocks,
     "conv": conv,
+    "conv_nm": conv,
+    "conv_blocks": conv,
     "depthwise_conv": by_channel,
     "matmul": matmul,
     "max_pool": pool,

@@ -444,6 +444,109 @@ def conv_case(name: str, seed: int, geometry: Geometry | None = None) -> Case:
     return finish(name, "linear.h", declarations, call, [(x_code.type, x)], epilogue, results)
 
 
+def kept_tiles(tiles: Ints, kept: Ints, results: int) -> tuple[Ints, Ints]:
+    """The rows of [results x run, lanes] that hold something of `kept`, the first of each result if none does; and
+    their places."""
+    used = kept.reshape(results, -1, kept.shape[1]).any(axis=2)
+    used[:, 0] |= ~used.any(axis=1)
+    result, pack = np.nonzero(used)
+    last = np.append(result[1:] != result[:-1], True)
+    return tiles[used.reshape(-1)], 2 * pack + last
+
+
+def linear_blocks_case(seed: int) -> Case:
+    rng = np.random.default_rng([21, seed])
+    rows, ci, co = int(rng.integers(1, 8)), int(rng.integers(1, 40)), int(rng.integers(1, 30))
+    pe, simd = int(rng.integers(1, 9)), int(rng.integers(1, 9))
+    x_code, w_code = random_code(rng), random_code(rng)
+    x_zp, w_zp = random_zp(rng, x_code), random_zp(rng, w_code)
+    x = [x_code.random(rng, (rows, ci)) for _ in range(SAMPLES)]
+    block = (int(rng.integers(1, 6)), int(rng.integers(1, 6)))
+    bits = rng.random((tiles_of(co, block[0]), tiles_of(ci, block[1]))) < rng.choice([0.0, 0.2, 0.6])
+    kept = bits.repeat(block[0], 0).repeat(block[1], 1)[:co, :ci]
+    w = np.where(kept, w_code.random(rng, (co, ci)), w_zp)
+    bound = int(np.abs(w - w_zp).sum(1).max()) * max(x_code.highest - x_zp, x_zp - x_code.lowest)
+    flags = tile_weights(kept.astype(np.int64), pe, simd, 0)
+    tiles, places = kept_tiles(tile_weights(w, pe, simd, w_zp), flags, tiles_of(co, pe))
+    declarations = packed_rom("weights", w_code, random_word(rng), tiles)
+    declarations += rom("uint16_t", "places", places[:, None])
+    declarations += config(
+        rows=rows,
+        channels_in=ci,
+        channels_out=co,
+        pe=pe,
+        simd=simd,
+        acc_bits=bits_of(bound),
+        x_code=x_code.cpp,
+        w_code=w_code.cpp,
+        x_zp=x_zp,
+        w_zp=w_zp,
+    )
+    results = [(v - x_zp) @ (w - w_zp).T for v in x]
+    call = "irc::linear_blocks<Config, Epilogue>(x0, weights, places, y0{operands});"
+    epilogue = random_epilogue(rng, rows, co, bound)
+    return finish(f"linear_blocks_{seed}", "sparse.h", declarations, call, [(x_code.type, x)], epilogue, results)
+
+
+def few_of(rng: np.random.Generator, shape: tuple[int, int], n: int, m: int) -> NDArray[np.bool_]:
+    """Random masks [rows, columns] with at most n of m consecutive columns."""
+    groups = tiles_of(shape[1], m)
+    order = rng.random((shape[0], groups, m)).argsort(axis=2)
+    return (order < rng.integers(0, n + 1, (shape[0], groups, 1))).reshape(shape[0], -1)[:, : shape[1]]
+
+
+def lanes_of_groups(w: Ints, kept: NDArray[np.bool_], n: int, m: int, fill: int) -> tuple[Ints, Ints]:
+    """[rows, columns] to the n weights of each m columns, and their places: those kept, then any that are not."""
+    rows, columns = w.shape
+    values = np.full((rows, tiles_of(columns, m) * n), fill, np.int64)
+    places = np.zeros_like(values)
+    for row in range(rows):
+        for group in range(tiles_of(columns, m)):
+            here = [i for i in range(m) if group * m + i < columns and kept[row, group * m + i]]
+            others = [i for i in range(m) if i not in here]
+            for k, i in enumerate([*here, *others][:n]):
+                places[row, group * n + k] = i
+                if i in here:
+                    values[row, group * n + k] = w[row, group * m + i]
+    return values, places
+
+
+def linear_nm_case(seed: int) -> Case:
+    rng = np.random.default_rng([22, seed])
+    n, m = [(2, 4), (1, 2), (1, 4), (3, 5), (1, 1)][seed % 5]
+    rows, ci, co = int(rng.integers(1, 8)), int(rng.integers(1, 40)), int(rng.integers(1, 30))
+    pe, groups = int(rng.integers(1, 9)), int(rng.integers(1, 4))
+    x_code, w_code = random_code(rng), random_code(rng)
+    x_zp, w_zp = random_zp(rng, x_code), random_zp(rng, w_code)
+    x = [x_code.random(rng, (rows, ci)) for _ in range(SAMPLES)]
+    kept = few_of(rng, (co, ci), n, m)
+    w = np.where(kept, w_code.random(rng, (co, ci)), w_zp)
+    bound = int(np.abs(w - w_zp).sum(1).max()) * max(x_code.highest - x_zp, x_zp - x_code.lowest)
+    values, places = lanes_of_groups(w, kept, n, m, w_zp)
+    place_code = Code(max(1, (m - 1).bit_length()), signed=False)
+    declarations = packed_rom("weights", w_code, random_word(rng), tile_weights(values, pe, groups * n, w_zp))
+    declarations += packed_rom("places", place_code, random_word(rng), tile_weights(places, pe, groups * n, 0))
+    declarations += config(
+        rows=rows,
+        channels_in=ci,
+        channels_out=co,
+        pe=pe,
+        simd=groups * m,
+        acc_bits=bits_of(bound),
+        x_code=x_code.cpp,
+        w_code=w_code.cpp,
+        x_zp=x_zp,
+        w_zp=w_zp,
+        n=n,
+        m=m,
+        place_code=place_code.cpp,
+    )
+    results = [(v - x_zp) @ (w - w_zp).T for v in x]
+    call = "irc::linear_nm<Config, Epilogue>(x0, weights, places, y0{operands});"
+    epilogue = random_epilogue(rng, rows, co, bound)
+    return finish(f"linear_nm_{seed}", "sparse.h", declarations, call, [(x_code.type, x)], epilogue, results)
+
+
 def depthwise_case(seed: int) -> Case:
     rng = np.random.default_rng([3, seed])
     g = random_geometry(rng)
@@ -880,6 +983,8 @@ def all_cases() -> list[Case]:
     cases = [linear_case(seed) for seed in range(10)]
     cases += [conv_case(f"conv_{seed}", seed) for seed in range(8)]
     cases += [conv_case(f"conv_{name}", 100 + i, g) for i, (name, g) in enumerate(special_windows.items())]
+    cases += [linear_blocks_case(seed) for seed in range(8)]
+    cases += [linear_nm_case(seed) for seed in range(8)]
     cases += [depthwise_case(seed) for seed in range(4)]
     cases += [matmul_case(seed) for seed in range(10)]
     cases += [

@@ -7,26 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hls_designs import SANITIZED, STRICT, ap_types, job_of, need_compiler
-from hls_examples import FAST, IMAGES, job
+from hls_examples import FAST, IMAGES, differing, job
 
-from irc.backends.base import Job
-from irc.backends.fpga_hls.backend import HLS, Options
-from irc.backends.fpga_hls.device import Part
+from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.simulation import codes_of, simulate
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 
 pytestmark = pytest.mark.tool("g++")
-
-
-def differing(given: Job[Part, Options], folder: Path, count: int) -> list[int]:
-    """The test images for which the C simulation of an emitted project differs from the interpreter."""
-    calls = [[IMAGES[i : i + 1]] for i in range(count)]
-    with HLS.start(given, folder) as run:
-        results = run(calls)
-    expected = [interpret(given.module, call) for call in calls]
-    return [i for i in range(count) if not np.array_equal(results[i][0], expected[i][0])]
 
 
 @pytest.mark.parametrize("model", FAST)

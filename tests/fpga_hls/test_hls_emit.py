@@ -16,7 +16,8 @@ from irc.backends.fpga_hls.backend import HLS
 from irc.backends.fpga_hls.emit.weights import hex_rows, pack
 from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, harmless
 from irc.backends.fpga_hls.identifiers import RESERVED, Names, identifier
-from irc.backends.fpga_hls.lower.linear import DepthwiseWeights, GroupedWeights
+from irc.backends.fpga_hls.lower.linear import DepthwiseWeights
+from irc.backends.fpga_hls.lower.masked import GroupedWeights
 from irc.backends.fpga_hls.project import sources
 from irc.backends.fpga_hls.toolchain import compile_simulation
 from irc.backends.fpga_hls.types import Code, float_literal, literal, narrowest_builtin

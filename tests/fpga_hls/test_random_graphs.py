@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hls_designs import SANITIZED, Trial, ap_types, legalised, need_compiler, run_in_parallel
+from hls_designs import SANITIZED, Trial, ap_types, legalised, need_compiler, run_in_parallel, with_masks
 from hls_models import random_model
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -37,6 +37,16 @@ def trials_of(seeds: Sequence[int]) -> list[Trial]:
     return trials
 
 
+def masked_trials(seeds: Sequence[int]) -> list[Trial]:
+    """Trials of those random graphs that have weights, under random masks."""
+    trials: list[Trial] = []
+    for seed in seeds:
+        graph, rng = random_graph(seed), np.random.default_rng(seed)
+        if with_masks(graph.module, rng):
+            trials.append(Trial.of(f"g{seed}", legalised(graph.module), graph.samples, rng))
+    return trials
+
+
 @pytest.mark.tool("g++")
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=120, max_size=120, unique=True))
 @settings(max_examples=2, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
@@ -45,6 +55,22 @@ def test_simulation_gives_the_bits_of_the_interpreter(tmp_path_factory: pytest.T
     trials = trials_of(seeds)
     assert len(trials) >= 100
     assert run_in_parallel(trials, tmp_path_factory.mktemp("graphs"), ["-O0"], 60) == []
+
+
+@pytest.mark.tool("g++")
+def test_masked_weights(tmp_path: Path):
+    need_compiler()
+    trials = masked_trials(range(90))
+    used = {stage.template for trial in trials for stage in trial.design.stages}
+    assert {"linear_blocks", "linear_nm", "conv_blocks", "conv_nm"} <= used
+    assert run_in_parallel(trials, tmp_path, ["-O0"], 50) == []
+
+
+@pytest.mark.slow
+@pytest.mark.tool("g++")
+def test_many_masked_weights(tmp_path: Path):
+    need_compiler()
+    assert run_in_parallel(masked_trials(range(1000, 2000)), tmp_path, ["-O0", *SANITIZED], 50) == []
 
 
 FOUND = [14213]

@@ -21,7 +21,7 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
-from irc.backends.fpga_hls.reports import report, unmet
+from irc.backends.fpga_hls.reports import idle_masks, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
 from irc.ir.diagnostics import IrcError, UsageError
@@ -98,7 +98,7 @@ def emit(job: HlsJob, design: Design, folder: Path) -> ReportData:
         path = folder / SOURCES / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="ascii", newline="\n")
-    missed = unmet(design, job.target, options.clock, options.io, options.fps)
+    missed = [*unmet(design, job.target, options.clock, options.io, options.fps), *idle_masks(design)]
     return {**report(design, job.target, options.clock, options.io), "unmet": missed}
 
 

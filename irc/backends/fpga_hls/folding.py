@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from irc.backends.fpga_hls.area import Area, total
-from irc.backends.fpga_hls.resources import cycles, multipliers
+from irc.backends.fpga_hls.resources import CONV, LINEAR, cycles, multipliers
 from irc.backends.fpga_hls.stage import Stage
 from irc.backends.fpga_hls.stage_area import area
 from irc.ir.diagnostics import UsageError, did_you_mean
@@ -33,7 +33,7 @@ class Budget:
 def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int, int]] | None = None) -> None:
     """Set `pe` and `simd` of every stage; those in `fixed` (by name) are left to the user."""
     chosen = fixed or {}
-    _check_names(stages, chosen)
+    _check_fixed(stages, chosen)
     for stage in stages:
         if stage.name in chosen:
             stage.set_fold(*chosen[stage.name])
@@ -54,11 +54,15 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
         heapq.heapreplace(queue, (-cycles(stage), i))
 
 
-def _check_names(stages: Sequence[Stage], fixed: Mapping[str, tuple[int, int]]) -> None:
-    known = [s.name for s in stages if s.foldable]
-    for name in fixed:
+def _check_fixed(stages: Sequence[Stage], fixed: Mapping[str, tuple[int, int]]) -> None:
+    known = {s.name: s for s in stages if s.foldable}
+    for name, (_, simd) in fixed.items():
         if name not in known:
             raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
+        step = known[name].simd_step
+        if simd % step:
+            message = f"fold: {simd} input channels at once cut the groups of {step} of the mask of '{name}'"
+            raise UsageError(message, hint=f"a multiple of {step}")
 
 
 WORTHWHILE = 0.9
@@ -68,9 +72,9 @@ WORTHWHILE = 0.9
 def lanes_of(stage: Stage) -> tuple[int, int]:
     """The most that `pe` and `simd` of a stage can use."""
     config = stage.config
-    if stage.template == "linear":
+    if stage.template in LINEAR:
         return stage.number("channels_out"), stage.number("channels_in")
-    if stage.template == "conv":
+    if stage.template in CONV:
         groups = stage.number("groups")
         return stage.number("channels_out") // groups, stage.number("channels_in") // groups
     if stage.template == "matmul":

@@ -53,6 +53,18 @@ def unmet(design: Design, part: Part, clock: float, io: str, fps: float | None) 
     return found
 
 
+def idle_masks(design: Design) -> list[str]:
+    """One text for each kind of mask whose zeros are stored and multiplied like any weight."""
+    found: dict[str, list[str]] = {}
+    for stage in design.stages:
+        if stage.idle_mask:
+            found.setdefault(stage.idle_mask, []).append(stage.name)
+    return [
+        f"a mask of the kind {name} saves nothing in hardware, its zeros are multiplied: {', '.join(stages)}"
+        for name, stages in found.items()
+    ]
+
+
 def lacking(found: list[Use]) -> str:
     """What the part has too little of."""
     return "; ".join(use.verdict for use in found if use.missing)
@@ -74,7 +86,7 @@ def _row(path: str, stages: list[Stage], beside: Area) -> dict[str, Any]:
         "cycles": max(map(cycles, stages), default=0),
         "iterations": max((count for stage in stages for _, count in iterations(stage)), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
-        "ROM bits": sum(rom.bits for stage in stages for rom in stage.roms),
+        "ROM bits": sum(rom.bits(stage.fold) for stage in stages for rom in stage.roms),
         "DSP": used.dsp,
         "BRAM18": used.bram18,
         "URAM": used.uram,

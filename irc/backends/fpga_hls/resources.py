@@ -6,6 +6,10 @@ from collections.abc import Callable
 
 from irc.backends.fpga_hls.stage import Design, Stage
 
+LINEAR = ("linear", "linear_blocks", "linear_nm")
+CONV = ("conv", "conv_blocks", "conv_nm")
+"""Templates by what they compute; those behind the first make use of a mask."""
+
 ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/norm.h
 
 
@@ -25,7 +29,19 @@ def pace(design: Design) -> int:
 def multipliers(stage: Stage) -> int:
     """Multipliers for sums of products."""
     pe, simd = stage.fold
-    return pe * simd if stage.template in ("linear", "conv", "depthwise_conv", "matmul") else 0
+    if stage.template not in (*LINEAR, *CONV, "depthwise_conv", "matmul"):
+        return 0
+    return pe * kept_lanes(stage, simd)
+
+
+def kept_lanes(stage: Stage, simd: int) -> int:
+    """How many of `simd` input channels have a weight: of an N:M mask N of M."""
+    return simd // stage.simd_step * int(stage.config.get("n", 1))
+
+
+def kept_tiles(stage: Stage) -> int:
+    """The rows of the ROM of a stage that leaves tiles of zeros out."""
+    return stage.packed("places").count(*stage.fold)
 
 
 def tiles(length: int, lanes: int) -> int:
@@ -36,6 +52,13 @@ def _linear(stage: Stage) -> int:
     pe, simd = stage.fold
     inputs, outputs = stage.number("channels_in"), stage.number("channels_out")
     return stage.number("rows") * max(inputs, tiles(outputs, pe) * tiles(inputs, simd), outputs)
+
+
+def _linear_blocks(stage: Stage) -> int:
+    """The next run is read while one is worked on; the first one before that."""
+    rows, inputs, outputs = (stage.number(name) for name in ("rows", "channels_in", "channels_out"))
+    run = tiles(inputs, stage.fold[1])
+    return max(rows * max(inputs, outputs), run + rows * max(run, kept_tiles(stage)))
 
 
 def window_counts(stage: Stage) -> tuple[int, int]:
@@ -86,6 +109,15 @@ def _conv(stage: Stage) -> int:
     return _windowed(stage, n("channels_in"), groups * packs, out_w * max(products, n("channels_out")))
 
 
+def _conv_blocks(stage: Stage) -> int:
+    """As `_linear_blocks`, with patches for runs."""
+    n, groups = stage.number, stage.number("groups")
+    packs = groups * tiles(n("channels_in") // groups, stage.fold[1])
+    patch = packs * n("kernel_h") * n("kernel_w")
+    row = window_counts(stage)[1] * max(patch, kept_tiles(stage), n("channels_out"))
+    return patch + _windowed(stage, n("channels_in"), packs, row)
+
+
 def _by_channel(stage: Stage) -> int:
     """depthwise_conv, and pooling with windows that overlap."""
     (pe, _), channels = stage.fold, stage.number("channels")
@@ -131,7 +163,11 @@ def _reorder(stage: Stage) -> int:
 
 FORMULAS: dict[str, Callable[[Stage], int]] = {
     "linear": _linear,
+    "linear_blocks": _linear_blocks,
+    "linear_nm": _linear,
     "conv": _conv,
+    "conv_blocks": _conv_blocks,
+    "conv_nm": _conv,
     "depthwise_conv": _by_channel,
     "matmul": _matmul,
     "max_pool": _pool,

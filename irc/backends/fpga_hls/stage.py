@@ -29,8 +29,9 @@ class Weights(Protocol):
     @property
     def code(self) -> Code: ...
 
-    @property
-    def count(self) -> int: ...
+    def count(self, pe: int, simd: int) -> int:
+        """How many codes there are, without those that only fill rows."""
+        ...
 
     def tiles(self, pe: int, simd: int) -> Array:
         """The codes of each ROM row: [rows, lanes]."""
@@ -45,12 +46,11 @@ class Rom:
     values: Array | Weights
     name: str
 
-    @property
-    def bits(self) -> int:
-        """The bits it holds."""
+    def bits(self, fold: tuple[int, int]) -> int:
+        """The bits it holds in a stage of that folding."""
         if isinstance(self.values, np.ndarray):
             return self.values.size * self.values.dtype.itemsize * 8
-        return self.values.count * self.values.code.bits
+        return self.values.count(*fold) * self.values.code.bits
 
 
 @dataclass(eq=False)
@@ -136,7 +136,8 @@ class Stage:
     """One process of the dataflow region: `name(...)` calls `template<parameters>(arguments)`.
 
     Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last. `takes` and
-    `gives` say, by position, at which pace inputs are read and outputs written.
+    `gives` say, by position, at which pace inputs are read and outputs written. `idle_mask` names the mask of its
+    weights if it saves nothing here.
     """
 
     name: str
@@ -150,6 +151,7 @@ class Stage:
     epilogue: Epilogue | None = None
     takes: dict[int, Pace] = field(default_factory=dict[int, Pace])
     gives: dict[int, Pace] = field(default_factory=dict[int, Pace])
+    idle_mask: str = ""
 
     @property
     def inputs(self) -> list[Stream]:
@@ -161,6 +163,12 @@ class Stage:
         own = [a for a in self.arguments if isinstance(a, Rom)]
         return own + (self.epilogue.roms if self.epilogue else [])
 
+    def packed(self, role: str) -> Weights:
+        """The values of the ROM of a role that depend on the folding."""
+        values = next(rom.values for rom in self.roms if rom.role == role)
+        assert not isinstance(values, np.ndarray)
+        return values
+
     @property
     def foldable(self) -> bool:
         return "pe" in self.config
@@ -170,10 +178,16 @@ class Stage:
         """What happens at once: output channels, input channels."""
         return int(self.config.get("pe", 1)), int(self.config.get("simd", 1))
 
+    @property
+    def simd_step(self) -> int:
+        """What `simd` is a multiple of: the groups of N:M masks are not cut."""
+        return int(self.config.get("m", 1))
+
     def set_fold(self, pe: int, simd: int) -> None:
+        """Set both, `simd` rounded up to its step."""
         self.config["pe"] = pe
         if "simd" in self.config:
-            self.config["simd"] = simd
+            self.config["simd"] = -(-simd // self.simd_step) * self.simd_step
 
     def number(self, name: str) -> int:
         """A number of the configuration."""

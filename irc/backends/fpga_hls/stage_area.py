@@ -5,7 +5,6 @@ A stage also counts the FIFOs that it writes.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 
@@ -28,7 +27,15 @@ from irc.backends.fpga_hls.area import (
     times_constant,
     total,
 )
-from irc.backends.fpga_hls.resources import ROW_LATENCY, buffers_x, is_blocks, tiles, window_counts
+from irc.backends.fpga_hls.resources import (
+    ROW_LATENCY,
+    buffers_x,
+    is_blocks,
+    kept_lanes,
+    kept_tiles,
+    tiles,
+    window_counts,
+)
 from irc.backends.fpga_hls.stage import Design, Epilogue, Rom, Stage, Statement
 from irc.backends.fpga_hls.types import narrowest_builtin
 
@@ -94,16 +101,25 @@ def _unpack(stage: Stage, bits: int, lanes: int) -> Area:
 
 
 def _multiply_add(stage: Stage) -> Area:
-    """The multipliers, adder trees and accumulators of dot_products and channel_products."""
+    """The multipliers, adder trees and accumulators of dot_products and channel_products.
+
+    Of an N:M mask each multiplier has a choice of M lanes.
+    """
     pe, simd = stage.fold
-    return dot_product(_lane_bits(stage, "x"), _lane_bits(stage, "w"), simd, stage.number("acc_bits")) * pe
+    kept, x = kept_lanes(stage, simd), _lane_bits(stage, "x")
+    chosen = select(x, stage.simd_step) * kept
+    return (dot_product(x, _lane_bits(stage, "w"), kept, stage.number("acc_bits")) + chosen) * pe
 
 
 def _weights(stage: Stage, depth: int) -> Area:
-    """The ROM of packed weights, and the subtraction of their zero point."""
-    lanes, bits = math.prod(stage.fold), _code_bits(stage, "w_code")
+    """The ROM of packed weights, the subtraction of their zero point, and the ROM of places under a mask."""
+    pe, simd = stage.fold
+    lanes, bits = pe * kept_lanes(stage, simd), _code_bits(stage, "w_code")
     centring = (bits + 1) * lanes if stage.number("w_zp") else 0
-    return rom(lanes * bits, depth) + Area(lut=centring)
+    places = Area()
+    if "place_code" in stage.config:
+        places = rom(lanes * _code_bits(stage, "place_code"), depth)
+    return rom(lanes * bits, depth) + Area(lut=centring) + places
 
 
 def _lines(stage: Stage, packs: int, width: int) -> Area:
@@ -120,6 +136,10 @@ def _dot_products(stage: Stage, in_tiles: int, out_tiles: int) -> Area:
     """linear and conv from the packs on: the run that is replayed, products, results."""
     pe, simd = stage.fold
     run, sums = _lane_bits(stage, "x") * simd, stage.number("acc_bits")
+    if stage.template.endswith("_blocks"):
+        kept, runs = kept_tiles(stage), 2 * in_tiles * int(stage.config.get("groups", 1))
+        held = fifo(run) + PROCESS + ram(run, runs) + rom(stage.packed("places").code.bits, kept)
+        return held + _weights(stage, kept) + _multiply_add(stage) + fifo(sums * pe) + _unpack(stage, sums, pe)
     return (
         fifo(run, in_tiles + 1)
         + PROCESS
@@ -253,7 +273,11 @@ def _in_turn(stage: Stage) -> Area:
 
 FORMULAS: dict[str, Callable[[Stage], Area]] = {
     "linear": _linear,
+    "linear_blocks": _linear,
+    "linear_nm": _linear,
     "conv": _conv,
+    "conv_blocks": _conv,
+    "conv_nm": _conv,
     "depthwise_conv": _depthwise_conv,
     "matmul": _matmul,
     "max_pool": _pool,

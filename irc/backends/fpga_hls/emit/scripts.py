@@ -9,7 +9,7 @@ from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.fifo import SMALLEST
-from irc.backends.fpga_hls.resources import cycles, pace
+from irc.backends.fpga_hls.resources import LINEAR, cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 from irc.backends.fpga_hls.stage_area import area
 from irc.backends.fpga_hls.utilisation import uses
@@ -163,4 +163,4 @@ def _row(stage: Stage) -> str:
 
 
 def _fold_example(stages: Sequence[Stage]) -> str:
-    return next((f"{s.name}:8x4" for s in stages if s.template == "linear"), "head:8x4")
+    return next((f"{s.name}:8x4" for s in stages if s.template in LINEAR), "head:8x4")

@@ -55,6 +55,7 @@ class Tail:
         self.region = region
         self.layout = layout
         self.name = cx.stage_name(region.loc if region.anchor is None else region.anchor.loc, kind)
+        self.idle_mask = ""  # of its weights, see Stage
         self.builder = EpilogueBuilder(cx, self.name, cx.shape(region.result), layout, channels)
 
     def rom(self, role: str, values: Array | Weights) -> Rom:
@@ -81,6 +82,7 @@ class Tail:
             config=config,
             epilogue=epilogue,
             takes=dict(enumerate(takes)),
+            idle_mask=self.idle_mask,
         )
         self.cx.add(stage)
         self.cx.define(result, out, self.layout)

@@ -11,37 +11,20 @@ import numpy as np
 
 from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, channels_last, extent_of, nest, places_in
 from irc.backends.fpga_hls.lower.common import Tail, check_zero_point, lowers
+from irc.backends.fpga_hls.lower.masked import Arrangement, GroupedWeights, arranged, idle
 from irc.backends.fpga_hls.lower.tensor import sliced
 from irc.backends.fpga_hls.lowering import BUFFERS, Lowering, waits
 from irc.backends.fpga_hls.ranges import Interval, centred_weights
 from irc.backends.fpga_hls.stage import Config, Pace, Stream
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.backends.regions import Region
+from irc.ir.attrs import Mask
 from irc.ir.graph import Value
+from irc.ir.masks import expand_mask
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
-
-
-@dataclass(frozen=True)
-class GroupedWeights:
-    """Weights [groups, outputs, inputs, taps] for `linear` (one group, one tap) and `conv`."""
-
-    codes: Array
-    code: Code
-    zp: int
-
-    @property
-    def count(self) -> int:
-        return self.codes.size
-
-    def tiles(self, pe: int, simd: int) -> Array:
-        """Rows in the order group, output tile, tap, input tile; lane p * simd + s; w_zp outside the matrix."""
-        groups, outputs, inputs, taps = self.codes.shape
-        margins = ((0, 0), (0, -outputs % pe), (0, -inputs % simd), (0, 0))
-        padded = np.pad(self.codes, margins, constant_values=self.zp)
-        split = padded.reshape(groups, -1, pe, padded.shape[2] // simd, simd, taps)
-        return split.transpose(0, 1, 5, 3, 2, 4).reshape(-1, pe * simd)
 
 
 @dataclass(frozen=True)
@@ -52,8 +35,7 @@ class DepthwiseWeights:
     code: Code
     zp: int
 
-    @property
-    def count(self) -> int:
+    def count(self, pe: int, simd: int) -> int:
         return self.codes.size
 
     def tiles(self, pe: int, simd: int) -> Array:
@@ -65,11 +47,28 @@ class DepthwiseWeights:
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight codes of one zero point, in whatever shape."""
+    """Weight codes of one zero point, in whatever shape; with a mask, `kept` is a bool each in the same shape."""
 
     codes: Array
     code: Code
     zp: int
+    mask: Mask | None = None
+    kept: Array | None = None
+
+    def columns(self, places: Array) -> Weights:
+        """Weights [outputs, inputs] with their columns in another order."""
+        kept = None if self.kept is None else self.kept[:, places]
+        return replace(self, codes=self.codes[:, places], kept=kept)
+
+    def shaped(self, *shape: int) -> Weights:
+        """The same weights in another shape."""
+        kept = None if self.kept is None else self.kept.reshape(shape)
+        return replace(self, codes=self.codes.reshape(shape), kept=kept)
+
+    def arranged(self, tail: Tail) -> Arrangement:
+        """Weights [groups, outputs, inputs, taps] as ROMs of a stage."""
+        codes = np.ascontiguousarray(self.codes)
+        return arranged(tail, GroupedWeights(codes, self.code, self.zp), self.mask, self.kept)
 
 
 def weights_of(cx: Lowering, op: Linear | Conv) -> Weights:
@@ -77,11 +76,14 @@ def weights_of(cx: Lowering, op: Linear | Conv) -> Weights:
     w = cx.constant(op.w)
     if w is None:
         op.fail("its weights are not constant", hint="only matmul multiplies two computed tensors")
+    const = cx.resolve(op.w).node
+    mask = const.mask if isinstance(const, Const) else None
+    kept = None if mask is None else expand_mask(mask, w.shape)
     code, zps = code_of(op.w.type.scalar), np.unique(np.asarray(op.w_zp))
     if zps.size == 1 and code.lowest <= zps[0] <= code.highest:
-        return Weights(w, code, int(zps[0]))
+        return Weights(w, code, int(zps[0]), mask, kept)
     centred = centred_weights(op, w)
-    return Weights(centred, Interval(int(centred.min()), int(centred.max())).code, 0)
+    return Weights(centred, Interval(int(centred.min()), int(centred.max())).code, 0, mask, kept)
 
 
 def operand_config(cx: Lowering, op: Linear | Conv | Matmul, code: Code, w_code: Code, w_zp: int) -> Config:
@@ -132,7 +134,7 @@ def lower_linear(cx: Lowering, region: Region, op: Linear) -> None:
     layout, outer, row = innermost(cx, op.x, last, c_order(cx.shape(op.x)))
     rows = Rows(cx.read(op.x, layout, op.loc), outer, last)
     w = weights_of(cx, op)
-    rows_of_products(cx, region, op, rows, replace(w, codes=w.codes[:, places_in(row)]), op.b)
+    rows_of_products(cx, region, op, rows, w.columns(places_in(row)), op.b)
 
 
 @dataclass(frozen=True)
@@ -155,15 +157,16 @@ def rows_of_products(
     column = [1] * op.results[0].type.rank
     column[channel] = -1
     begin_with_sum(tail, op, bias, tuple(column))
-    codes = np.ascontiguousarray(w.codes).reshape(1, outputs, inputs, 1)
-    rom = tail.rom("weights", GroupedWeights(codes, w.code, w.zp))
+    weights = w.shaped(1, outputs, inputs, 1).arranged(tail)
     config: Config = {
         "rows": extent_of(outer),
         "channels_in": inputs,
         "channels_out": outputs,
         **operand_config(cx, op, x.code, w.code, w.zp),
+        **weights.config,
     }
-    tail.close("linear", "linear.h", [x, rom], config, [waits(1 / extent_of(outer), 1 / extent_of(outer))])
+    ahead = min(1.0, (1 + weights.runs_ahead) / extent_of(outer))
+    tail.close(f"linear{weights.suffix}", weights.header, [x, *weights.roms], config, [waits(ahead, ahead)])
 
 
 def image_shape(op: Op, spatial: Sequence[int]) -> tuple[int, int]:
@@ -201,12 +204,15 @@ def window_config(
     }
 
 
-def window_pace(window: Config) -> Pace:
-    """The pace of an image under a window: some lines have to be there before the first result."""
+def window_pace(window: Config, rows_ahead: int = 0) -> Pace:
+    """The pace of an image under a window: some lines have to be there before the first result.
+
+    With `rows_ahead`, also those of further rows of results.
+    """
     span = (int(window["kernel_h"]) - 1) * int(window["dilation_h"]) + 1
-    height = int(window["height"])
-    lines = min(height, max(0, span - int(window["pad_top"])))
-    return waits(lines / height, min(lines, 2) / height)
+    height, more = int(window["height"]), rows_ahead * int(window["stride_h"])
+    lines = min(height, max(0, span - int(window["pad_top"])) + more)
+    return waits(lines / height, min(lines, 2 + more) / height)
 
 
 def require_one_image(op: Op, shape: tuple[int, ...]) -> None:
@@ -222,8 +228,7 @@ def lower_conv(cx: Lowering, region: Region, op: Conv) -> None:
     outputs, inputs = w.codes.shape[:2]
     if math.prod(kernel) == 1 and not any(op.padding) and op.groups == 1:
         rows, channels = _pixels(cx, op, shape)
-        matrix = w.codes.reshape(outputs, inputs)[:, places_in(channels)]
-        rows_of_products(cx, region, op, rows, replace(w, codes=matrix), op.b)
+        rows_of_products(cx, region, op, rows, w.shaped(outputs, inputs).columns(places_in(channels)), op.b)
         return
     require_one_image(op, shape)
     out_layout = channels_last(cx.shape(op.results[0]))
@@ -232,17 +237,17 @@ def lower_conv(cx: Lowering, region: Region, op: Conv) -> None:
     x = cx.read(op.x, channels_last(shape), op.loc)
     window = window_config(op, shape[2:], kernel, op.stride, op.dilation, op.padding)
     shared: Config = {**operand_config(cx, op, x.code, w.code, w.zp), "pad_value": op.x_zp}
-    depthwise = op.groups == shape[1] == outputs and op.groups > 1
-    if depthwise:
-        weights = DepthwiseWeights(w.codes.reshape(outputs, -1), w.code, w.zp)
+    if op.groups == shape[1] == outputs and op.groups > 1:
         del shared["simd"]
+        tail.idle_mask = idle(w.mask, w.kept)
+        rom = tail.rom("weights", DepthwiseWeights(w.codes.reshape(outputs, -1), w.code, w.zp))
         config: Config = {"channels": outputs, **window, **shared}
-    else:
-        grouped = w.codes.reshape(op.groups, outputs // op.groups, inputs, -1)
-        weights = GroupedWeights(grouped, w.code, w.zp)
-        config = {"channels_in": shape[1], "channels_out": outputs, "groups": op.groups, **window, **shared}
-    template = "depthwise_conv" if depthwise else "conv"
-    tail.close(template, "linear.h", [x, tail.rom("weights", weights)], config, [window_pace(window)])
+        tail.close("depthwise_conv", "linear.h", [x, rom], config, [window_pace(window)])
+        return
+    weights = w.shaped(op.groups, outputs // op.groups, inputs, math.prod(kernel)).arranged(tail)
+    config = {"channels_in": shape[1], "channels_out": outputs, "groups": op.groups, **window, **shared}
+    pace = window_pace(window, weights.runs_ahead)
+    tail.close(f"conv{weights.suffix}", weights.header, [x, *weights.roms], {**config, **weights.config}, [pace])
 
 
 def _pixels(cx: Lowering, op: Conv, shape: Shape) -> tuple[Rows, Sequence[Loop]]:
