@@ -43,7 +43,7 @@ def masked_trials(seeds: Sequence[int]) -> list[Trial]:
     for seed in seeds:
         graph, rng = random_graph(seed), np.random.default_rng(seed)
         if with_masks(graph.module, rng):
-            trials.append(Trial.of(f"g{seed}", legalised(graph.module), graph.samples, rng))
+            trials.append(Trial.of(f"masked{seed}", legalised(graph.module), graph.samples, rng))
     return trials
 
 
