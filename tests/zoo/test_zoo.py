@@ -26,6 +26,7 @@ EVERY = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow)
 TOLERANCE = 1e-4  # of the largest output
 HALF = {"Half": 2e-3, "Bf16": 2e-2}
 QUICK_FLOATS = ["UNet_bilinear", "Tcn", "EncDec", "Llama", "Dlrm", "f_inplace"]
+QUICK_ONNX = ["Llama", "Bf16", "f_where_zero"]
 QUICK_INTEGERS = ["Tied", "Half", "f_normalize", "f_where_zero", "f_minmax", "f_abs_neg", "f_div"]
 QUICK_HARDWARE = ["UintImage"]
 NO_HARDWARE = {"Conv3d": "3 spatial dimensions; the accelerator takes images and sequences"}
@@ -138,3 +139,21 @@ def test_saved_programs(name: str, tmp_path: Path) -> None:
     saved = capture(tmp_path / "model.pt2")
     for a, b in zip(interpret(saved.module, saved.sample_inputs), direct.run_torch(direct.sample_inputs), strict=True):
         np.testing.assert_allclose(np.float64(a), np.float64(b), rtol=0, atol=HALF.get(name, TOLERANCE))
+
+
+def verify_onnx(name: str) -> None:
+    """onnxruntime gives the floats of the interpreter: layer by layer within the tolerance, the outputs to 1e-5."""
+    module = captured(SPECIMENS[name]).module
+    found = irc.compile(module, backend="onnx").verify(samples(SPECIMENS[name], module, 2, seed=1))
+    found.require_exact()
+    assert max(d.relative for d in found.to_float) < HALF.get(name, 1e-5)
+
+
+@pytest.mark.parametrize("name", QUICK_ONNX)
+def test_onnxruntime_gives_the_floats_of_some(name: str):
+    verify_onnx(name)
+
+
+@EVERY
+def test_onnxruntime_gives_the_floats_of_all(name: str):
+    verify_onnx(name)

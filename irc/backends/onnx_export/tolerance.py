@@ -26,5 +26,5 @@ def allowed(node: Node, expected: Array) -> float:
     if all(isinstance(op, Op) and op.view for op in ops):
         return 0.0
     finite = np.abs(expected[np.isfinite(expected)].astype(np.float64))
-    step = float(np.finfo(expected.dtype).eps)
+    step = 2.0**-7 if result.kind == "bf" else float(np.finfo(expected.dtype).eps)
     return float(np.max(finite, initial=0.0)) * max(RELATIVE, step)
