@@ -20,7 +20,6 @@ from irc.backends.cpu_simd.inspect import spills
 from irc.backends.cpu_simd.isa import ISAS, Isa, host
 from irc.backends.cpu_simd.kernel import CACHE_BYTES
 from irc.backends.cpu_simd.library import assembly_of
-from irc.backends.cpu_simd.lower.winograd import images_of
 from irc.backends.cpu_simd.schedule import choose
 from irc.backends.cpu_simd.schedule.minimal import Tiles, fastest
 from irc.backends.cpu_simd.tolerance import PRODUCTS
@@ -235,8 +234,8 @@ def test_the_scratch_does_not_grow_with_the_image():
 
 
 def test_tiles_are_in_blocks_of_one_size():
-    op = next(n for n in conv(64, 64, 56, 56).walk() if isinstance(n, Conv))
-    images = images_of(op, {})
+    (found,) = compile_graph(conv(64, 64, 56, 56).main, AVX2).scheduled.values()
+    images = found.problem.images
     assert images is not None
     tiles = fastest(images, AVX2)
     assert tiles is not None

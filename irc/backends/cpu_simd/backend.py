@@ -41,7 +41,7 @@ class Options:
     weights: Literal["embed", "file"] = "embed"  # inside the library, or beside it
     so: Literal["auto", "yes", "no"] = "auto"  # a shared library: where there is a linker, always, never
     prefix: str = NAME  # of files and C names
-    winograd: Literal["auto", "no"] = "auto"  # 3x3 float convolutions by fewer products: where faster, never
+    winograd: Literal["auto", "no"] = "auto"  # 3x3 convolutions by fewer products: where faster, never
 
     def __post_init__(self) -> None:
         if not is_name(self.prefix):

@@ -188,11 +188,11 @@ def lower_conv(cx: Lowering, region: Region) -> None:
         depthwise(cx, region, op, image)
         return
     bias = bias_view(cx, op, 1)
-    images = images_of(op, cx.graph.symbols) if cx.winograd and bias is None else None
+    images = images_of(cx, op, w.operands, w.codes) if cx.winograd and bias is None else None
     problem = conv_problem(cx, op, w, images)
     schedule = cx.schedule(problem)
     if images is not None and isinstance(schedule, Winograd):
-        job = Filtered(w.form, image, w.codes, w.start, images)
+        job = Filtered(images.form, image, w.codes, w.start, images)
         lower_winograd(cx, region, job, schedule, problem.key)
         return
     pixel, *steps = (image.strides[-2], *image.strides[1:-1])

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.schedule.minimal import Images, Tiles, fastest
+from irc.backends.cpu_simd.schedule.minimal import FILTERS, Images, Tiles, fastest
 from irc.backends.cpu_simd.schedule.record import Direct, Record, Winograd
 from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Tile, block_height
 from irc.backends.cpu_simd.ukernels.tiles import fits, saved, tile_of
-from irc.backends.cpu_simd.ukernels.winograd import F2, F4
 from irc.ir.diagnostics import UsageError
 from irc.ir.dims import Dim
 
@@ -54,8 +53,9 @@ def choose(problem: Problem, isa: Isa) -> Record:
 
 def minimal(problem: Problem, tiles: Tiles, isa: Isa) -> Winograd:
     """Minimal filtering with these tiles."""
-    tile = tile_of(isa, problem.form, tiles.block, problem.columns)
-    unroll = unroll_of(isa, problem.form, tile)
+    form = tiles.images.form
+    tile = tile_of(isa, form, tiles.block, problem.columns)
+    unroll = unroll_of(isa, form, tile)
     return Winograd(tiles.minimal.results, tiles.block, tile.rows, tile.vectors, unroll)
 
 
@@ -85,7 +85,7 @@ def algorithms(problem: Problem, now: Record, isa: Isa) -> Iterator[Record]:
     if problem.images is None:
         return
     yield choose(replace(problem, images=None), isa)
-    for filtering in (F4, F2):
+    for filtering in FILTERS:
         if problem.images.holds(filtering.results):
             yield minimal(problem, Tiles.of(filtering, problem.images, isa), isa)
 

@@ -1,4 +1,4 @@
-"""The tiles by which a 3x3 convolution of floats takes the least time, by rule."""
+"""The tiles by which a 3x3 convolution takes the least time, by rule."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.kernel import CACHE_BYTES
-from irc.backends.cpu_simd.ukernels.dots import float_form
+from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.ukernels.winograd import F2, F4, TAPS, Minimal
 from irc.ir.dims import Dim, mul
-from irc.ir.scalars import F32
 
 MOST_BYTES = 2**21
 """The largest block. It may leave the cache where the weights do, up to half of their size: they are read once a block,
@@ -24,15 +23,24 @@ REUSE = 16
 """Products that take as long as reading one weight from memory (135 GMAC/s and 33 GB/s on a Zen 5 with AVX-512, 47 and
 10 on a Zen 3 in company). A block with fewer tiles waits for its weights."""
 
+SPEED = {("vpmaddubsw", False): 1.2, ("vpmaddubsw", True): 1.6}
+"""Products of bytes that a direct sum takes while a sum of words takes one, by form and whether it adds several in
+narrow lanes (69, 83 and 112 GMAC/s on a Zen 3)."""
+
+FILTERS = (F4, F2)
+
 WORTH = 1.1
-"""How much fewer cycles are worth the larger error."""
+"""How much fewer cycles are worth a larger error, and more memory."""
 
 
 @dataclass(frozen=True)
 class Images:
     """The results of a convolution that minimal filtering can take: `height` times `width` of `outputs` channels from
-    `channels` each, for `batch` images, of which there are at least `least`."""
+    `channels` each, for `batch` images, of which there are at least `least`. `form` takes the products of transformed
+    tiles, `direct` those of the direct sum."""
 
+    form: DotForm
+    direct: DotForm
     batch: Dim
     least: int
     height: int
@@ -40,9 +48,15 @@ class Images:
     outputs: int
     channels: int
 
+    @property
+    def exact(self) -> bool:
+        """Whether sums are whole numbers, which stay what they are."""
+        return self.form.b.is_integer
+
     def holds(self, results: int) -> bool:
-        """Whether a tile of so many times so many results is no larger than an image."""
-        return min(self.height, self.width) >= results
+        """Whether there is filtering by tiles of so many times so many results, and an image is no smaller."""
+        known = any(m.results == results and (m.halvings is not None or not self.exact) for m in FILTERS)
+        return known and min(self.height, self.width) >= results
 
     def tiles(self, results: int) -> int:
         """Tiles of the fewest images."""
@@ -62,8 +76,8 @@ class Tiles:
         """In blocks of nearly equal size."""
         whole = Tiles(minimal, images, 0)
         each = whole.rows * whole.columns * (images.batch if isinstance(images.batch, int) else 1)
-        wide = images.channels + tile_of(isa, float_form(isa, F32), each, images.outputs).columns
-        bytes_ = minimal.points**2 * 4
+        wide = images.channels + tile_of(isa, images.form, each, images.outputs).columns
+        bytes_ = minimal.points**2 * images.form.b.dtype.itemsize
         room = min(max(CACHE_BYTES, bytes_ * images.channels * images.outputs // 2), MOST_BYTES)
         good = max(REUSE, room // (bytes_ * wide))
         return replace(whole, block=-(-each // max(1, each // good)))
@@ -88,15 +102,18 @@ def fastest(images: Images, isa: Isa) -> Tiles | None:
     weights, of which transforming makes 4 or 1.8 times as many.
     """
     weights = images.channels * images.outputs
-    best, found = weights * TAPS**2 * max(images.least * images.height * images.width, REUSE) / WORTH, None
-    for minimal in (F4, F2):
+    speed = SPEED.get((images.direct.name, images.direct.steps > 1), 1.0)
+    best, found = weights * TAPS**2 * max(images.least * images.height * images.width, REUSE) / (speed * WORTH), None
+    products_a_cycle = isa.lanes * (3 if images.exact else 2)
+    wide = isa.vector_bytes // images.form.a.dtype.itemsize
+    for minimal in FILTERS:
         if not images.holds(minimal.results):
             continue
         tiles = Tiles.of(minimal, images, isa)
         count, points = images.tiles(minimal.results), minimal.points**2
         products = points * weights * max(count, -(-count // tiles.block) * REUSE)
-        vectors = INPUT * -(-images.channels // isa.lanes) + RESULT * -(-images.outputs // isa.lanes)
-        cost = products + points * count * vectors * 2 * isa.lanes
+        cycles = INPUT * -(-images.channels // wide) + RESULT * -(-images.outputs // isa.lanes)
+        cost = products + points * count * cycles * products_a_cycle
         if cost < best:
             best, found = cost, tiles
     return found

@@ -52,11 +52,26 @@ class Minimal:
         rows = [*(with_zeros([q for q in zeros if q != p]) for p in zeros), with_zeros(zeros)]
         return [[*row, *[Fraction(0)] * (self.points - len(row))] for row in rows]
 
-    def weights(self, taps: Array) -> Array:
-        """G W G^T for taps[..., 3, 3], in f64: [..., points, points]."""
+    @property
+    def taps(self) -> list[Row]:
+        """G: the values of a polynomial with these coefficients at the points, over what the zeros multiply it by."""
         zeros = self.finite
         rows = [[p**i / math.prod(p - q for q in zeros if q != p) for i in range(TAPS)] for p in zeros]
-        g = np.array([*rows, [0] * (TAPS - 1) + [1]], np.float64)
+        return [*rows, [*[Fraction(0)] * (TAPS - 1), Fraction(1)]]
+
+    @property
+    def halvings(self) -> int | None:
+        """By how many bits G W G^T must be shifted up so that whole weights stay whole; None if none are enough."""
+        least = math.lcm(*(factor.denominator for row in self.taps for factor in row))
+        return 2 * (least.bit_length() - 1) if least & (least - 1) == 0 else None
+
+    def growth(self, matrix: Sequence[Row]) -> int:
+        """How much larger than the largest number a sum of both dimensions of a transform can be."""
+        return math.ceil(max(sum(map(abs, row)) for row in matrix) ** 2)
+
+    def weights(self, taps: Array) -> Array:
+        """G W G^T for taps[..., 3, 3], in f64: [..., points, points]."""
+        g = np.array(self.taps, np.float64)
         flat = taps.astype(np.float64).reshape(-1, TAPS * TAPS) @ np.kron(g, g).T
         return flat.reshape(*taps.shape[:-2], self.points, self.points)
 
