@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +95,11 @@ def design_of(module: Module) -> Design:
     return design
 
 
-def write(files: dict[str, str], folder: Path) -> None:
-    for name, text in files.items():
+def write(files: Mapping[str, str | bytes], folder: Path) -> None:
+    for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="ascii")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("ascii"))
 
 
 @dataclass
@@ -121,8 +121,16 @@ class Trial:
         pairs = [codes_of(module, call) for call in calls]
         return Trial(name, design, [given for given, _ in pairs], [wanted for _, wanted in pairs])
 
-    def call(self) -> list[str]:
-        """C++ that runs all samples."""
+    def files(self) -> dict[str, str]:
+        """The project, as far as it is synthesized."""
+        return sources(self.design, self.name, "m_axi")
+
+    def memories(self) -> dict[str, bytes]:
+        """What is in its memories."""
+        return {}
+
+    def call(self, folder: Path) -> list[str]:
+        """C++ that runs all samples of a project in that folder."""
         ports = [*self.design.inputs, *self.design.outputs]
         lines = [f"for (int i = 0; i < {len(self.inputs)}; i++) {{"]
         lines += [f"static {p.code.port} {p.name}[{p.count}];" for p in ports]
@@ -141,13 +149,13 @@ def run_trials(
     """Compiles the designs into one program and runs it; the names of those that give something else."""
     lines = ["#include <cstdio>"]
     for trial in trials:
-        write(rewrite(sources(trial.design, trial.name, "m_axi"), trial.name), folder / trial.name)
+        write({**rewrite(trial.files(), trial.name), **trial.memories()}, folder / trial.name)
         lines.append(f'#include "{trial.name}/{trial.name}.cpp"')
     lines.append("int main(int, char** words) {")
     lines.append('std::FILE* in = std::fopen(words[1], "rb"); std::FILE* out = std::fopen(words[2], "wb");')
     lines.append("if (in == nullptr || out == nullptr) return 1;")
     for trial in trials:
-        lines += trial.call()
+        lines += trial.call(folder / trial.name)
     lines.append("return std::fclose(out); }")
     (folder / "all.cpp").write_text("\n".join(lines) + "\n")
     given = b"".join(encode(trial.design.inputs, sample) for trial in trials for sample in trial.inputs)

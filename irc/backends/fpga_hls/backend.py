@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from irc.backends.base import Backend, Job, ReportData, Runner
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.device import DEFAULT, PARTS, Part
 from irc.backends.fpga_hls.emit.top import Io
+from irc.backends.fpga_hls.engine.build import build as build_engine
+from irc.backends.fpga_hls.engine.plan import Plan, planned
+from irc.backends.fpga_hls.engine.project import project as engine_project
+from irc.backends.fpga_hls.engine.reports import engine_report, engine_unmet, engine_uses
+from irc.backends.fpga_hls.engine.sizes import best_size
+from irc.backends.fpga_hls.engine.watch import engine_watched
 from irc.backends.fpga_hls.fifo import size_fifos
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import identifier
@@ -21,9 +27,10 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
-from irc.backends.fpga_hls.reports import idle_masks, report, unmet
+from irc.backends.fpga_hls.reports import idle_masks, lacking, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
+from irc.backends.fpga_hls.utilisation import uses
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
@@ -34,9 +41,10 @@ FASTEST = 1000  # MHz; no fabric reaches it
 
 @dataclass(frozen=True)
 class Options:
-    """Vitis HLS C++: one dataflow stage a layer, everything on chip."""
+    """Vitis HLS C++: a dataflow stage for each layer, all on chip; or one engine for all layers, data in memory."""
 
     name: ClassVar[str] = "hls"
+    style: Literal["auto", "dataflow", "engine"] = "auto"  # auto: dataflow where it fits the part, else engine
     clock: float = 200.0  # MHz
     fps: float | None = None  # samples a second that are enough; none: as many as the budget gives
     dsp: float = 0.8  # part of the DSPs of the device that folding may fill, by the estimate
@@ -55,22 +63,51 @@ class Options:
                 raise UsageError(f"hls: {name}={value:g} is not above 0 and at most {most:g}")
         if self.fps is not None and not 0 < self.fps < inf:
             raise UsageError(f"hls: fps={self.fps:g} is not a positive number")
+        if self.style == "engine" and self.io != "m_axi":
+            raise UsageError(f"hls: io={self.io} goes with style=dataflow; the engine works on memory", hint="io=m_axi")
+        if self.style == "engine" and self.fold:
+            raise UsageError("hls: fold goes with style=dataflow; the engine has one array for all layers")
         _fixed_folds(self)
 
 
+Lowered: TypeAlias = "Design | Plan"
 HlsJob = Job[Part, Options]
 
 
-def lower(job: HlsJob) -> Design:
-    """The folded design. Raises IrcError with everything that stands against building the accelerator."""
+def lower(job: HlsJob) -> Lowered:
+    """The accelerator in the style that is asked for, or that fits. Raises IrcError with everything against it."""
     accelerator = job.module.functions.get(ACCELERATOR)
     unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
     if found := problems(job.module, unsupported):
         raise IrcError(found)
+    if job.options.style == "engine":
+        return _engine(job, "style=engine asks for it")
+    design = _dataflow(job)
+    missing = lacking(uses(design, job.target, job.options.io))
+    if job.options.style == "dataflow" or not missing or job.options.io != "m_axi" or job.options.fold:
+        return design
+    return _engine_that_fits(job, f"style=dataflow does not fit {job.target.name}: {missing}") or design
+
+
+def _dataflow(job: HlsJob) -> Design:
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
     fold(design.stages, _budget(job), _fixed_folds(job.options))
     size_fifos(design)
     return design
+
+
+def _engine(job: HlsJob, why: str) -> Plan:
+    program = build_engine(job.module.functions[ACCELERATOR])
+    return planned(program, best_size(program, job.target, _budget(job)), why)
+
+
+def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
+    """An engine; None if it cannot run an op, or does not fit either."""
+    try:
+        plan = _engine(job, why)
+    except IrcError:
+        return None
+    return None if lacking(engine_uses(plan, job.target)) else plan
 
 
 def _budget(job: HlsJob) -> Budget:
@@ -90,16 +127,23 @@ def _fixed_folds(options: Options) -> dict[str, tuple[int, int]]:
     return found
 
 
-def emit(job: HlsJob, design: Design, folder: Path) -> ReportData:
+def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
     """Write the project to `src`."""
-    options = job.options
-    files = project(design, options.top, options.io, job.target, options.clock, _golden(job))
-    for name, text in files.items():
-        path = folder / SOURCES / name
+    options, part, golden = job.options, job.target, _golden(job)
+    if isinstance(lowered, Plan):
+        _write(engine_project(lowered, options.top, part, options.clock, golden), folder / SOURCES)
+        missed = engine_unmet(lowered, part, options.clock, options.fps)
+        return {**engine_report(lowered, part, options.clock), "unmet": missed}
+    _write(project(lowered, options.top, options.io, part, options.clock, golden), folder / SOURCES)
+    missed = [*unmet(lowered, part, options.clock, options.io, options.fps), *idle_masks(lowered)]
+    return {**report(lowered, part, options.clock, options.io), "unmet": missed}
+
+
+def _write(files: Mapping[str, str | bytes], folder: Path) -> None:
+    for name, content in files.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="ascii", newline="\n")
-    missed = [*unmet(design, job.target, options.clock, options.io, options.fps), *idle_masks(design)]
-    return {**report(design, job.target, options.clock, options.io), "unmet": missed}
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("ascii"))
 
 
 def _golden(job: HlsJob) -> Samples:
@@ -115,15 +159,18 @@ def start(job: HlsJob, folder: Path) -> Generator[Runner]:
 
 
 def trace(job: HlsJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple[Value, Array]]:
-    """What travels between the stages in one run of main."""
+    """What the layers compute in one run of main, layer by layer."""
     options = job.options
     codes, _ = codes_of(job.module, inputs)
-    return watched(lower(job), folder / SOURCES, options.top, options.io, codes)
+    lowered = lower(job)
+    if isinstance(lowered, Plan):
+        return engine_watched(lowered, folder / SOURCES, options.top, codes)
+    return watched(lowered, folder / SOURCES, options.top, options.io, codes)
 
 
-HLS: Backend[Part, Options, Design] = Backend(
+HLS: Backend[Part, Options, Lowered] = Backend(
     name="hls",
-    summary="Vitis HLS C++ for FPGAs: integer dataflow accelerator, test bench, C simulation",
+    summary="Vitis HLS C++ for FPGAs: integer accelerator as dataflow or as engine, test bench, C simulation",
     options=Options,
     targets=PARTS,
     target=DEFAULT,

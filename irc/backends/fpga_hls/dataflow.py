@@ -81,25 +81,25 @@ def _lower(cx: Lowering, region: Region) -> None:
 
 def _input_port(cx: Lowering, value: Value, names: Names) -> Port:
     shape = cx.shape(value)
-    layout = channels_last(shape) if _feeds_window(value) else c_order(shape)
+    layout = channels_last(shape) if feeds_window(value) else c_order(shape)
     name = names.fresh(identifier(value.name, "x"))
     stream = Stream(cx.code(value), layout.count, value, layout, names.fresh(f"{name}_in"))
     cx.define(value, stream, layout)
     return Port(name, value, stream, layout, shape)
 
 
-def _feeds_window(value: Value) -> bool:
+def feeds_window(value: Value) -> bool:
     """Whether a value goes into a convolution or pooling as it is."""
     if value.type.rank < 3:
         return False
     for use in value.uses:
         node = use.node
         if isinstance(node, Kernel):
-            if _feeds_window(node.body.inputs[use.index]):
+            if feeds_window(node.body.inputs[use.index]):
                 return True
         elif isinstance(node, Conv | MaxPool | SumPool):
             return use.index == 0
-        elif isinstance(node, Op) and node.elementwise and _feeds_window(node.results[0]):
+        elif isinstance(node, Op) and node.elementwise and feeds_window(node.results[0]):
             return True
     return False
 

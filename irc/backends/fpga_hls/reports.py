@@ -24,6 +24,7 @@ def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
     """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz."""
     slowest = max(design.stages, key=cycles, default=None)
     summary: dict[str, Any] = {
+        "style": "dataflow, a stage for each layer",
         "stages": len(design.stages),
         "cycles per sample": pace(design),
         "samples per second": round(clock * 1e6 / pace(design)),

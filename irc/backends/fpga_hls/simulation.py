@@ -13,7 +13,7 @@ import numpy as np
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.emit.top import Io, top_source
 from irc.backends.fpga_hls.stage import Design
-from irc.backends.fpga_hls.testbench import decode, encode, sample_bytes
+from irc.backends.fpga_hls.testbench import Accelerator, decode, encode, sample_bytes
 from irc.backends.fpga_hls.toolchain import FLAGS, compile_simulation, run_simulation
 from irc.ir.graph import Module, Value
 from irc.ir.interpret import fitted, interpret, run_node
@@ -60,16 +60,16 @@ def _evaluate(module: Module, nodes: Sequence[Op], values: dict[Value, Array]) -
 
 
 @contextmanager
-def compiled(design: Design, sources: Path, top: str) -> Generator[Accelerate]:
+def compiled(design: Accelerator, sources: Path, top: str) -> Generator[Accelerate]:
     """The accelerator of a project as a function on samples. Raises ToolError if it does not compile or stops early."""
     with tempfile.TemporaryDirectory(prefix="irc-hls-") as scratch:
         program = Path(scratch) / "simulation"
         compile_simulation([sources / f"{top}.cpp", sources / "tb.cpp"], program)
-        yield lambda samples: simulate(design, program, samples)
+        yield lambda samples: simulate(design, program, samples, IRC_PROJECT=str(sources))
 
 
 def simulate(
-    design: Design, program: Path, samples: Sequence[Sequence[Array]], **environment: str
+    design: Accelerator, program: Path, samples: Sequence[Sequence[Array]], **environment: str
 ) -> list[list[Array]]:
     """The results for each sample, by one run of a compiled test bench."""
     with tempfile.TemporaryDirectory(prefix="irc-hls-") as scratch:

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from irc.backends.fpga_hls.emit.top import Io
 from irc.backends.fpga_hls.emit.writer import Writer, wrapped
-from irc.backends.fpga_hls.stage import Design, Port
+from irc.backends.fpga_hls.layout import Layout, Shape
+from irc.backends.fpga_hls.stage import Design
+from irc.backends.fpga_hls.types import Code
+from irc.ir.graph import Value
 from irc.ir.scalars import Array
+
+
+class Port(Protocol):
+    """An input or output of an accelerator: codes in some order."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> Value: ...
+    @property
+    def layout(self) -> Layout: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def code(self) -> Code: ...
+    @property
+    def count(self) -> int: ...
+
+
+class Accelerator(Protocol):
+    """What takes codes and gives codes, however it is built."""
+
+    @property
+    def inputs(self) -> Sequence[Port]: ...
+    @property
+    def outputs(self) -> Sequence[Port]: ...
 
 
 def encode(ports: Sequence[Port], arrays: Sequence[Array]) -> bytes:
@@ -38,7 +68,7 @@ def decode(ports: Sequence[Port], data: bytes) -> list[Array]:
     return arrays
 
 
-def golden_header(design: Design, samples: Sequence[tuple[Sequence[Array], Sequence[Array]]]) -> str:
+def golden_header(design: Accelerator, samples: Sequence[tuple[Sequence[Array], Sequence[Array]]]) -> str:
     """`golden.h`: inputs and expected outputs, in the order of the ports."""
     writer = Writer()
     writer.comment("Golden vectors: sample inputs and what the reference interpreter computes for them, as codes.")
@@ -115,9 +145,18 @@ int main(int count, char** words) {
 
 
 def testbench(design: Design, name: str, io: Io) -> str:
-    """`tb.cpp`"""
+    """`tb.cpp` of a dataflow accelerator."""
+    stops = "The accelerator stops with a message if a stream is read while empty, or is not empty after a sample."
+    return bench(design, name, [stops], lambda writer: None, lambda writer: _run(writer, design, name, io))
+
+
+Write = Callable[[Writer], None]
+
+
+def bench(design: Accelerator, name: str, notes: Sequence[str], helpers: Write, run: Write) -> str:
+    """`tb.cpp`: `helpers` stand in front of the sample, `run` are the statements that run it."""
     writer = Writer()
-    for text in HEAD:
+    for text in (*HEAD, *notes):
         writer.line(f"// {text}".rstrip())
     writer.line()
     for header in ("cstdint", "cstdio", "cstdlib", "cstring"):
@@ -127,7 +166,8 @@ def testbench(design: Design, name: str, io: Io) -> str:
     writer.directive('#include "golden.h"')
     writer.line()
     with writer.namespace(""):
-        _sample(writer, design, name, io)
+        helpers(writer)
+        _sample(writer, design, run)
         writer.raw(BATCH)
         writer.raw(COMPARE)
         _golden(writer, design)
@@ -143,11 +183,11 @@ HEAD = [
     "  tb IN OUT N    runs N samples of the file IN and writes the results to the file OUT",
     "",
     "Files hold the elements of all ports, sample by sample, in the order in which they travel: little-endian, without",
-    "gaps. The accelerator stops with a message if a stream is read while empty, or is not empty after a sample.",
+    "gaps.",
 ]
 
 
-def _sample(writer: Writer, design: Design, name: str, io: Io) -> None:
+def _sample(writer: Writer, design: Accelerator, run: Write) -> None:
     """The memory of one sample, and what can be done with it."""
     with writer.block("struct Sample", "} sample;"):
         for port in (*design.inputs, *design.outputs):
@@ -162,7 +202,7 @@ def _sample(writer: Writer, design: Design, name: str, io: Io) -> None:
             writer.line(f"return {' && '.join(writes)};")
         writer.line()
         with writer.block("void run()"):
-            _run(writer, design, name, io)
+            run(writer)
     writer.line()
 
 
@@ -182,7 +222,7 @@ def _run(writer: Writer, design: Design, name: str, io: Io) -> None:
             writer.line(f"{port.name}[i] = {port.name}_port.read();")
 
 
-def _golden(writer: Writer, design: Design) -> None:
+def _golden(writer: Writer, design: Accelerator) -> None:
     writer.line("/// Runs the golden vectors.")
     with writer.block("int run_golden()"):
         with writer.block("for (int i = 0; i < golden_samples; i++)"):

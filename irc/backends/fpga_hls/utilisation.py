@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from irc.backends.fpga_hls.area import Area, total
@@ -49,9 +49,14 @@ KINDS: dict[str, tuple[Callable[[Area], int], Callable[[Part], int]]] = {
 
 
 def uses(design: Design, part: Part, io: str) -> list[Use]:
-    """The totals of a design against a part. A kind that the part lacks and the design does without is left out."""
-    areas = {stage.name: area(stage) for stage in design.stages}
-    everything = total([*areas.values(), ports(design, io)])
+    """The totals of a design against a part."""
+    return amounts({stage.name: area(stage) for stage in design.stages}, ports(design, io), part)
+
+
+def amounts(areas: Mapping[str, Area], beside: Area, part: Part) -> list[Use]:
+    """What parts of an accelerator by name, and what is beside them, take in all. A kind that there is none of, and
+    none needed, is left out."""
+    everything = total([*areas.values(), beside])
     found: list[Use] = []
     for kind, (of_area, of_part) in KINDS.items():
         most = max(areas, key=lambda name: of_area(areas[name]), default="the ports")

@@ -51,8 +51,9 @@ clean:
 """
 
 
-def run_hls(name: str, part: Part, clock: float) -> str:
-    """`run_hls.tcl`"""
+def run_hls(name: str, part: Part, clock: float, data: Sequence[str] = ()) -> str:
+    """`run_hls.tcl`; `data` are further files of the test bench."""
+    files = "".join(f"add_files -tb {file}\n" for file in data)
     return f"""\
 # make hls
 open_project -reset {name}_hls
@@ -60,7 +61,7 @@ set_top {name}
 add_files {name}.cpp -cflags "-std=c++14"
 add_files -tb tb.cpp -cflags "-std=c++14"
 add_files -tb golden.h
-open_solution -reset solution
+{files}open_solution -reset solution
 set_part {part.part}
 create_clock -period {1000 / clock:.3f}ns
 csim_design

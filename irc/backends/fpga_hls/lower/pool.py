@@ -19,7 +19,7 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
     shape = cx.shape(op.x)
     require_one_image(op, shape)
     dilation = op.dilation if isinstance(op, MaxPool) else (1,) * len(op.kernel)
-    padding = _complete_padding(op, shape[2:], dilation, cx.shape(op.results[0])[2:])
+    padding = complete_padding(op, shape[2:], dilation, cx.shape(op.results[0])[2:])
     window = window_config(op, shape[2:], op.kernel, op.stride, dilation, padding)
     layout = channels_last(cx.shape(op.results[0]))
     tail = Tail(cx, region, op.opname, layout, shape[1])
@@ -39,7 +39,7 @@ def lower_pool(cx: Lowering, region: Region, op: MaxPool | SumPool) -> None:
     tail.close(op.opname, "pool.h", [x], config, [window_pace(window)])
 
 
-def _complete_padding(op: MaxPool | SumPool, size: Shape, dilation: tuple[int, ...], windows: Shape) -> list[int]:
+def complete_padding(op: MaxPool | SumPool, size: Shape, dilation: tuple[int, ...], windows: Shape) -> list[int]:
     """The padding of the op, and at the ends what the last window of ceil mode needs beyond it."""
     n = len(size)
     begins, ends = op.padding[:n], op.padding[n:]
