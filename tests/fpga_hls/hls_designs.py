@@ -82,10 +82,15 @@ def with_masks(module: Module, rng: np.random.Generator) -> int:
     return len(layers)
 
 
-def job_of(module: Module, inputs: Sequence[Sequence[Array]] = (), **options: object) -> Job[Part, Options]:
+def job_of(
+    module: Module,
+    inputs: Sequence[Sequence[Array]] = (),
+    schedule: Mapping[str, str] | None = None,
+    **options: object,
+) -> Job[Part, Options]:
     """A job for a legalised module, with these inputs as golden calls."""
     golden = [Golden(list(arrays), interpret(module, arrays)) for arrays in inputs]
-    return Job(module, HLS.find_target(""), Options(**options), golden)  # type: ignore[arg-type]
+    return Job(module, HLS.find_target(""), Options(**options), golden, schedule or {})  # type: ignore[arg-type]
 
 
 def design_of(module: Module) -> Design:

@@ -57,7 +57,7 @@ def test_a_target_is_met_with_fewer_multipliers():
 
 def test_the_user_has_the_last_word():
     model = job("digits_vit", FAST["digits_vit"], 16).module
-    design = HLS.lower(job_of(model, fold=("blocks_0_mlp_fc1:3x5",)))
+    design = HLS.lower(job_of(model, schedule={"blocks_0_mlp_fc1": "3x5"}))
     stage = next(s for s in design.stages if s.name == "blocks_0_mlp_fc1")
     assert stage.fold == (3, 5)
 

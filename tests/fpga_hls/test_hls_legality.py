@@ -259,8 +259,6 @@ func @main(%x: i8[1, 4]) -> i8[1, 4] {
         ({"fps": math.inf}, "fps=inf is not a positive number"),
         ({"dsp": 1.5}, "dsp=1.5 is not above 0 and at most 1"),
         ({"lut": 0.0}, "lut=0 is not above 0 and at most 1"),
-        ({"fold": ("head",)}, "fold 'head' is not stage:PExSIMD"),
-        ({"fold": ("head:0x1",)}, "fold 'head:0x1' is not stage:PExSIMD"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str):
@@ -268,8 +266,11 @@ def test_bad_options(options: dict[str, Any], message: str):
         HLS.options(**options)
 
 
-def test_fold_of_a_stage_that_is_not_there():
-    assert "fold: there is no stage 'head' to fold" in said(SMALL, fold=("head:2x2",))
+def test_schedules_that_cannot_be():
+    assert "fold: there is no stage 'head' to fold" in said(SMALL, schedule={"head": "2x2"})
+    for size in ("8", "0x1", "4x", "axb"):
+        assert f"head: the folding '{size}' is not PExSIMD" in said(SMALL, schedule={"head": size})
+    assert "a schedule goes with style=dataflow" in said(SMALL, schedule={"head": "2x2"}, style="engine")
 
 
 def test_unknown_part():

@@ -25,12 +25,14 @@ def folded_alike(preset: str, size: str) -> dict[str, Stage]:
     """The inner layers of the digits ViT, all folded by hand to the same size."""
     module = job("digits_vit", preset, 16).module
     inner = [s.name for s in design_of(module).stages if s.name.startswith("blocks") and s.template in LINEAR]
-    design = folded_design(job_of(module, fold=tuple(f"{name}:{size}" for name in inner)))
+    design = folded_design(job_of(module, schedule=dict.fromkeys(inner, size)))
     return {s.name: s for s in design.stages if s.name in inner}
 
 
 @pytest.mark.tool("g++")
-@pytest.mark.parametrize(("model", "preset"), [("digits_vit", PAIRS), ("digits_vit", BLOCKS)])
+@pytest.mark.parametrize(
+    ("model", "preset"), [("digits_cnn", BLOCKS), pytest.param("digits_vit", PAIRS, marks=pytest.mark.slow)]
+)
 def test_first_images(tmp_path: Path, model: str, preset: str):
     need_compiler()
     given = job(model, preset, 16)
@@ -71,6 +73,7 @@ def test_pairs_save_half_of_the_multipliers_and_weights():
         assert 2 * stage.packed("weights").count(4, 8) == dense[name].packed("weights").count(4, 8)
 
 
+@pytest.mark.slow
 def test_what_is_saved_goes_into_fewer_multipliers_or_cycles():
     dense, pairs, blocks = (folded_design(job("digits_vit", preset, 16)) for preset in ("quant8", PAIRS, BLOCKS))
     assert pace(pairs) <= pace(dense)
@@ -131,7 +134,7 @@ def test_tiles_larger_than_blocks_hold_what_any_of_them_keeps():
 def test_groups_of_channels_are_not_cut():
     module = job("digits_vit", PAIRS, 16).module
     with pytest.raises(UsageError) as raised:
-        folded_design(job_of(module, fold=("blocks_0_mlp_fc1:4x6",)))
+        folded_design(job_of(module, schedule={"blocks_0_mlp_fc1": "4x6"}))
     expected = "fold: 6 input channels at once cut the groups of 4 of the mask of 'blocks_0_mlp_fc1'"
     assert str(raised.value).startswith(expected)
     assert raised.value.diagnostics[0].hint == "a multiple of 4"

@@ -49,7 +49,6 @@ class Options:
     fps: float | None = None  # samples a second that are enough; none: as many as the budget gives
     dsp: float = 0.8  # part of the DSPs of the device that folding may fill, by the estimate
     lut: float = 0.7  # part of its LUTs; narrow products are made of them
-    fold: tuple[str, ...] = ()  # stage:PExSIMD, for stages whose folding the user sets
     io: Io = "m_axi"
     top: str = "accelerator"  # name of the top function
 
@@ -65,9 +64,6 @@ class Options:
             raise UsageError(f"hls: fps={self.fps:g} is not a positive number")
         if self.style == "engine" and self.io != "m_axi":
             raise UsageError(f"hls: io={self.io} goes with style=dataflow; the engine works on memory", hint="io=m_axi")
-        if self.style == "engine" and self.fold:
-            raise UsageError("hls: fold goes with style=dataflow; the engine has one array for all layers")
-        _fixed_folds(self)
 
 
 Lowered: TypeAlias = "Design | Plan"
@@ -81,17 +77,19 @@ def lower(job: HlsJob) -> Lowered:
     if found := problems(job.module, unsupported):
         raise IrcError(found)
     if job.options.style == "engine":
+        if job.schedule:
+            raise UsageError("hls: a schedule goes with style=dataflow; the engine has one array for all layers")
         return _engine(job, "style=engine asks for it")
     design = _dataflow(job)
     missing = lacking(uses(design, job.target, job.options.io))
-    if job.options.style == "dataflow" or not missing or job.options.io != "m_axi" or job.options.fold:
+    if job.options.style == "dataflow" or not missing or job.options.io != "m_axi" or job.schedule:
         return design
     return _engine_that_fits(job, f"style=dataflow does not fit {job.target.name}: {missing}") or design
 
 
 def _dataflow(job: HlsJob) -> Design:
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
-    fold(design.stages, _budget(job), _fixed_folds(job.options))
+    fold(design.stages, _budget(job), _folds(job.schedule))
     size_fifos(design)
     return design
 
@@ -116,14 +114,14 @@ def _budget(job: HlsJob) -> Budget:
     return Budget(int(job.target.dsps * options.dsp), int(job.target.luts * options.lut), enough)
 
 
-def _fixed_folds(options: Options) -> dict[str, tuple[int, int]]:
+def _folds(schedule: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """The folding of each stage that the user sets: `stage = PExSIMD`. Raises UsageError for what is none."""
     found: dict[str, tuple[int, int]] = {}
-    for item in options.fold:
-        name, _, size = item.partition(":")
+    for stage, size in schedule.items():
         pe, _, simd = size.partition("x")
         if not (pe.isdecimal() and simd.isdecimal() and int(pe) > 0 and int(simd) > 0):
-            raise UsageError(f"hls: fold '{item}' is not stage:PExSIMD", hint="for example fold=blocks_0_mlp_fc1:8x4")
-        found[name] = (int(pe), int(simd))
+            raise UsageError(f"{stage}: the folding '{size}' is not PExSIMD", hint=f"for example {stage} = 8x4")
+        found[stage] = (int(pe), int(simd))
     return found
 
 
@@ -136,7 +134,8 @@ def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
         return {**engine_report(lowered, part, options.clock), "unmet": missed}
     _write(project(lowered, options.top, options.io, part, options.clock, golden), folder / SOURCES)
     missed = [*unmet(lowered, part, options.clock, options.io, options.fps), *idle_masks(lowered)]
-    return {**report(lowered, part, options.clock, options.io), "unmet": missed}
+    folds = {stage.name: "x".join(map(str, stage.fold)) for stage in lowered.stages if stage.foldable}
+    return {**report(lowered, part, options.clock, options.io), "unmet": missed, "schedule": folds}
 
 
 def _write(files: Mapping[str, str | bytes], folder: Path) -> None:
@@ -178,6 +177,7 @@ HLS: Backend[Part, Options, Lowered] = Backend(
     emit=emit,
     start=start,
     trace=trace,
+    schedules=True,
     lowerings=LOWERINGS,
     reasons=REASONS,
     pipeline="specialize{batch=1},inline,fold,cse,dce,hls-boundary,fuse",

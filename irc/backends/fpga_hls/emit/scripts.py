@@ -136,7 +136,7 @@ waits for another in a circle. A larger depth is safe; a smaller one may deadloc
 `pe` (output channels at once) and `simd` (input channels at once) decide how many multipliers a stage has, and how its
 weights are packed. So they are chosen when the project is written, not in the C++:
 
-    irc compile ... --backend 'hls{{fold={_fold_example(design.stages)}}}'
+    irc compile ... --schedule FILE    # lines as in schedule.txt of the artifact: `{_fold_example(design.stages)}`
     irc compile ... --backend 'hls{{fps=1000}}'     # only as many multipliers as that needs
     irc compile ... --backend 'hls{{dsp=0.5 lut=0.5}}'   # multipliers until half of the DSPs or LUTs are used
 
@@ -164,4 +164,4 @@ def _row(stage: Stage) -> str:
 
 
 def _fold_example(stages: Sequence[Stage]) -> str:
-    return next((f"{s.name}:8x4" for s in stages if s.template in LINEAR), "head:8x4")
+    return next((f"{s.name} = 8x4" for s in stages if s.template in LINEAR), "head = 8x4")
