@@ -103,6 +103,7 @@ OPS = Table(
             "pool": "max_pool:MaxPool avg_pool:AvgPool sum_pool:SumPool",
             "norm": "softmax:Softmax layer_norm:LayerNorm rms_norm:RmsNorm group_norm:GroupNorm batch_norm:BatchNorm",
             "attention": "sdpa:Sdpa",
+            "token": "select:Select",
             "quant": "quantize:Quantize dequantize:Dequantize requantize:Requantize lut:Lut int_softmax:IntSoftmax "
             "int_norm:IntNorm observe:Observe rescale:Rescale",
         },
@@ -125,6 +126,7 @@ PASSES = Table(
             "calibrate": "calibrate:Calibrate",
             "prune": "prune:Prune",
             "smooth": "smooth:Smooth",
+            "token_select": "token-select:TokenSelect",
             "quantize": "quantize:QuantizePass",
             "integerize": "integerize:Integerize",
         },

@@ -40,7 +40,7 @@ def run_node(
     node: Node, operands: Sequence[Array], dims: Mapping[str, int], module: Module, observe: Observer | None = None
 ) -> list[Array]:
     """The results of one node on arrays; `dims` are the numbers symbols stand for."""
-    return _Frame(module, dims, observe).node(cast(Op, node), operands)
+    return _Frame(module, dict(dims), observe).node(cast(Op, node), operands)
 
 
 def arrange_inputs(graph: Graph, inputs: Sequence[Array] | Mapping[str, Array]) -> list[Array]:
@@ -60,7 +60,7 @@ class _Frame:
     """The `Frame` of ops: one activation of a function, with the numbers its symbols stand for."""
 
     module: Module
-    dims: Mapping[str, int]
+    dims: dict[str, int]
     observe: Observer | None
 
     def call(self, name: str, inputs: Sequence[Array]) -> list[Array]:
@@ -109,7 +109,15 @@ class _Frame:
         fits = out.ndim == len(shape) and all(s in (None, n) for s, n in zip(shape, out.shape, strict=True))
         if out.dtype != wanted.scalar.dtype or not fits:
             raise IrcError(Diagnostic(f"{op.opname}: reference gave {out.dtype}{list(out.shape)} for {wanted}", op.loc))
+        if None in shape:
+            self.bear(wanted, out)
         return out
+
+    def bear(self, type: TensorType, array: Array) -> None:
+        """Give counts that were born with a value their numbers."""
+        sizes = list(zip(type.shape, array.shape, strict=True))
+        numbers = solve(sizes, type.symbols() - self.dims.keys())
+        self.dims.update({name: dim for name, dim in numbers.items() if isinstance(dim, int)})
 
 
 def bind_dims(function: Graph, arrays: Sequence[Array]) -> dict[str, int]:

@@ -56,6 +56,7 @@ from irc.ir.ops.quant import (
 )
 from irc.ir.ops.structure import Const, Return
 from irc.ir.ops.tensor import Pad
+from irc.ir.ops.token import Select
 from irc.ir.scalars import BOOL, F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, f32, per_tensor
 from irc.passes.base import Pass, PassContext
@@ -329,6 +330,9 @@ def view(cx: _Lowering, op: Op) -> Value:
     if isinstance(op, Pad):
         encoding = cx.encoding(changes["x"])
         changes["value"] = float(np.rint(op.value / float(encoding.scales)) + int(encoding.zps))
+    if isinstance(op, Select) and op.threshold is not None:
+        encoding = cx.encoding(cx.one_scale(op, changes["scores"]))
+        changes["threshold"] = float(np.ceil(op.threshold / float(encoding.scales)) + int(encoding.zps))
     return cx.b(rebuilt(op, **changes))
 
 

@@ -33,6 +33,7 @@ from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize
 from irc.ir.ops.structure import Const, Return
 from irc.ir.ops.tensor import Concat, Gather
+from irc.ir.ops.token import Select
 from irc.ir.scalars import F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, per_axis, per_tensor
 from irc.passes.base import Pass, PassContext
@@ -268,10 +269,15 @@ LEAVING = (Return, Argmax, Cast)  # readers that take the real value of a sum
 SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
 
 
+def ends_sum(use: Use) -> bool:
+    """Whether a reader takes the real value of a sum."""
+    return isinstance(use.node, LEAVING) or (isinstance(use.node, Select) and use.index == 1)
+
+
 def continues_sum(use: Use) -> bool:
     """Whether a reader takes an accumulator as it is, so that its operand needs no encoding of its own."""
     node = use.node
-    if isinstance(node, (Relu, Clamp, Add, Sub, *LEAVING)):
+    if isinstance(node, Relu | Clamp | Add | Sub) or ends_sum(use):
         return True
     return isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0
 
@@ -310,7 +316,7 @@ class _Plan:
 
     def tied_operands(self, node: Op) -> list[Value]:
         """The operands whose codes a node hands on unchanged."""
-        if isinstance(node, Gather):
+        if isinstance(node, Gather | Select):
             return [node.x]
         if node.view or isinstance(node, MaxPool | Amax):
             return [v for v in node.operands if v.type.scalar.is_float]
@@ -329,7 +335,7 @@ class _Plan:
         uses = value.uses
         if not isinstance(node, SUMS) and not (isinstance(node, Relu | Clamp) and node.operands[0] in self.sums):
             return False
-        if all(isinstance(use.node, LEAVING) for use in uses):
+        if all(map(ends_sum, uses)):
             return True
         return len(uses) == 1 and continues_sum(uses[0])
 

@@ -19,7 +19,7 @@ def numbers(shape: Shape, dims: Mapping[str, int]) -> tuple[int, ...]:
     return tuple(evaluate(d, dims) for d in shape)
 
 
-def _one_scale(op: Op, t: TensorType) -> Element:
+def one_scale(op: Op, t: TensorType) -> Element:
     """The element of an operand. Fails at `op` if scales belong to an axis that the movement does not keep."""
     if t.encoding is not None and not t.encoding.per_tensor:
         op.fail(f"operand is {t}, expected one scale")
@@ -36,7 +36,7 @@ class Reshape(Op, name="reshape"):
     def infer(self) -> TensorType:
         if equal(product(self.x.type.shape), product(self.shape)) is not True:
             self.fail(f"{shape_text(self.x.type.shape)} cannot be reshaped to {shape_text(self.shape)}")
-        return TensorType(_one_scale(self, self.x.type), self.shape)
+        return TensorType(one_scale(self, self.x.type), self.shape)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
         return np.reshape(x, numbers(self.shape, dims))
@@ -79,7 +79,7 @@ class Expand(Op, name="expand"):
         )
         if not fits:
             self.fail(f"{shape_text(given)} cannot be expanded to {shape_text(self.shape)}")
-        return TensorType(_one_scale(self, self.x.type), self.shape)
+        return TensorType(one_scale(self, self.x.type), self.shape)
 
     def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
         return np.asarray(np.broadcast_to(x, numbers(self.shape, dims)), order="C")
@@ -110,7 +110,7 @@ class Concat(Op, name="concat"):
             if not others:
                 self.fail(f"{first} and {t} differ outside axis {axis}")
             total = add(total, t.shape[axis])
-        return TensorType(_one_scale(self, first), (*first.shape[:axis], total, *first.shape[axis + 1 :]))
+        return TensorType(one_scale(self, first), (*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
     def reference(self, xs: list[Array]) -> Array:
         return np.concatenate(xs, axis=self.axis)
@@ -169,7 +169,7 @@ class Pad(Op, name="pad"):
         if t.scalar.is_integer and not (self.value.is_integer() and t.scalar.min <= self.value <= t.scalar.max):
             self.fail(f"padding value {self.value} is no {t.scalar} code")
         shape = tuple(add(d, b + a) for d, b, a in zip(t.shape, self.before, self.after, strict=True))
-        return TensorType(_one_scale(self, t), shape)
+        return TensorType(one_scale(self, t), shape)
 
     def reference(self, x: Array) -> Array:
         widths = np.array([self.before, self.after], np.int64).T
@@ -190,7 +190,7 @@ class Gather(Op, name="gather"):
         axis = axis_of(self, self.axis, t.rank)
         if not i.scalar.is_integer or i.encoding:
             self.fail(f"indices are {i}, expected plain integers")
-        return TensorType(_one_scale(self, t), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
+        return TensorType(one_scale(self, t), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
 
     def reference(self, x: Array, indices: Array) -> Array:
         size = x.shape[self.axis]

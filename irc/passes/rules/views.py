@@ -13,14 +13,15 @@ from irc.ir.ops.common import broadcast
 from irc.ir.ops.math import Binary, Cast, Compare, Logical, Where
 from irc.ir.ops.quant import Rescale
 from irc.ir.ops.tensor import Concat, Expand, Pad, Permute, Reshape, Slice
+from irc.ir.ops.token import Select
 from irc.ir.rewrite import Match, Miss, Rule, any_, op_
 
 
 class Identity(Rule):
-    """reshape, expand, slice, pad, cast, rescale to the type of their operand -> the operand"""
+    """reshape, expand, slice, pad, select, cast, rescale to the type of their operand -> the operand"""
 
     # Each of these can only keep the type by changing nothing: a slice within 0 .. n that has n elements is the whole.
-    pattern = op_((Reshape, Expand, Slice, Pad, Cast, Rescale), any_("x"))
+    pattern = op_((Reshape, Expand, Slice, Pad, Select, Cast, Rescale), any_("x"))
 
     def guard(self, m: Match) -> Miss | None:
         if not m.root.results[0].type.matches(m["x"].type):
