@@ -28,7 +28,7 @@ class TokenSelect(Pass):
     The score of a token is what the class token takes of it in the block before, the mean over heads. `topk` keeps the
     share `keep` (0.7) of the tokens that are still there, rounded up; `threshold` all with at least that score, a
     number that differs from sample to sample, so that the batch is 1. The class token stays, and so does the order.
-    `at` are numbers of blocks, the first being 0, which has no block before it; without any, three places spread evenly.
+    `at` are numbers of blocks; the first is 0, which has none before it. Without any, three places are spread evenly.
     """
 
     name = "token-select"

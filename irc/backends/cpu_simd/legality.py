@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from irc.backends.base import Backend
+from irc.backends.counts import uncountable
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph
 from irc.ir.op import Op
@@ -14,7 +15,7 @@ from irc.ir.op import Op
 def problems(graph: Graph, backend: Backend[Any, Any, Any]) -> list[Diagnostic]:
     """Everything at once: ops without a lowering, and shapes that no kernel takes."""
     ops = [cast(Op, node) for node in graph.walk()]
-    found = backend.unsupported(ops)
+    found = backend.unsupported(ops) + uncountable(ops, "a library plans its memory and loops before")
     return found + [problem for op in ops for problem in _shapes(op)]
 
 

@@ -105,6 +105,11 @@ def _norm(stage: Stage) -> Processes:
     return _by_run(stage.number("rows"), passes)
 
 
+def _select(stage: Stage) -> Processes:
+    rows, columns = stage.number("rows"), stage.number("columns")
+    return [("rank_rows", rows + rows * rows), ("repack_rows", rows * columns)]
+
+
 def _reorder(stage: Stage) -> Processes:
     return _by_run(stage.number("blocks"), [(name, stage.number("count")) for name in ("store", "send")])
 
@@ -120,4 +125,5 @@ PROCESSES: dict[str, Callable[[Stage], Processes]] = {
     "masked_int_softmax": _softmax,
     "int_norm": _norm,
     "reorder": _reorder,
+    "select_rows": _select,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from irc.backends.counts import uncountable
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph, Module, Value
@@ -23,6 +24,8 @@ def problems(module: Module, unsupported: list[Diagnostic]) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     for value in accelerator.inputs:
         found += _input(value)
+    if counts := uncountable(inner_ops(accelerator), "the accelerator has loops of fixed length"):
+        return found + counts
     named: set[str] = {d.message + str(d.loc) for d in unsupported}
     found += unsupported
     for op in inner_ops(accelerator):

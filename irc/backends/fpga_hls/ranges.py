@@ -21,6 +21,7 @@ from irc.ir.ops.math import Abs, Add, Amax, Cast, Clamp, Maximum, Minimum, Mul, 
 from irc.ir.ops.pool import MaxPool, SumPool
 from irc.ir.ops.quant import IntSoftmax, Lut, Requantize, Rescale, constant_of
 from irc.ir.ops.tensor import Concat, Expand, Gather, Pad, Permute, Reshape, Slice
+from irc.ir.ops.token import Select
 from irc.ir.scalars import I32, Array, ScalarType
 
 
@@ -289,7 +290,7 @@ def _pad(known: Ranges, op: Pad) -> Interval:
     return known.of(op.x).union(Interval(int(op.value), int(op.value)))
 
 
-@reads(Reshape, Permute, Expand, Slice, Rescale, MaxPool, Amax, Gather)
+@reads(Reshape, Permute, Expand, Slice, Rescale, MaxPool, Amax, Gather, Select)
 def _moved(known: Ranges, op: Any) -> Interval:
     return known.of(op.x)
 

@@ -157,6 +157,12 @@ def _rows(stage: Stage) -> int:
     return stage.number("rows") * max(stage.number("length"), ROW_LATENCY)
 
 
+def _select(stage: Stage) -> int:
+    """Scores are read and compared with each other while the tokens of the sample before pass."""
+    rows, columns = stage.number("rows"), stage.number("columns")
+    return max(rows + rows * rows, rows * columns)
+
+
 def _reorder(stage: Stage) -> int:
     return stage.number("blocks") * stage.number("count") * (2 if stage.number("buffers") == 1 else 1)
 
@@ -176,6 +182,7 @@ FORMULAS: dict[str, Callable[[Stage], int]] = {
     "masked_int_softmax": _rows,
     "int_norm": _rows,
     "reorder": _reorder,
+    "select_rows": _select,
 }
 
 

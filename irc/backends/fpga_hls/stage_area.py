@@ -257,6 +257,13 @@ def _reorder(stage: Stage) -> Area:
     return PROCESS * 2 + memory + Area(lut=2 * 32, ff=32) * rank
 
 
+def _select(stage: Stage) -> Area:
+    """Scores in a memory with two ports, which are compared two by two; a counter; a flag a row."""
+    scores, rows = stage.inputs[0].code.bits, stage.number("rows")
+    compare = Area(lut=2 * scores + 2 * rows.bit_length(), ff=scores + rows.bit_length())
+    return PROCESS * 2 + ram(scores, rows) + compare + fifo(1, rows)
+
+
 def _replay(stage: Stage) -> Area:
     return PROCESS + ram(stage.outputs[0].code.bits, stage.number("inner"))
 
@@ -288,6 +295,7 @@ FORMULAS: dict[str, Callable[[Stage], Area]] = {
     "int_norm": _norm,
     "reorder": _reorder,
     "replay": _replay,
+    "select_rows": _select,
     "concat": _in_turn,
     "split": _in_turn,
 }

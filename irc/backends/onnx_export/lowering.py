@@ -22,6 +22,7 @@ from irc.ir.dims import Shape
 from irc.ir.graph import Graph, Value
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Kernel
+from irc.ir.ops.token import Select
 from irc.ir.scalars import Array, ScalarType
 from irc.version import __version__
 
@@ -86,7 +87,8 @@ class Lowering:
 
     def _check(self, op: Op) -> None:
         result = op.results[0]
-        for name in self.dims.unknown(result.type.shape):
+        own = {op.born} if isinstance(op, Select) else set()
+        for name in set(self.dims.unknown(result.type.shape)) - own:
             self.refuse(op, f"no input tells the size {name} of {result.type}", "specialize fixes it")
 
     def _rounded(self, name: str, value: Value) -> str:

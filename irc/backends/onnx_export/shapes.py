@@ -1,4 +1,4 @@
-"""Dimensions as numbers of the running model: constants, or computed from the shapes of its inputs."""
+"""Dimensions as numbers of the running model: constants, or computed from the shapes of inputs and selections."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ PLACE = "@{}.{}"  # the symbol that stands for a dimension of an input
 
 @dataclass
 class Dims:
-    """What the symbols of a function are in the running model."""
+    """What the symbols of a function are in the running model; `born` names the sizes of what has been selected."""
 
     writer: Writer
     graph: Graph
     solved: dict[str, Dim] = field(init=False)
+    born: dict[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         pairs: list[tuple[Dim, Dim]] = [
@@ -33,8 +34,8 @@ class Dims:
             self.solved = {**_multiple(dim, size), **self.solved}
 
     def unknown(self, shape: Shape) -> list[str]:
-        """The symbols of a shape that the inputs do not tell."""
-        return sorted({name for dim in shape for name in symbols_of(dim)} - self.solved.keys())
+        """The symbols of a shape that neither the inputs tell nor a selection has."""
+        return sorted({name for dim in shape for name in symbols_of(dim)} - self.solved.keys() - self.born.keys())
 
     def shape(self, shape: Sequence[Dim]) -> str:
         """The name of an int64 vector that holds the shape."""
@@ -71,7 +72,7 @@ class Dims:
         if atom.startswith("@"):
             index, axis = map(int, atom[1:].split("."))
             return self.writer.node("Shape", self.graph.inputs[index].name, start=axis, end=axis + 1)
-        return self.dim(self.solved[atom])
+        return self.born[atom] if atom in self.born else self.dim(self.solved[atom])
 
 
 def _multiple(dim: Dim, size: Dim) -> dict[str, Dim]:

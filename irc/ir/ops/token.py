@@ -79,11 +79,14 @@ class Select(Op, name="select"):
     def reference(self, x: Array, scores: Array, *, dims: Mapping[str, int]) -> Array:
         pinned, keys = self.pinned, scores[..., self.pinned :]
         if self.threshold is not None:
-            kept = np.concatenate([np.full(x.shape[-2] - keys.shape[-1], True), (keys >= self.threshold).reshape(-1)])
+            bound = self.threshold if keys.dtype.kind in "iu" else keys.dtype.type(self.threshold)
+            kept = np.concatenate([np.full(x.shape[-2] - keys.shape[-1], True), (keys >= bound).reshape(-1)])
             return np.compress(kept, x, axis=-2)
         (count,) = numbers((self.shape[-2],), dims)
-        keys = np.nan_to_num(keys, nan=-np.inf, posinf=np.inf, neginf=-np.inf) if keys.dtype.kind == "f" else keys
-        order = np.argsort(-keys.astype(np.float64 if keys.dtype.kind == "f" else np.int64), axis=-1, kind="stable")
+        if keys.dtype.kind == "f":
+            keys = np.where(np.isnan(keys), keys.dtype.type(-np.inf), keys)
+        # Backwards twice: of equal scores a stable order of falling ones has the last first.
+        order = keys.shape[-1] - 1 - np.argsort(keys[..., ::-1], axis=-1, kind="stable")[..., ::-1]
         chosen = np.sort(order[..., : count - pinned], axis=-1) + pinned
         first = np.broadcast_to(np.arange(pinned), (*chosen.shape[:-1], pinned))
         rows = np.concatenate([first, chosen], axis=-1)

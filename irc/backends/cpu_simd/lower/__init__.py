@@ -1,6 +1,6 @@
 """Lowerings, one file an op family. Importing this package fills the tables."""
 
-from irc.backends.cpu_simd.lower import attention, bytes, linear, math, norm, pool, quant, tensor
+from irc.backends.cpu_simd.lower import attention, bytes, linear, math, norm, pool, quant, tensor, token
 from irc.backends.cpu_simd.lower.common import BYTE_STEPS, EPILOGUES, LOWERINGS, STEPS
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "pool",
     "quant",
     "tensor",
+    "token",
 ]

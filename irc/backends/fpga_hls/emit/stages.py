@@ -8,7 +8,12 @@ from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, folded, loc_lines
 from irc.backends.fpga_hls.identifiers import camel, identifier
 from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
 
-INPUT_NAMES = {"matmul": ["x", "w"], "masked_int_softmax": ["x", "mask"], "gather_rows": ["index"]}
+INPUT_NAMES = {
+    "matmul": ["x", "w"],
+    "masked_int_softmax": ["x", "mask"],
+    "gather_rows": ["index"],
+    "select_rows": ["scores", "x"],
+}
 
 
 def group_of(stage: Stage) -> str:

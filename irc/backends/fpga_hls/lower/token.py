@@ -1,0 +1,33 @@
+"""Selection of tokens: their scores are ranked, the tokens are packed densely."""
+
+from __future__ import annotations
+
+import math
+
+from irc.backends.fpga_hls.layout import c_order
+from irc.backends.fpga_hls.lower.common import lowers
+from irc.backends.fpga_hls.lowering import Lowering, waits
+from irc.backends.fpga_hls.stage import CONFIG, Config, Pace, Stage, Stream
+from irc.backends.regions import Region
+from irc.ir.ops.token import Select
+
+
+@lowers(Select)
+def lower_select(cx: Lowering, region: Region, op: Select) -> None:
+    """The scores are there before the first token leaves; which tokens leave is open, so the results come unevenly."""
+    shape, result = cx.shape(op.x), op.results[0]
+    (*batch, rows, columns), kept = shape, cx.shape(result)[-2]
+    if math.prod(batch) != 1:
+        op.fail(f"x is {op.x.type}, and the accelerator selects from one sequence", hint="specialize{batch=1}")
+    scores = cx.read(op.scores, c_order(cx.shape(op.scores)), op.loc)
+    x = cx.read(op.x, c_order(shape), op.loc)
+    layout = c_order(cx.shape(result))
+    out = Stream(cx.code(result), layout.count, result, layout)
+    config: Config = {"rows": rows, "columns": columns, "kept": kept, "pinned": op.pinned}
+    name = cx.stage_name(op.loc, "select")
+    stage = Stage(name, "select_rows", "token.h", op.loc, [out], [scores, x, out], [CONFIG], config)
+    dropped, ranked = 1 - kept / rows, 2 / rows  # the flag of a row comes at most so much later than its turn
+    stage.takes = {0: waits(1.0), 1: Pace(0, ranked)}
+    stage.gives = {0: Pace(-dropped, dropped + ranked)}
+    cx.add(stage)
+    cx.define(result, out, layout)
