@@ -23,6 +23,7 @@ from irc.ir.ops.pool import MaxPool, SumPool
 from irc.ir.ops.quant import IntNorm, IntSoftmax, Lut, Requantize, Rescale, exp_table
 from irc.ir.ops.structure import Return
 from irc.ir.ops.tensor import Concat, Expand, Gather, Pad, Permute, Reshape, Slice
+from irc.ir.ops.token import Select
 from irc.ir.scalars import BOOL, F32, I32, I64, Array, ScalarType, integer
 from irc.ir.types import Element, TensorType
 
@@ -207,7 +208,7 @@ class _Generator:
         if len(shape) in (3, 4) and shape[0] == 1:
             moves += [self.conv] * 5 + [self.pool] * 2
         if len(shape) == 3:
-            moves += [self.attention] * 4
+            moves += [self.attention] * 4 + [self.tokens]
         if len(shape) <= 2:
             moves += [self.embed]
         return moves
@@ -456,6 +457,17 @@ class _Generator:
         weights = self.add(IntSoftmax(scores, table, mask, frac=8, to=Element(integer(8, signed=False))))
         mixed = self.requantize(self.add(Matmul(weights, parts[2])))
         return self.add(Reshape(self.add(Permute(mixed, (0, 2, 1, 3))), shape=(1, tokens, heads * depth)))
+
+    def tokens(self, x: Value) -> Value:
+        """The rows of the largest sums, or those that an input says; equal scores are the rule."""
+        x = self.narrow(x)
+        _, rows, columns = x.type.static_shape or ()
+        if self.chance(0.5):
+            scores = self.add(Sum(x, axes=(2,), keepdims=False))
+        else:
+            scores = self.input(self.code_type(2, 3), (1, rows))
+        kept = self.number(1, rows)
+        return self.add(Select(x, scores, pinned=self.number(0, min(2, kept)), shape=(1, kept, columns)))
 
     def embed(self, x: Value) -> Value:
         """Rows of a table for new indices."""

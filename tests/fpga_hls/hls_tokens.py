@@ -476,6 +476,28 @@ def gather_rows(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     return [process]
 
 
+def select_rows(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
+    """The rows that stay come as late as they can."""
+    rows, columns, kept, pinned = (stage.number(name) for name in ("rows", "columns", "kept", "pinned"))
+    scores, tokens = x
+    stays = Fifo(rows)
+
+    def rank() -> Iterator[Step]:
+        for _ in range(rows):
+            yield (scores,), ()
+        for _ in range(rows):
+            for other in range(rows):
+                yield (), (stays,) if other == rows - 1 else ()
+
+    def repack() -> Iterator[Step]:
+        for row in range(rows):
+            taken = row < pinned or row >= rows - (kept - pinned)
+            for column in range(columns):
+                yield (stays, tokens) if column == 0 else (tokens,), tuple(y) if taken else ()
+
+    return [rank, repack]
+
+
 def evenly(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     """One iteration an element: copy, fork, drain, rom_source, elementwise."""
     streams = stage.inputs or stage.outputs
@@ -504,6 +526,7 @@ PROCESSES: dict[str, Model] = {
     "pad": pad,
     "replay": replay,
     "gather_rows": gather_rows,
+    "select_rows": select_rows,
     "copy": evenly,
     "fork": evenly,
     "drain": evenly,

@@ -963,6 +963,30 @@ def tensor_cases() -> list[Case]:
     return [*cases, gather]
 
 
+# -- selection
+
+
+def select_case(seed: int) -> Case:
+    """Few different scores, so that most of them are equal to others."""
+    rng = np.random.default_rng(seed)
+    rows, columns = int(rng.integers(1, 12)), int(rng.integers(1, 6))
+    kept = int(rng.integers(1, rows, endpoint=True))
+    pinned = int(rng.integers(0, kept, endpoint=True))
+    code = Code(int(rng.integers(2, 20)), signed=bool(rng.integers(2)))
+    levels = code.random(rng, (3,))
+    scores = [levels[rng.integers(0, 3, rows)] for _ in range(SAMPLES)]
+    x = [I8.random(rng, (rows, columns)) for _ in range(SAMPLES)]
+    y = [v[[*range(pinned), *sorted(best_of(s, pinned)[: kept - pinned])]] for s, v in zip(scores, x, strict=True)]
+    fields = config(rows=rows, columns=columns, kept=kept, pinned=pinned)
+    inputs = [(code.type, scores), (I8.type, x)]
+    return Case(f"select_{seed}", "token.h", fields, "irc::select_rows<Config>(x0, x1, y0);", inputs, [(I8.type, y)])
+
+
+def best_of(scores: Ints, pinned: int) -> list[int]:
+    """The rows behind the pinned ones by falling score, those of equal scores by place."""
+    return sorted(range(pinned, len(scores)), key=lambda row: (-scores[row], row))
+
+
 def all_cases() -> list[Case]:
     """Every case, in a fixed order."""
     image = (7, 6)
@@ -996,6 +1020,7 @@ def all_cases() -> list[Case]:
     cases += [reduce_case(seed) for seed in range(4)]
     cases += [softmax_case(seed, masked) for seed in range(4) for masked in (False, True)]
     cases += [norm_case(seed) for seed in range(8)]
+    cases += [select_case(seed) for seed in range(8)]
     cases += special_norm_cases()
     cases += [requantize_case(seed, "fixed") for seed in range(6)]
     cases += [requantize_case(seed, "float") for seed in range(3)]

@@ -121,7 +121,10 @@ def test_many_graphs_with_vendor_types(tmp_path: Path):
 
 # -- what the graphs are made of
 
-OPS = "linear conv matmul add sub mul concat max_pool sum_pool int_softmax int_norm requantize lut clamp gather permute"
+OPS = (
+    "linear conv matmul add sub mul concat max_pool sum_pool int_softmax int_norm requantize lut clamp gather permute "
+    "select"
+)
 
 
 def ops_of(seeds: Sequence[int]) -> list[Op]:
