@@ -95,7 +95,7 @@ class TokenSelect(Pass):
         for use in readers:
             use.node.set_operand(use.index, result)
         block.tokens = result
-        _spread(selected, tokens, self.name)
+        _Spread(tokens.type.shape[1], shape[1], {result: tokens.type.shape}).behind(selected)
 
     def _count(self, graph: Graph, tokens: Value, pinned: int) -> Dim:
         """How many tokens are kept. Raises IrcError where that cannot be said."""
@@ -103,7 +103,9 @@ class TokenSelect(Pass):
         if self.kind == "threshold":
             if equal(batch, 1) is not True:
                 message = f"token-select: a threshold counts the tokens of one sample, the batch is {batch}"
-                raise IrcError(message, hint="put specialize{batch=1} in front of it")
+                known = isinstance(batch, int)
+                hint = "export the model with a batch of 1" if known else "put specialize{batch=1} in front of it"
+                raise IrcError(message, hint=hint)
             name = _fresh(graph)
             graph.symbols[name] = Symbol(name, 0, bounds(count, graph.symbols)[1], counted=True)
             return symbol(name)
@@ -124,52 +126,72 @@ def _fresh(graph: Graph) -> str:
     return f"n{number}"
 
 
-def _spread(selected: Select, tokens: Value, who: str) -> None:
-    """Give everything that is computed from selected tokens the types that follow. Raises IrcError where it cannot."""
-    before: dict[Value, Shape] = {selected.result: tokens.type.shape}
-    node = selected.next
-    while node is not None:
-        changed = [v for v in node.operands if v in before and v.type.shape != before[v]]
-        if changed and isinstance(node, Op):
-            _retype(node, before, who)
-        node = node.next
+@dataclass
+class _Spread:
+    """Gives everything that is computed from selected tokens the types that follow from there being fewer.
+
+    `before` holds the shapes that values had when there were `count` tokens and not `kept`.
+    """
+
+    count: Dim
+    kept: Dim
+    before: dict[Value, Shape]
+
+    def behind(self, selector: Select) -> None:
+        """Raises IrcError where something stands against it."""
+        node = selector.next
+        while node is not None:
+            if isinstance(node, Op) and any(v in self.before and v.type.shape != self.before[v] for v in node.operands):
+                self._retype(node)
+            node = node.next
+
+    def _retype(self, op: Op) -> None:
+        old = [v.type.shape for v in op.results]
+        try:
+            if op.terminator or op.regions:
+                raise IrcError(f"{op.opname} takes one row a token")
+            self._restate(op)
+            op.set_result_types()
+        except IrcError as error:
+            message = (
+                f"token-select: what is computed from all tokens stands against it: {error.diagnostics[0].message}"
+            )
+            hint = "at= chooses blocks; a model whose result has a row a token cannot drop any"
+            raise IrcError(Diagnostic(message, op.loc, hint=hint)) from error
+        self.before.update(zip(op.results, old, strict=True))
+
+    def _restate(self, op: Op) -> None:
+        """Change the shapes an op states as those of its operand have changed."""
+        if isinstance(op, Reshape):
+            op.shape = self._regrouped(self.before[op.x], op.shape, op.x.type.shape)
+        elif isinstance(op, Expand):
+            op.shape = _repeated(self.before[op.x], op.shape, op.x.type.shape)
+        elif isinstance(op, Slice) and equal(op.stop, self.before[op.x][op.axis]) is True:
+            op.stop = op.x.type.shape[op.axis]
+
+    def _regrouped(self, before: Shape, after: Shape, now: Shape) -> Shape:
+        """The result of a reshape of `before` to `after` when its operand is `now`."""
+        out = [_merged(before, after[:place], size, now) for place, size in enumerate(after)]
+        if equal(product(tuple(out)), product(now)) is True:
+            return tuple(out)
+        # A dimension that held several, tokens among them, is taken apart again: they are the one of their old number.
+        apart = [
+            (*out[:place], self.kept, *out[place + 1 :])
+            for place, size in enumerate(after)
+            if equal(size, self.count) is True
+        ]
+        fitting = [shape for shape in apart if equal(product(shape), product(now)) is True]
+        return fitting[0] if len(fitting) == 1 else tuple(out)
 
 
-def _retype(op: Op, before: dict[Value, Shape], who: str) -> None:
-    old = [v.type.shape for v in op.results]
-    try:
-        if op.terminator or op.regions:
-            raise IrcError(f"{op.opname} takes one row a token")
-        _follow(op, before)
-        op.set_result_types()
-    except IrcError as error:
-        message = f"{who}: what is computed from all tokens stands against it: {error.diagnostics[0].message}"
-        hint = "at= chooses blocks; a model whose result has a row a token cannot drop any"
-        raise IrcError(Diagnostic(message, op.loc, hint=hint)) from error
-    before.update(zip(op.results, old, strict=True))
-
-
-def _follow(op: Op, before: dict[Value, Shape]) -> None:
-    """Change the shapes an op states as those of its operand have changed."""
-    if isinstance(op, Reshape | Expand):
-        given, now = before[op.x], op.x.type.shape
-        stated = _regrouped if isinstance(op, Reshape) else _repeated
-        op.shape = stated(given, op.shape, now)
-    elif isinstance(op, Slice) and equal(op.stop, before[op.x][op.axis]) is True:
-        op.stop = op.x.type.shape[op.axis]
-
-
-def _regrouped(before: Shape, after: Shape, now: Shape) -> Shape:
-    """The result of a reshape when its operand is `now` and no more `before`: what ran through the same dimensions."""
-    out = list(after)
-    for place, size in enumerate(after):
-        lead = product(after[:place])
-        for first in range(len(before)):
-            for last in range(first + 1, len(before) + 1):
-                same = equal(product(before[:first]), lead) is True and equal(product(before[first:last]), size) is True
-                if same:
-                    out[place] = product(now[first:last])
-    return tuple(out)
+def _merged(before: Shape, lead: Shape, size: Dim, now: Shape) -> Dim:
+    """What a dimension behind `lead` of the result of a reshape becomes, if it is a run of those of its operand."""
+    for first in range(len(before)):
+        for last in range(first + 1, len(before) + 1):
+            begins = equal(product(before[:first]), product(lead)) is True
+            if begins and equal(product(before[first:last]), size) is True:
+                return product(now[first:last])
+    return size
 
 
 def _repeated(before: Shape, after: Shape, now: Shape) -> Shape:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from irc.frontend import capture
 from irc.ir.clone import clone
@@ -179,6 +181,9 @@ def test_a_count_needs_one_sample():
     message, hint = refusal(clone(captured("digits_vit")), "{kind=threshold threshold=0.1}")
     assert message == "token-select: a threshold counts the tokens of one sample, the batch is b"
     assert hint == "put specialize{batch=1} in front of it"
+    message, hint = refusal(encoder(batch=2), "{kind=threshold threshold=0.1}")
+    assert message == "token-select: a threshold counts the tokens of one sample, the batch is 2"
+    assert hint == "export the model with a batch of 1"
 
 
 def test_a_share_of_a_count_is_no_number():
@@ -245,3 +250,50 @@ def test_blocks_are_found_by_what_they_do():
     end = "%y = slice %t2 {axis = 1, start = 0, stop = 1} : f32[1, 1, 2]\n  return %y"
     module = parse(BLOCKS.format(result="f32[1, 1, 2]", tokens=JOINED, n=5, end=end))
     assert counts(run_pipeline("token-select{keep=0.5}", module, PassContext())) == ["3"]
+
+
+class Encoder(nn.Module):
+    """A vision transformer of PyTorch's own layers, whose attention keeps tokens in front and merges them with the
+    batch; drops tokens as token-select does, with the attention that PyTorch reports.
+    """
+
+    def __init__(self, keep: float = 1.0) -> None:
+        super().__init__()
+        self.keep = keep
+        self.cls, self.pos = nn.Parameter(torch.randn(1, 1, 16)), nn.Parameter(torch.randn(1, 10, 16))
+        self.layers = nn.ModuleList(
+            [nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True) for _ in range(4)]
+        )
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([self.cls.expand(x.shape[0], -1, -1), x], 1) + self.pos
+        scores = x[:, :, 0]  # of the block before, which the first has not
+        for place, layer in enumerate(self.layers):
+            if self.keep == 1:
+                x = layer(x)
+                continue
+            if place:
+                chosen = scores[:, 1:].argsort(1, descending=True)[:, : int(np.ceil(self.keep * (x.shape[1] - 1)))]
+                rows = torch.cat([torch.zeros_like(chosen[:, :1]), chosen.sort(1)[0] + 1], 1)
+                x = x.gather(1, rows[:, :, None].expand(-1, -1, x.shape[2]))
+            n = layer.norm1(x)
+            scores = layer.self_attn(n, n, n, average_attn_weights=True)[1][:, 0]
+            x = layer(x)
+        return self.head(x[:, 0])
+
+
+def encoder(batch: int) -> Module:
+    torch.manual_seed(3)
+    return capture(Encoder().eval(), (torch.randn(batch, 9, 16),)).module
+
+
+def test_what_pytorch_computes_from_fewer_tokens():
+    module = run_pipeline("token-select{keep=0.6}", encoder(batch=4), PassContext())
+    assert counts(module) == ["7", "5", "4"]
+    torch.manual_seed(3)
+    model = Encoder(keep=0.6).eval()
+    x = torch.randn(4, 9, 16)
+    with torch.no_grad():
+        expected = model(x).numpy()
+    np.testing.assert_allclose(interpret(module, [x.numpy()])[0], expected, atol=1e-5)
