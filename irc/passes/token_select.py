@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
-from irc.ir.dims import Dim, Shape, Symbol, bounds, equal, product, symbol
+from irc.ir.dims import Dim, Shape, Symbol, bounds, equal, floordiv, mul, product, symbol
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import Op
 from irc.ir.ops.math import Mean
@@ -130,12 +130,14 @@ def _fresh(graph: Graph) -> str:
 class _Spread:
     """Gives everything that is computed from selected tokens the types that follow from there being fewer.
 
-    `before` holds the shapes that values had when there were `count` tokens and not `kept`.
+    `before` holds the shapes that values had when there were `count` tokens and not `kept`; `leads` the sizes that come
+    in front of the tokens inside a dimension that a reshape has merged them into.
     """
 
     count: Dim
     kept: Dim
     before: dict[Value, Shape]
+    leads: dict[Value, Dim] = field(default_factory=dict[Value, Dim])
 
     def behind(self, selector: Select) -> None:
         """Raises IrcError where something stands against it."""
@@ -159,29 +161,36 @@ class _Spread:
             hint = "at= chooses blocks; a model whose result has a row a token cannot drop any"
             raise IrcError(Diagnostic(message, op.loc, hint=hint)) from error
         self.before.update(zip(op.results, old, strict=True))
+        merged = next((self.leads[v] for v in op.operands if v in self.leads), None)
+        if merged is not None:
+            self.leads.setdefault(op.results[0], merged)
 
     def _restate(self, op: Op) -> None:
         """Change the shapes an op states as those of its operand have changed."""
         if isinstance(op, Reshape):
-            op.shape = self._regrouped(self.before[op.x], op.shape, op.x.type.shape)
+            op.shape = self._regrouped(op, self.before[op.x], op.shape, op.x.type.shape)
         elif isinstance(op, Expand):
             op.shape = _repeated(self.before[op.x], op.shape, op.x.type.shape)
         elif isinstance(op, Slice) and equal(op.stop, self.before[op.x][op.axis]) is True:
             op.stop = op.x.type.shape[op.axis]
 
-    def _regrouped(self, before: Shape, after: Shape, now: Shape) -> Shape:
+    def _regrouped(self, op: Reshape, before: Shape, after: Shape, now: Shape) -> Shape:
         """The result of a reshape of `before` to `after` when its operand is `now`."""
-        out = [_merged(before, after[:place], size, now) for place, size in enumerate(after)]
-        if equal(product(tuple(out)), product(now)) is True:
-            return tuple(out)
-        # A dimension that held several, tokens among them, is taken apart again: they are the one of their old number.
-        apart = [
-            (*out[:place], self.kept, *out[place + 1 :])
-            for place, size in enumerate(after)
-            if equal(size, self.count) is True
-        ]
-        fitting = [shape for shape in apart if equal(product(shape), product(now)) is True]
-        return fitting[0] if len(fitting) == 1 else tuple(out)
+        out = tuple(_merged(before, after[:place], size, now) for place, size in enumerate(after))
+        axis = next(d for d in range(len(now)) if now[d] != before[d])
+        ahead = mul(product(before[:axis]), self.leads.get(op.x, 1))  # what comes before the tokens in C order
+        if equal(product(out), product(now)) is True:
+            inside = [d for d in range(len(after)) if out[d] != after[d]]
+            first = next((d for d in inside if equal(after[d], self.count) is not True), None)
+            if first is not None:
+                self.leads[op.result] = floordiv(ahead, product(after[:first]))
+            return out
+        # A dimension that held several is taken apart again: the tokens are where they were, in their old number.
+        for place, size in enumerate(after):
+            if equal(size, self.count) is True and equal(product(after[:place]), ahead) is True:
+                self.leads[op.result] = 1
+                return (*out[:place], self.kept, *out[place + 1 :])
+        return out
 
 
 def _merged(before: Shape, lead: Shape, size: Dim, now: Shape) -> Dim:

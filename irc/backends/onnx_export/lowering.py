@@ -87,8 +87,8 @@ class Lowering:
 
     def _check(self, op: Op) -> None:
         result = op.results[0]
-        own = {op.born} if isinstance(op, Select) else set()
-        for name in set(self.dims.unknown(result.type.shape)) - own:
+        born = op.born if isinstance(op, Select) else None
+        for name in (n for n in self.dims.unknown(result.type.shape) if n != born):
             self.refuse(op, f"no input tells the size {name} of {result.type}", "specialize fixes it")
 
     def _rounded(self, name: str, value: Value) -> str:

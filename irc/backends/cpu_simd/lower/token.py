@@ -25,7 +25,7 @@ def lower_select(cx: Lowering, region: Region) -> None:
     views = [out, x, scores]
     (*batch, rows, columns), kept = x.shape, out.shape[-2]
     axes = merged([Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(batch)])
-    work = mul(product(batch), add(mul(rows, rows), mul(mul(rows, columns), MOVED)))
+    work = mul(product(tuple(batch)), add(mul(rows, rows), mul(mul(rows, columns), MOVED)))
     with cx.kernel("select", op.loc, op.results[0], work=work, registers=mover(x, out)) as k:
         lanes = k.isa.vector_bytes // out.size_bytes if k.register is memory else k.isa.lanes
         f, at = k.f, [k.pointer(view) for view in views]
