@@ -20,9 +20,10 @@ def archive(name: str, code: bytes) -> bytes:
     size = 4 + 4 * len(names) + len(texts)
     first = len(MAGIC) + 60 + size + size % 2
     index = struct.pack(f">I{len(names)}I", len(names), *[first] * len(names)) + texts
-    return MAGIC + _member("", index) + _member(name, code)
+    return b"".join((MAGIC, *_member("", index), *_member(name, code)))
 
 
-def _member(name: str, content: bytes) -> bytes:
+def _member(name: str, content: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header, content, and what makes it even."""
     header = f"{name + '/':<16}{0:<12}{0:<6}{0:<6}{644 if name else 0:<8}{len(content):<10}`\n"
-    return header.encode("ascii") + content + b"\n" * (len(content) % 2)
+    return header.encode("ascii"), content, b"\n" * (len(content) % 2)

@@ -84,7 +84,7 @@ class Lowering:
     kernels: dict[str, str] = field(default_factory=dict[str, str])  # text without its name -> name
     declarations: dict[str, str] = field(default_factory=dict[str, str])
     dequantized: dict[Value, Array] = field(default_factory=dict[Value, Array])
-    constants: dict[bytes, Buffer] = field(default_factory=dict[bytes, Buffer])
+    constants: dict[tuple[ScalarType, bytes], Buffer] = field(default_factory=dict[tuple[ScalarType, bytes], Buffer])
     weights: bytearray = field(default_factory=bytearray)
 
     # -- values
@@ -117,10 +117,10 @@ class Lowering:
         """An array among the weights, once for equal ones."""
         scalar = scalar or scalar_of(array)
         raw = np.asarray(array, scalar.dtype, order="C")
-        key = str(scalar).encode() + b":" + raw.tobytes()
+        key = scalar, raw.tobytes()
         if key not in self.constants:
             self.constants[key] = Buffer("weights", scalar, raw.size, offset=len(self.weights))
-            self.weights += raw.tobytes()
+            self.weights += key[1]
             self.weights += bytes(aligned(len(self.weights) + SLACK) - len(self.weights))
         return dense_view(self.constants[key], raw.shape)
 
