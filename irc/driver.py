@@ -105,8 +105,8 @@ class Read:
 
 
 def read_model(model: Any, settings: Settings) -> Read:
-    """A model as IR: a module of ours, a `.irc` file, what an artifact was made of, or whatever the PyTorch frontend
-    reads."""
+    """A model as IR: a module of ours, a `.irc` file, what an artifact was made of, an ONNX model, or whatever the
+    PyTorch frontend reads."""
     if isinstance(model, Module):
         _refuse_torch_options("a module of the IR", settings)
         return Read("model", model, {})
@@ -119,8 +119,24 @@ def read_model(model: Any, settings: Settings) -> Read:
             _refuse_torch_options(f"{path.name} is an artifact, which", settings)
             artifact = Artifact.load(path)
             return Read(artifact.manifest["model"], artifact.captured, artifact.samples(None).samples)
+    if is_onnx(model):
+        return _read_onnx(model, settings)
     captured = read_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+
+
+def is_onnx(model: Any) -> bool:
+    """Whether a model is an ONNX file by its suffix, or one of the package `onnx`."""
+    if isinstance(model, str | Path):
+        return Path(model).suffix == ".onnx"
+    return type(model).__name__ == "ModelProto"
+
+
+def _read_onnx(model: Any, settings: Settings) -> Read:
+    if settings.arch is not None:
+        raise UsageError("--arch goes with a file of weights; an ONNX model says its operators itself")
+    imported = FRONTENDS.get("onnx")(model, settings.inputs, dynamic=settings.dynamic)
+    return Read(imported.name, imported.module, imported.samples)
 
 
 def _refuse_torch_options(what: str, settings: Settings) -> None:

@@ -157,7 +157,7 @@ BACKENDS = Table(
 )
 EXPORTS = Table("format", {"onnx": "irc.backends.onnx_export.backend:export"})  # by backend: (job, path) -> None
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party
-FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture"})
+FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture", "onnx": "irc.frontend.onnx.read:read"})
 API = Table(  # what `import irc` offers, see irc/__init__.py
     "public name",
     {

@@ -1,5 +1,4 @@
-"""PyTorch to IR. `capture` imports a module, an exported program or a file; code in files runs only if trusted."""
+"""PyTorch (`capture`) and ONNX (`onnx`) to IR. Code in files runs only if the user trusts it.
 
-from irc.frontend.capture import Captured, capture
-
-__all__ = ["Captured", "capture"]
+Nothing is imported here: ONNX needs no torch.
+"""

@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
+from irc.frontend.building import UNBOUNDED
 from irc.frontend.scalars import scalar_type
 from irc.frontend.untyped import expression_of, ranges_of
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Dim, Symbol, add, dim_max, dim_min, floordiv, mod, mul, symbol
 from irc.ir.types import TensorType, tensor
-
-UNBOUNDED = 4096  # the bound of a size that the program does not bound; buffers are sized by it
 
 
 class Symbols:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from irc.frontend.dims import UNBOUNDED
+from irc.frontend.building import UNBOUNDED
 from irc.frontend.samples import Arguments
 from irc.frontend.untyped import is_list, is_mapping
 from irc.ir.diagnostics import UsageError

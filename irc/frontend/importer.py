@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from irc.frontend.aten import COMPUTED, converter, nearest
 from irc.frontend.context import Context, Result
 from irc.frontend.dims import Symbols
+from irc.frontend.problems import Problems
 from irc.frontend.provenance import location, owner
 from irc.frontend.scalars import to_array
 from irc.frontend.untyped import is_list
@@ -28,7 +29,6 @@ from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
 _NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
-SHOWN_PLACES = 6  # how many further places a diagnostic lists
 
 
 def import_program(
@@ -42,30 +42,6 @@ def import_program(
     module = _Importer(program, symbols, names, locations).run()
     verify(module)
     return module
-
-
-@dataclass
-class _Problems:
-    """Diagnostics by message, so that a problem of twelve equal blocks is told once, with all its places."""
-
-    found: dict[str, list[Diagnostic]] = field(default_factory=dict[str, list[Diagnostic]])
-
-    def add(self, diagnostic: Diagnostic) -> None:
-        self.found.setdefault(diagnostic.message, []).append(diagnostic)
-
-    def raise_if_any(self) -> None:
-        if self.found:
-            raise IrcError([_merged(group) for group in self.found.values()])
-
-
-def _merged(group: list[Diagnostic]) -> Diagnostic:
-    first, *others = group
-    places = list(dict.fromkeys(str(d.loc.sources[0]) for d in others if d.loc.sources))
-    if not others:
-        return first
-    shown = ", ".join(places[:SHOWN_PLACES]) + (", ..." if len(places) > SHOWN_PLACES else "")
-    note = f"and {len(others)} more: {shown}"
-    return Diagnostic(first.message, first.loc, notes=(*first.notes, note), hint=first.hint)
 
 
 class _Importer:
@@ -83,7 +59,7 @@ class _Importer:
         self.graph = Graph(name="main", symbols=symbols.declared)
         self.values: dict[torch.fx.Node, Any] = {}  # Value, tuple of Values, dimension, number or None
         self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
-        self.problems = _Problems()
+        self.problems = Problems()
         self.weights: dict[torch.fx.Node, torch.Tensor] = {}
         self.known: dict[torch.fx.Node, Any] = {}  # what torch computed from weights
 
@@ -168,7 +144,7 @@ class _Importer:
         target = cast(Any, node.target)
         name = str(target)
         loc = location(node.meta, self.locations)
-        context = Context(Builder.at_end(self.graph, loc), self.symbols, name, fake)
+        context = Context(Builder.at_end(self.graph, loc), name, self.symbols, fake)
         try:
             if target is operator.getitem:
                 return self._part(node)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_support import Function, assert_round_trip, assert_same, check, outputs_of
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.frontend.untyped import quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.equal import difference

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_support import Function, assert_same, check
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.frontend.aten import CONVERTERS, nearest
 from irc.frontend.dims import Symbols, symbols_of
 from irc.ir.diagnostics import IrcError

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch_support import assert_same, outputs_of
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.interpret import interpret
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch_support import assert_round_trip, assert_same, outputs_of
 
-from irc.frontend import Captured, capture
+from irc.frontend.capture import Captured, capture
 from irc.ir.interpret import interpret
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_support import assert_round_trip, check
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.frontend.provenance import recorded
 from irc.ir.equal import difference
 

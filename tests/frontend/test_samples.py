@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.ir.diagnostics import IrcError, UsageError
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch_support import assert_round_trip, assert_same, outputs_of
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.frontend.untyped import quiet
 from irc.ir.diagnostics import IrcError, UnsafeInputError, UsageError
 from irc.ir.interpret import interpret

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from irc.frontend import Captured, capture
+from irc.frontend.capture import Captured, capture
 from irc.ir.equal import difference
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret

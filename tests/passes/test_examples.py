@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.passes.analysis.cost import cost_table, total

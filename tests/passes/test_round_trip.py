@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.ir.equal import difference
 from irc.ir.files import data_of
 from irc.ir.graph import Module

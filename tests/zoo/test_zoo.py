@@ -16,7 +16,7 @@ import irc
 from irc import Artifact, IrcError, Module
 from irc.backends.data import Dataset
 from irc.backends.execute import calls_of
-from irc.frontend import Captured, capture
+from irc.frontend.capture import Captured, capture
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 
-from irc.frontend.aten.linear import repeat_heads
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.attention import causal_mask
+from irc.frontend.composed.linear import repeat_heads
 from irc.frontend.context import Context
-from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.attention import Sdpa
-from irc.ir.ops.math import Compare
-from irc.ir.ops.tensor import Iota, Reshape
 
 
 @converts("scaled_dot_product_attention.default")
@@ -47,10 +45,3 @@ def sdpa_fused(
 def _times(c: Context, q: Value, x: Value) -> int:
     """How many query heads share a key head."""
     return c.number(q.type.shape[-3], "the number of heads") // c.number(x.type.shape[-3], "the number of heads")
-
-
-def causal_mask(c: Context, rows: Dim, columns: Dim) -> Value:
-    """bool [rows, columns], true where column <= row."""
-    row = c.b(Reshape(c.b(Iota(0, 1, shape=(rows,))), (rows, 1)))
-    column = c.b(Reshape(c.b(Iota(0, 1, shape=(columns,))), (1, columns)))
-    return c.b(Compare(column, row, "le"))

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.einsum import einsum
+from irc.frontend.composed.linear import mirrored, with_gaps
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim, add, mul, product
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add, Mul, Sum
+from irc.ir.ops.math import Add, Mul
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Expand, Pad, Permute, Reshape, Slice
-from irc.ir.scalars import Array
+from irc.ir.ops.tensor import Reshape
 
 
 @converts("linear.default")
@@ -45,57 +43,9 @@ def addmm(c: Context, bias: Value, x: Value, y: Value, beta: Number, alpha: Numb
     return c.b(Add(out, bias))
 
 
-# -- einsum
-
-
 @converts("einsum.default")
-def einsum(c: Context, equation: str, operands: Sequence[Value], path: object) -> Value:
-    """One or two operands without repeated letters or `...`: sums, transpositions and one batched matmul."""
-    terms, _, out = equation.replace(" ", "").partition("->")
-    letters = terms.split(",")
-    if "->" not in equation:  # the implicit result: letters that occur once, sorted
-        out = "".join(sorted(x for x in set(terms) - {","} if terms.count(x) == 1))
-    repeated = any(len(set(term)) != len(term) for term in (*letters, out))
-    if "." in equation or repeated or not 1 <= len(operands) <= 2:
-        c.unsupported(f"equation '{equation}'", "write it with permute, matmul and sum")
-    if len(operands) == 1:
-        (x,), (names,) = operands, letters
-        x, names = _sum_out(c, x, names, [n for n in names if n not in out])
-        return _permuted(c, x, names, out)
-    (x, y), (a, b) = operands, letters
-    x, a = _sum_out(c, x, a, [n for n in a if n not in b + out])
-    y, b = _sum_out(c, y, b, [n for n in b if n not in a + out])
-    shared = [n for n in a if n in b and n in out]
-    inner = [n for n in a if n in b and n not in out]
-    left = [n for n in a if n not in b]
-    right = [n for n in b if n not in a]
-    sizes = dict(zip(a, x.type.shape, strict=True)) | dict(zip(b, y.type.shape, strict=True))
-    product_ = c.b(
-        Matmul(
-            _grouped(c, _permuted(c, x, a, [*shared, *left, *inner]), sizes, (shared, left, inner)),
-            _grouped(c, _permuted(c, y, b, [*shared, *inner, *right]), sizes, (shared, inner, right)),
-        )
-    )
-    names = [*shared, *left, *right]
-    whole = c.b(Reshape(product_, tuple(sizes[n] for n in names)))
-    return _permuted(c, whole, names, out)
-
-
-def _sum_out(c: Context, x: Value, names: str, gone: Sequence[str]) -> tuple[Value, str]:
-    if not gone:
-        return x, names
-    axes = tuple(names.index(n) for n in gone)
-    return c.b(Sum(x, axes)), "".join(n for n in names if n not in gone)
-
-
-def _permuted(c: Context, x: Value, names: Sequence[str], wanted: Sequence[str]) -> Value:
-    order = tuple(names.index(n) for n in wanted)
-    return x if order == tuple(range(len(order))) else c.b(Permute(x, order))
-
-
-def _grouped(c: Context, x: Value, sizes: dict[str, Dim], groups: Sequence[Sequence[str]]) -> Value:
-    batch, rows, columns = (product(tuple(sizes[n] for n in g)) for g in groups)
-    return c.b(Reshape(x, (batch, rows, columns)))
+def einsum_of(c: Context, equation: str, operands: Sequence[Value], path: object) -> Value:
+    return einsum(c, equation, operands)
 
 
 # -- convolutions
@@ -199,51 +149,21 @@ def conv_transpose(
     n = w.type.rank - 2
     if not isinstance(w.node, Const):
         c.unsupported("transposed convolution with computed weights", "upsample (nearest) and convolve instead")
-    mirrored = _mirrored(w.node.value.array, groups)
+    turned = mirrored(w.node.value.array, groups)
     steps = spread(dilation, n)
-    before = tuple(d * (k - 1) - p for d, k, p in zip(steps, mirrored.shape[2:], spread(padding, n), strict=True))
+    before = tuple(d * (k - 1) - p for d, k, p in zip(steps, turned.shape[2:], spread(padding, n), strict=True))
     after = tuple(v + extra for v, extra in zip(before, spread(output_padding, n), strict=True))
     if min((*before, *after)) < 0:
         c.unsupported(f"padding {list(padding)} is larger than the kernel", "slice the result instead")
-    weights = c.b.const(mirrored, w.type.scalar, name=w.name)
+    weights = c.b.const(turned, w.type.scalar, name=w.name)
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank == n + 1 else x
-    sparse = _with_gaps(c, batch, spread(stride, n))
+    sparse = with_gaps(c, batch, spread(stride, n))
     return _unbatched(
         c, Conv(sparse, weights, b, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups), x
     )
-
-
-def _mirrored(w: Array, groups: int) -> Array:
-    """w[C, O/groups, *kernel] of a transposed convolution as w[O, C/groups, *kernel] of the convolution it equals."""
-    inputs, outputs, *kernel = w.shape
-    grouped = w.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
-    return np.flip(grouped.reshape(groups * outputs, inputs // groups, *kernel), tuple(range(2, w.ndim)))
-
-
-def _with_gaps(c: Context, x: Value, stride: tuple[int, ...]) -> Value:
-    """x[N, C, *spatial] with `stride - 1` zeros between neighbours."""
-    for axis, step in enumerate(stride, start=2):
-        if step > 1:
-            *front, size = x.type.shape[: axis + 1]
-            back = x.type.shape[axis + 1 :]
-            column = c.b(Reshape(x, (*front, size, 1, *back)))
-            after = [0] * column.type.rank
-            after[axis + 1] = step - 1
-            padded = c.b(Pad(column, (0,) * len(after), tuple(after)))
-            whole = c.b(Reshape(padded, (*front, mul(size, step), *back)))
-            x = c.b(Slice(whole, axis, 0, add(mul(size, step), 1 - step)))
-    return x
 
 
 @converts("outer.default")
 def outer(c: Context, x: Value, y: Value) -> Value:
     column = c.b(Reshape(x, (x.type.shape[0], 1)))
     return c.b(Mul(column, c.b(Reshape(y, (1, y.type.shape[0])))))
-
-
-def repeat_heads(c: Context, x: Value, times: int) -> Value:
-    """Grouped-query attention: every head `times` times in a row, x[..., H, N, D] -> [..., H * times, N, D]."""
-    *batch, heads, rows, columns = x.type.shape
-    spread = c.b(Reshape(x, (*batch, heads, 1, rows, columns)))
-    spread = c.b(Expand(spread, (*batch, heads, times, rows, columns)))
-    return c.b(Reshape(spread, (*batch, mul(heads, times), rows, columns)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.math import ceil, expm1, plus, positive, sign, times, trunc, truth
 from irc.frontend.context import Context, Number, promote
 from irc.ir.dims import product
 from irc.ir.graph import Value
@@ -129,7 +130,7 @@ def celu(c: Context, x: Value, alpha: Number) -> Value:
 
 def _celu(c: Context, x: Value, alpha: float) -> Value:
     below = times(c, c.b(Elu(times(c, x, 1 / alpha), 1.0)), alpha)
-    return c.b(Where(_positive(c, x), x, below))
+    return c.b(Where(positive(c, x), x, below))
 
 
 @converts("selu.default")
@@ -160,11 +161,7 @@ def prelu(c: Context, x: Value, weight: Value) -> Value:
     if weight.type.rank == 1 and x.type.rank > 1:
         column = (1, weight.type.shape[0], *[1] * (x.type.rank - 2))
         weight = c.b(Reshape(weight, column))
-    return c.b(Where(_positive(c, x), x, c.b(Mul(x, weight))))
-
-
-def _positive(c: Context, x: Value) -> Value:
-    return c.b(Compare(x, c.const(0, x.type.scalar), "gt"))
+    return c.b(Where(positive(c, x), x, c.b(Mul(x, weight))))
 
 
 @converts("reciprocal.default")
@@ -183,10 +180,7 @@ def log1p(c: Context, x: Value) -> Value:
     return c.b(Log(plus(c, x, 1)))
 
 
-@converts("expm1.default")
-def expm1(c: Context, x: Value) -> Value:
-    """Elu is exp(x) - 1 below 0, without cancellation."""
-    return c.b(Where(_positive(c, x), plus(c, c.b(Exp(x)), -1), c.b(Elu(x))))
+converts("expm1.default")(expm1)
 
 
 @converts("log2.default")
@@ -219,21 +213,13 @@ def round_(c: Context, x: Value) -> Value:
     return c.b(Round(x)) if x.type.scalar.is_float else x
 
 
-@converts("ceil.default")
-def ceil(c: Context, x: Value) -> Value:
-    return c.b(Neg(c.b(Floor(c.b(Neg(x)))))) if x.type.scalar.is_float else x
+converts("ceil.default")(ceil)
 
 
-@converts("trunc.default")
-def trunc(c: Context, x: Value) -> Value:
-    return c.b(Where(_positive(c, x), c.b(Floor(x)), ceil(c, x)))
+converts("trunc.default")(trunc)
 
 
-@converts("sign.default", "sgn.default")
-def sign(c: Context, x: Value) -> Value:
-    zero, one = c.const(0, x.type.scalar), c.const(1, x.type.scalar)
-    below = c.b(Where(c.b(Compare(x, zero, "lt")), c.const(-1, x.type.scalar), zero))
-    return c.b(Where(c.b(Compare(x, zero, "gt")), one, below))
+converts("sign.default", "sgn.default")(sign)
 
 
 @converts("isnan.default")
@@ -247,15 +233,6 @@ def isinf(c: Context, x: Value) -> Value:
 
 
 # -- arithmetic
-
-
-def times(c: Context, x: Value, factor: Number) -> Value:
-    """`x * factor`; x itself for 1."""
-    return x if factor == 1 else c.b(Mul(x, c.const(factor, x.type.scalar)))
-
-
-def plus(c: Context, x: Value, term: Number) -> Value:
-    return c.b(Add(x, c.const(term, x.type.scalar)))
 
 
 def _both(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, Value]:
@@ -450,11 +427,6 @@ def _comparison(how: Relation) -> None:
 
 for _how in RELATIONS:
     _comparison(_how)
-
-
-def truth(c: Context, x: Value) -> Value:
-    """Whether each element is not zero."""
-    return x if x.type.scalar == BOOL else c.b(Compare(x, c.const(0, x.type.scalar), "ne"))
 
 
 @converts("logical_and.default")

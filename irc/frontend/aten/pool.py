@@ -9,12 +9,12 @@ import numpy as np
 
 from irc.frontend.aten.linear import spread
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.linear import along_axis
 from irc.frontend.context import Context
 from irc.ir.graph import Value
-from irc.ir.ops.linear import Matmul
 from irc.ir.ops.math import Amax, Mean, Mul
 from irc.ir.ops.pool import AvgPool, MaxPool
-from irc.ir.ops.tensor import Permute, Reshape
+from irc.ir.ops.tensor import Reshape
 
 
 def _with_batch(c: Context, x: Value, n: int) -> Value:
@@ -144,15 +144,3 @@ def _adaptive_matrix(size: int, want: int) -> np.ndarray:
         begin, end = i * size // want, -(-(i + 1) * size // want)
         matrix[i, begin:end] = 1 / (end - begin)
     return matrix
-
-
-def along_axis(c: Context, x: Value, axis: int, matrix: np.ndarray) -> Value:
-    """Every line of x along `axis` times `matrix[new size, size]`."""
-    rank = x.type.rank
-    weights = c.b.const(matrix.T.astype(x.type.scalar.dtype), x.type.scalar)
-    order = (*(i for i in range(rank) if i != axis), axis)
-    moved = c.b(Matmul(c.b(Permute(x, order)), weights)) if axis != rank - 1 else c.b(Matmul(x, weights))
-    if axis == rank - 1:
-        return moved
-    back = tuple(order.index(i) for i in range(rank))
-    return c.b(Permute(moved, back))

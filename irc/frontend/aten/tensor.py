@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from irc.frontend.aten.pool import along_axis
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.linear import along_axis
+from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
 from irc.frontend.context import Context, Number
 from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
 from irc.ir.graph import Value
@@ -121,14 +122,6 @@ def bound(c: Context, value: Dim | None, size: Dim, default: Dim) -> Dim:
     return value
 
 
-def cut(c: Context, x: Value, axis: int, start: Dim, stop: Dim, step: int = 1) -> Value:
-    """`x[start:stop:step]` along an axis; x itself if that is all of it."""
-    axis %= x.type.rank
-    if start == 0 and step == 1 and equal(stop, x.type.shape[axis]) is True:
-        return x
-    return c.b(Slice(x, axis, start, stop, step))
-
-
 @converts("slice.Tensor")
 def slice_(c: Context, x: Value, axis: int, start: Dim | None, stop: Dim | None, step: int) -> Value:
     size = x.type.shape[axis]
@@ -144,16 +137,6 @@ def select(c: Context, x: Value, axis: int, index: Dim) -> Value:
     size = x.type.shape[axis]
     at = add(size, index) if isinstance(index, int) and index < 0 else index
     return c.b(Reshape(cut(c, x, axis, at, add(at, 1)), c.type.shape))
-
-
-def pieces(c: Context, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Value, ...]:
-    """Consecutive slices of these sizes."""
-    out: list[Value] = []
-    start: Dim = 0
-    for size in sizes:
-        out.append(cut(c, x, axis, start, add(start, size)))
-        start = add(start, size)
-    return tuple(out)
 
 
 @converts("split.Tensor", "split_with_sizes.default", "split_with_sizes_copy.default")
@@ -173,8 +156,7 @@ def unbind(c: Context, x: Value, axis: int) -> tuple[Value, ...]:
 @converts("flip.default")
 def flip(c: Context, x: Value, axes: Sequence[int]) -> Value:
     for axis in axes:
-        size = x.type.shape[axis]
-        x = c.b(Gather(x, c.b(Iota(sub(size, 1), -1, shape=(size,))), axis % x.type.rank))
+        x = reversed_along(c, x, axis)
     return x
 
 
@@ -309,7 +291,7 @@ def pad(c: Context, x: Value, widths: Sequence[int], mode: str, value: float | N
     if mode == "constant":
         return constant_pad(c, x, widths, value or 0.0)
     for i in range(len(widths) // 2):
-        x = _pad_axis(c, x, x.type.rank - 1 - i, widths[2 * i], widths[2 * i + 1], mode)
+        x = pad_axis(c, x, x.type.rank - 1 - i, widths[2 * i], widths[2 * i + 1], mode)
     return x
 
 
@@ -321,19 +303,6 @@ def reflection_pad(c: Context, x: Value, widths: Sequence[int]) -> Value:
 @converts("replication_pad1d.default", "replication_pad2d.default", "replication_pad3d.default")
 def replication_pad(c: Context, x: Value, widths: Sequence[int]) -> Value:
     return pad(c, x, widths, "replicate", None)
-
-
-def _pad_axis(c: Context, x: Value, axis: int, before: int, after: int, mode: str) -> Value:
-    """Padding that repeats elements is a lookup with constant indices."""
-    size = c.number(x.type.shape[axis], f"the size in {mode} padding")
-    positions = np.arange(-before, size + after)
-    if mode == "replicate":
-        index = positions.clip(0, size - 1)
-    elif mode == "circular":
-        index = positions % size
-    else:  # reflected at both ends, which are not repeated
-        index = size - 1 - abs(size - 1 - abs(positions))
-    return c.b(Gather(x, c.b.const(index, I64), axis))
 
 
 # -- lookups

@@ -1,0 +1,56 @@
+"""What a converter of one op of another system sees: the builder, constants, and how to give up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn, TypeAlias
+
+import numpy as np
+
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.dims import Dim
+from irc.ir.graph import Value
+from irc.ir.ops.math import Cast
+from irc.ir.ops.tensor import Iota, Reshape
+from irc.ir.scalars import I64, ScalarType
+from irc.ir.types import Element
+
+Number: TypeAlias = bool | int | float
+UNBOUNDED = 4096  # the bound of a size that the model does not bound; buffers are sized by it
+
+
+@dataclass
+class Building:
+    """One call of an op while it is imported; `target` is its name."""
+
+    b: Builder
+    target: str
+
+    def unsupported(self, reason: str, hint: str = "") -> NoReturn:
+        """Give up: this use of the op has no equivalent."""
+        raise IrcError(Diagnostic(f"{self.target}: {reason}", self.b.loc, hint=hint))
+
+    def number(self, d: Dim, what: str) -> int:
+        """A size that must be a number here."""
+        if not isinstance(d, int):
+            self.unsupported(f"{what} is {d}, not a number", "capture the model with a fixed size there")
+        return d
+
+    def const(self, value: Number, scalar: ScalarType) -> Value:
+        """A rank-0 constant."""
+        return self.b.const(np.asarray(value, scalar.dtype), scalar)
+
+    def size(self, d: Dim, scalar: ScalarType = I64) -> Value:
+        """A size as a constant of rank 0."""
+        if isinstance(d, int):
+            return self.const(d, scalar)
+        return self.cast(self.b(Reshape(self.b(Iota(d, 1, shape=(1,))), ())), scalar)
+
+    def cast(self, x: Value, scalar: ScalarType) -> Value:
+        """`x` as another scalar type; itself if it has that type."""
+        return x if x.type.scalar == scalar else self.b(Cast(x, Element(scalar)))
+
+    def operand(self, x: Value | Number, scalar: ScalarType) -> Value:
+        """A tensor or number as a tensor of that scalar type."""
+        return self.cast(x, scalar) if isinstance(x, Value) else self.const(x, scalar)

@@ -1,0 +1,54 @@
+"""Parts of sums of products that are made of other ops."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from irc.frontend.building import Building
+from irc.ir.dims import add, mul
+from irc.ir.graph import Value
+from irc.ir.ops.linear import Matmul
+from irc.ir.ops.tensor import Expand, Pad, Permute, Reshape, Slice
+from irc.ir.scalars import Array
+
+
+def mirrored(w: Array, groups: int) -> Array:
+    """w[C, O/groups, *kernel] of a transposed convolution as w[O, C/groups, *kernel] of the convolution it equals."""
+    inputs, outputs, *kernel = w.shape
+    grouped = w.reshape(groups, inputs // groups, outputs, *kernel).swapaxes(1, 2)
+    return np.flip(grouped.reshape(groups * outputs, inputs // groups, *kernel), tuple(range(2, w.ndim)))
+
+
+def with_gaps(c: Building, x: Value, stride: tuple[int, ...]) -> Value:
+    """x[N, C, *spatial] with `stride - 1` zeros between neighbours."""
+    for axis, step in enumerate(stride, start=2):
+        if step > 1:
+            *front, size = x.type.shape[: axis + 1]
+            back = x.type.shape[axis + 1 :]
+            column = c.b(Reshape(x, (*front, size, 1, *back)))
+            after = [0] * column.type.rank
+            after[axis + 1] = step - 1
+            padded = c.b(Pad(column, (0,) * len(after), tuple(after)))
+            whole = c.b(Reshape(padded, (*front, mul(size, step), *back)))
+            x = c.b(Slice(whole, axis, 0, add(mul(size, step), 1 - step)))
+    return x
+
+
+def repeat_heads(c: Building, x: Value, times: int) -> Value:
+    """Grouped-query attention: every head `times` times in a row, x[..., H, N, D] -> [..., H * times, N, D]."""
+    *batch, heads, rows, columns = x.type.shape
+    spread = c.b(Reshape(x, (*batch, heads, 1, rows, columns)))
+    spread = c.b(Expand(spread, (*batch, heads, times, rows, columns)))
+    return c.b(Reshape(spread, (*batch, mul(heads, times), rows, columns)))
+
+
+def along_axis(c: Building, x: Value, axis: int, matrix: np.ndarray) -> Value:
+    """Every line of x along `axis` times `matrix[new size, size]`."""
+    rank = x.type.rank
+    weights = c.b.const(matrix.T.astype(x.type.scalar.dtype), x.type.scalar)
+    order = (*(i for i in range(rank) if i != axis), axis)
+    moved = c.b(Matmul(c.b(Permute(x, order)), weights)) if axis != rank - 1 else c.b(Matmul(x, weights))
+    if axis == rank - 1:
+        return moved
+    back = tuple(order.index(i) for i in range(rank))
+    return c.b(Permute(moved, back))

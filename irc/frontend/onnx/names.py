@@ -1,0 +1,50 @@
+"""Where an operator of an ONNX file comes from: what exporters write into its name and metadata, as a location."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from irc.frontend.onnx.proto import OnnxNode
+from irc.ir.location import Loc, at
+
+_LINE = re.compile(r"(.*):(\d{1,9})")
+_SCOPES = re.compile(r"'((?:[^'\\]|\\.)*)'")
+LONGEST = 4096  # characters of metadata that are looked at
+
+
+def location(node: OnnxNode) -> Loc:
+    """The module path and class of an operator: from our own metadata, torch's, or the name (`/blocks.0/fc/MatMul`).
+
+    Where nothing tells the class, it is the operator.
+    """
+    metadata = {key: value for key, value in node.metadata.items() if len(value) <= LONGEST}
+    if "irc.module" in metadata:
+        return _ours(metadata)
+    if "pkg.torch.onnx.name_scopes" in metadata:
+        return _of_torch(metadata, node.op)
+    return at(_path(node) or next((name for name in node.outputs if name), ""), node.op)
+
+
+def _ours(metadata: Mapping[str, str]) -> Loc:
+    line = _LINE.fullmatch(metadata.get("irc.source", ""))
+    file, number = (line[1], int(line[2])) if line else ("", 0)
+    return at(metadata["irc.module"], metadata.get("irc.class", ""), file, number)
+
+
+def _of_torch(metadata: Mapping[str, str], op: str) -> Loc:
+    """torch writes the path of each enclosing module, and its class: `['', 'fc1', 'linear']`, the last is the op."""
+    paths = _SCOPES.findall(metadata["pkg.torch.onnx.name_scopes"])[:-1]
+    classes = _SCOPES.findall(metadata.get("pkg.torch.onnx.class_hierarchy", ""))[:-1]
+    if not paths:
+        return at("", op)
+    cls = classes[-1].rpartition(".")[2] if len(classes) == len(paths) else op
+    return at(paths[-1], cls)
+
+
+def _path(node: OnnxNode) -> str:
+    """The module path in a name, without the operator at its end."""
+    parts = [part for part in node.name.split("/") if part]
+    if len(parts) > 1 and parts[-1].startswith(node.op):
+        parts.pop()
+    return ".".join(parts)

@@ -1,0 +1,218 @@
+"""Pooling and resizing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from irc.frontend.composed.linear import along_axis
+from irc.frontend.composed.math import times
+from irc.frontend.onnx.context import Context
+from irc.frontend.onnx.ops.linear import window
+from irc.frontend.onnx.ops.resize import Resizing, resize_matrix
+from irc.frontend.onnx.table import converts
+from irc.ir.graph import Value
+from irc.ir.ops.math import Abs, Amax, Mean, Mul, Pow, Sqrt, Sum
+from irc.ir.ops.pool import AvgPool, MaxPool
+from irc.ir.ops.tensor import Gather
+from irc.ir.scalars import I64
+
+
+@converts("MaxPool")
+def max_pool(
+    c: Context,
+    x: Value,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    ceil_mode: int = 0,
+    auto_pad: str = "NOTSET",
+    storage_order: int = 0,
+) -> tuple[Value, ...]:
+    stride, padding, dilation = window(c, x, kernel_shape, strides, pads, dilations, auto_pad)
+    return (c.b(MaxPool(x, tuple(kernel_shape), stride, padding, dilation, bool(ceil_mode))),)
+
+
+@converts("AveragePool")
+def average_pool(
+    c: Context,
+    x: Value,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    ceil_mode: int = 0,
+    count_include_pad: int = 0,
+    auto_pad: str = "NOTSET",
+) -> Value:
+    stride, padding, dilation = window(c, x, kernel_shape, strides, pads, dilations, auto_pad)
+    if any(d != 1 for d in dilation):
+        c.unsupported(f"dilations {list(dilation)}", "write it as a convolution")
+    return c.b(AvgPool(x, tuple(kernel_shape), stride, padding, bool(ceil_mode), bool(count_include_pad)))
+
+
+@converts("LpPool")
+def lp_pool(
+    c: Context,
+    x: Value,
+    *,
+    kernel_shape: Sequence[int],
+    p: int = 2,
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    ceil_mode: int = 0,
+    auto_pad: str = "NOTSET",
+) -> Value:
+    """(sum of |x|^p over a window)^(1/p); the sum is a mean over all places, padding included, times their number."""
+    powers = c.b(Mul(x, x)) if p == 2 else c.b(Pow(c.b(Abs(x)), float(p)))
+    mean = average_pool(
+        c,
+        powers,
+        kernel_shape=kernel_shape,
+        strides=strides,
+        pads=pads,
+        dilations=dilations,
+        ceil_mode=ceil_mode,
+        count_include_pad=1,
+        auto_pad=auto_pad,
+    )
+    total = times(c, mean, math.prod(kernel_shape))
+    return c.b(Sqrt(total)) if p == 2 else c.b(Pow(total, 1 / p))
+
+
+def _spatial(x: Value) -> tuple[int, ...]:
+    return tuple(range(2, x.type.rank))
+
+
+@converts("GlobalAveragePool")
+def global_average_pool(c: Context, x: Value) -> Value:
+    return c.b(Mean(x, _spatial(x), True))
+
+
+@converts("GlobalMaxPool")
+def global_max_pool(c: Context, x: Value) -> Value:
+    return c.b(Amax(x, _spatial(x), True))
+
+
+@converts("GlobalLpPool")
+def global_lp_pool(c: Context, x: Value, *, p: int = 2) -> Value:
+    if p == 2:
+        return c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), _spatial(x), True))))
+    return c.b(Pow(c.b(Sum(c.b(Pow(c.b(Abs(x)), float(p))), _spatial(x), True)), 1 / p))
+
+
+# -- resizing
+
+
+@converts("Resize")
+def resize(
+    c: Context,
+    x: Value,
+    roi: Value | None = None,
+    scales: Value | None = None,
+    sizes: Value | None = None,
+    *,
+    mode: str = "nearest",
+    coordinate_transformation_mode: str = "half_pixel",
+    nearest_mode: str = "round_prefer_floor",
+    cubic_coeff_a: float = -0.75,
+    exclude_outside: int = 0,
+    extrapolation_value: float = 0.0,
+    antialias: int = 0,
+    axes: Sequence[int] | None = None,
+    keep_aspect_ratio_policy: str = "stretch",
+) -> Value:
+    """One lookup (nearest) or one matrix product an axis; the matrices are constants."""
+    rank = x.type.rank
+    places = tuple(range(rank)) if axes is None else tuple(c.axis(a, rank) for a in axes)
+    old = [x.type.shape[a] for a in places]
+    factors = None if scales is None or scales.type.shape == (0,) else c.values(scales, "the scales")
+    wanted = None if sizes is None or sizes.type.shape == (0,) else c.dims(sizes, "the sizes")
+    regions = None
+    if coordinate_transformation_mode == "tf_crop_and_resize":
+        if roi is None:
+            c.unsupported("it lacks the region to resize")
+        regions = c.values(roi, "the region").reshape(2, len(places)).T
+    how = Resizing(
+        mode,
+        coordinate_transformation_mode,
+        nearest_mode,
+        cubic_coeff_a,
+        bool(exclude_outside),
+        extrapolation_value,
+        bool(antialias),
+    )
+    if problem := how.problem():
+        c.unsupported(problem)
+    ratios = _aspect(c, old, wanted, keep_aspect_ratio_policy)
+    for i, axis in enumerate(places):
+        if factors is not None:
+            factor, new = float(factors[i]), None
+            if factor == 1 and regions is None:
+                continue
+            size = c.number(old[i], "the size")
+            new = math.floor(size * factor)
+        else:
+            if wanted is None:
+                c.unsupported("it has neither scales nor sizes")
+            if wanted[i] == old[i] and regions is None and ratios is None:
+                continue
+            size, new = c.number(old[i], "the size"), c.number(wanted[i], "the new size")
+            factor = new / size
+            if ratios is not None:
+                factor, new = ratios, math.floor(ratios * size + 0.5)
+        region = None if regions is None else (float(regions[i][0]), float(regions[i][1]))
+        x = _along(c, x, axis, size, new, factor, region, how)
+    return x
+
+
+def _aspect(c: Context, old: Sequence[object], wanted: Sequence[object] | None, policy: str) -> float | None:
+    """The one factor of all axes, where the shape of a picture is kept."""
+    if policy == "stretch" or wanted is None:
+        return None
+    pairs = [(w, o) for w, o in zip(wanted, old, strict=True) if isinstance(w, int) and isinstance(o, int)]
+    if len(pairs) != len(old):
+        c.unsupported(f"keep_aspect_ratio_policy={policy} of sizes that vary")
+    ratios = [w / o for w, o in pairs]
+    return min(ratios) if policy == "not_larger" else max(ratios)
+
+
+def _along(
+    c: Context,
+    x: Value,
+    axis: int,
+    size: int,
+    new: int,
+    factor: float,
+    region: tuple[float, float] | None,
+    how: Resizing,
+) -> Value:
+    if how.mode == "nearest":
+        index = how.nearest(size, new, factor, region)
+        if index is not None:
+            return c.b(Gather(x, c.b.const(index, I64), axis))
+    matrix, fill = resize_matrix(how, size, new, factor, region)
+    if not x.type.scalar.is_float:
+        c.unsupported(f"mode {how.mode} of {x.type.scalar}", "cast to float")
+    out = along_axis(c, x, axis, matrix)
+    if fill is not None:
+        c.unsupported("values from outside of the picture (extrapolation_value)")
+    return out
+
+
+@converts("Upsample")
+def upsample(
+    c: Context, x: Value, factors: Value | None = None, *, mode: str = "nearest", scales: Sequence[float] | None = None
+) -> Value:
+    """As Resize with asymmetric coordinates, rounded down."""
+    given = c.values(factors, "the scales") if factors is not None else list(scales or ())
+    how = Resizing(mode, "asymmetric", "floor", -0.75, False, 0.0, False)
+    for axis, factor in enumerate(given):
+        if float(factor) != 1:
+            size = c.number(x.type.shape[axis], "the size")
+            x = _along(c, x, axis, size, math.floor(size * float(factor)), float(factor), None, how)
+    return x

@@ -1,0 +1,140 @@
+"""The backend test suite of the ONNX project, on the interpreter: an adapter, and a run of it that counts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import unittest
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnx.backend.test
+from onnx.backend.base import Backend, BackendRep
+
+from irc.frontend.onnx.read import read
+from irc.ir.diagnostics import IrcError
+from irc.ir.interpret import interpret
+from irc.ir.scalars import Array, scalar
+
+HELD = {
+    scalar(name): np.dtype(held)
+    for name, held in {
+        "bf16": ml_dtypes.bfloat16,
+        "i4": ml_dtypes.int4,
+        "u4": ml_dtypes.uint4,
+        "i2": ml_dtypes.int2,
+        "u2": ml_dtypes.uint2,
+    }.items()
+}
+"""What holds a value of a type that NumPy lacks."""
+
+
+class Interpreted(BackendRep):
+    """A model that runs on the interpreter.
+
+    Tests of one operator give shapes, axes and the like as inputs of the model, where irc must know them when it imports
+    it: then these inputs, else all, become constants.
+    """
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.model = model
+        self.names = [p.name for p in model.graph.input if p.name not in {t.name for t in model.graph.initializer}]
+
+    def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
+        given = dict(zip(self.names, inputs, strict=True))
+        small = {name: v for name, v in given.items() if getattr(v, "ndim", 0) <= 1}
+        reasons: list[IrcError] = []
+        for bound in ({}, small, given):
+            try:
+                module = read(_with_constants(self.model, bound)).module
+            except IrcError as error:
+                reasons.append(error)
+                continue
+            fed = [_plain(v) for name, v in given.items() if name not in bound]
+            found = interpret(module, fed)
+            return tuple(_held(a, v.type.scalar) for a, v in zip(found, module.main.outputs, strict=True))
+        raise reasons[0]
+
+
+class IrcBackend(Backend):
+    @classmethod
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> Interpreted:
+        return Interpreted(model)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        return device == "CPU"
+
+
+def _with_constants(model: onnx.ModelProto, values: Mapping[str, Any]) -> onnx.ModelProto:
+    if not values:
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for name, value in values.items():
+        if not isinstance(value, np.ndarray | np.generic):
+            raise IrcError(f"input '{name}' is {type(value).__name__}")
+        changed.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray(value), name))
+    return changed
+
+
+def _plain(value: Any) -> Array:
+    """A type that NumPy lacks as the one that irc holds it in."""
+    array = np.asarray(value)
+    if array.dtype == ml_dtypes.bfloat16:
+        return array.astype(np.float32)
+    return array.astype(np.int8) if array.dtype in HELD.values() else array
+
+
+def _held(array: Array, kind: Any) -> Any:
+    return array.astype(HELD[kind]) if kind in HELD else array
+
+
+# -- running it
+
+
+@dataclass
+class Count:
+    """How the tests went, by name; the texts say why not."""
+
+    passed: list[str] = field(default_factory=list[str])
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    wrong: dict[str, str] = field(default_factory=dict[str, str])
+    crashed: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def total(self) -> int:
+        return len(self.passed) + len(self.refused) + len(self.wrong) + len(self.crashed)
+
+    def run(self, name: str, test: Callable[[], object]) -> None:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
+                test()
+        except IrcError as error:
+            self.refused[name] = str(error.diagnostics[0].message)
+        except AssertionError as error:
+            self.wrong[name] = " ".join(str(error).split())[:200]
+        except Exception as error:
+            self.crashed[name] = f"{type(error).__name__}: {error}"[:200]
+        else:
+            self.passed.append(name)
+
+
+@cache
+def suite() -> dict[str, Callable[[], object]]:
+    """All tests for the CPU that need no download, by name."""
+    runner: Any = onnx.backend.test.BackendTest(IrcBackend, __name__)
+    return {name: test for category, cls in runner.test_cases.items() for name, test in _tests(category, cls)}
+
+
+def _tests(category: str, cls: type[unittest.TestCase]) -> Iterator[tuple[str, Callable[[], object]]]:
+    if "Real" in category:
+        return
+    for name in dir(cls):
+        if name.startswith("test_") and name.endswith("_cpu"):
+            yield name, getattr(cls(name), name)
