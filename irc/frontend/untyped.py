@@ -6,7 +6,7 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,8 @@ import safetensors.torch
 import torch
 from torch._export.converter import TS2EPConverter
 
+from irc.frontend.nested import is_list as is_list
+from irc.frontend.nested import is_mapping as is_mapping
 from irc.ir.scalars import Array
 
 _torch = cast(Any, torch)
@@ -25,17 +27,8 @@ load_safetensors: Callable[[Any], dict[str, torch.Tensor]] = cast(Any, safetenso
 has_kernel: Callable[[str, str], bool] = _torch._C._dispatch_has_kernel_for_dispatch_key
 
 
-def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
-    return isinstance(value, Mapping)
-
-
 def is_dict(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any] | tuple[Any, ...]]:
-    """Whether it is a list or a tuple."""
-    return isinstance(value, list | tuple)
 
 
 def expression_of(size: object) -> Any:

@@ -37,7 +37,7 @@ HELD = {
 class Interpreted(BackendRep):
     """A model that runs on the interpreter.
 
-    Tests of one operator give shapes, axes and the like as inputs of the model, where irc must know them when it imports
+    Tests of one operator give shapes, axes and the like as inputs of the model, where irc must know them when it reads
     it: then these inputs, else all, become constants.
     """
 

@@ -19,7 +19,7 @@ from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-CALIB = EXAMPLES / "digits_calib.npz"
+CALIB = {"x": np.load(EXAMPLES / "digits_calib.npz")["x"][:16]}
 
 
 def through_a_file(module: Module, folder: Path, options: Options | None = None) -> Module:
@@ -46,7 +46,7 @@ def test_floats(captured: dict[str, Module], name: str, tmp_path: Path):
     assert {"blocks.0.mlp.fc1", "head"} <= paths if name == "vit" else paths
 
 
-@pytest.mark.parametrize(("name", "passes"), [("cnn", "qdq8"), ("vit", "qdq4"), ("cnn", "weight4")])
+@pytest.mark.parametrize(("name", "passes"), [("cnn", "qdq8"), ("vit", "qdq8"), ("cnn", "weight4")])
 def test_quantized_layers_stay_quantized(captured: dict[str, Module], name: str, passes: str, tmp_path: Path):
     """Codes, scales and groups come back, so that `integerize` finds what it found before."""
     images = np.load(EXAMPLES / "digits_test.npz")["x"][:4]
@@ -75,7 +75,7 @@ def check_seed(seed: int, folder: Path) -> None:
             np.testing.assert_array_equal(mine, theirs, err_msg=f"seed {seed}")
 
 
-@given(st.integers(0, 2**32 - 1))
+@given(seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_random_integer_graphs(seed: int, tmp_path_factory: pytest.TempPathFactory):
     check_seed(seed, tmp_path_factory.getbasetemp())

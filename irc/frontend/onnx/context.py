@@ -20,6 +20,7 @@ from irc.ir.graph import Value
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Reshape
 from irc.ir.scalars import I64, Array, ScalarType
+from irc.ir.types import Encoding
 
 Result: TypeAlias = "Value | tuple[Value | None, ...]"
 Converter: TypeAlias = Callable[..., Result]
@@ -36,6 +37,7 @@ class Context(Building):
     version: int
     tensors: Tensors = field(repr=False)
     known: dict[Value, Sizes] = field(repr=False)
+    encodings: dict[Value, Encoding] = field(repr=False)  # what codes that are made here mean
     branch: Callable[[OnnxGraph], tuple[Value | None, ...]] = field(repr=False)
 
     # -- what is known of an operand

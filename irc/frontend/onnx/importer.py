@@ -14,6 +14,7 @@ import numpy as np
 from irc.frontend.onnx.context import Context, Result
 from irc.frontend.onnx.folding import FoldingBuilder
 from irc.frontend.onnx.inputs import Inputs, plain_name
+from irc.frontend.onnx.meanings import give_meanings
 from irc.frontend.onnx.names import location
 from irc.frontend.onnx.ops import CONVERTERS, REASONS, nearest
 from irc.frontend.onnx.proto import (
@@ -39,10 +40,9 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import Loc, at
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Return
-from irc.ir.types import Element
+from irc.ir.types import Element, Encoding
 from irc.ir.verify import verify
 
-OLDEST = 6  # operator set; older ones broadcast by an attribute
 DEEPEST = 32  # functions and branches inside of each other
 MOST_NODES = 1_000_000  # behind the expansion of functions
 
@@ -85,6 +85,7 @@ class _Importer:
     graph: Graph = field(default_factory=lambda: Graph(name="main"))
     problems: Problems = field(default_factory=Problems)
     known: dict[Value, Sizes] = field(default_factory=dict[Value, Sizes])
+    encodings: dict[Value, Encoding] = field(default_factory=dict[Value, Encoding])
     count: int = 0
 
     def run(self) -> Module:
@@ -95,19 +96,15 @@ class _Importer:
         self._outputs(scope)
         self.problems.raise_if_any()
         self._drop_unused()
+        give_meanings(self.graph, self.encodings)
         return Module([self.graph])
 
     def _check_opsets(self, opsets: Mapping[str, int]) -> None:
-        version = opsets.get("", OLDEST)
+        version = opsets.get("", NEWEST)
         if version > NEWEST:
             raise IrcError(
                 f"the model needs operator set {version}, the installed onnx {VERSION} knows {NEWEST}",
                 hint=f"export with opset_version={NEWEST} or less, or install a newer onnx",
-            )
-        if version < OLDEST:
-            raise IrcError(
-                f"the model has operator set {version}, irc reads {OLDEST} to {NEWEST}",
-                hint="onnx.version_converter.convert_version(model, 17) makes it newer",
             )
 
     # -- inputs, constants, outputs
@@ -261,7 +258,7 @@ class _Importer:
         def branch(graph: OnnxGraph) -> tuple[Value | None, ...]:
             return self._branch(graph, scope)
 
-        return Context(builder, node.op, node, version, self.tensors, self.known, branch)
+        return Context(builder, node.op, node, version, self.tensors, self.known, self.encodings, branch)
 
     def _sizes(self, node: OnnxNode, operands: Sequence[Value | None]) -> Sizes | None:
         """The result of an operator on sizes with symbols."""
@@ -269,12 +266,9 @@ class _Importer:
             return None
         context = self._context(node, 0, _Scope({}, {}, {}), Loc())
         found = [None if v is None else context.sizes(v) for v in operands]
-        if any(
-            v is not None and s is None and context.constant(v) is None for v, s in zip(operands, found, strict=True)
-        ):
+        if any(v is not None and s is None for v, s in zip(operands, found, strict=True)):
             return None
-        flags = [context.flags(v) if s is None and v is not None else s for v, s in zip(operands, found, strict=True)]
-        return propagated(node.op, node.attributes, flags)
+        return propagated(node.op, node.attributes, found)
 
     # -- operators that are made of others
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from irc.frontend.building import UNBOUNDED
+from irc.frontend.nested import is_list, is_mapping
 from irc.frontend.onnx.proto import Port
 from irc.frontend.onnx.tensors import scalar_type
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
@@ -58,7 +59,7 @@ class Inputs:
 
     def check_all_used(self, names: Sequence[str]) -> None:
         """Raise UsageError if the caller names an input that does not exist."""
-        axes: Any = self.dynamic if isinstance(self.dynamic, Mapping) else {}
+        axes: Mapping[str, Any] = self.dynamic if is_mapping(self.dynamic) else {}
         for name in (*self.wanted, *axes):
             if name not in names:
                 raise UsageError(f"there is no input '{name}'", hint=f"inputs: {', '.join(names) or 'none'}")
@@ -71,10 +72,10 @@ class Inputs:
             return None
         if isinstance(given, str):
             found = self._parsed(given)
-        elif isinstance(given, tuple | list) and all(type(d) is int for d in given):
+        elif is_list(given) and all(type(d) is int for d in given):
             found = tensor(kind, tuple(given))
         else:
-            array = np.asarray(given)
+            array: Array = np.asarray(given)
             self.samples[name] = array
             found = tensor(kind, tuple(array.shape))
         if found.scalar != kind:
@@ -101,10 +102,8 @@ class Inputs:
 
     def _varying(self, dims: Shape, name: str) -> Shape:
         """The shape with the axes that the caller lets vary."""
-        if isinstance(self.dynamic, str):
-            axes: Mapping[int, Any] = {0: self.dynamic} if dims else {}
-        else:
-            axes = (self.dynamic or {}).get(name, {})
+        stated: Any = self.dynamic.get(name, {}) if is_mapping(self.dynamic) else {0: self.dynamic}
+        axes: Mapping[int, Any] = stated if dims and self.dynamic is not None else {}
         out = list(dims)
         for axis, what in axes.items():
             if not -len(dims) <= axis < len(dims):
@@ -162,11 +161,10 @@ class Inputs:
 
     def _declare(self, name: str, low: int = 1, high: int = UNBOUNDED) -> Dim:
         known = self.symbols.get(name)
-        narrower = known is None or (known.lo, known.hi) == (1, UNBOUNDED)
-        if not narrower and (low, high) not in ((1, UNBOUNDED), (known.lo, known.hi)):
-            raise UsageError(f"the size '{name}' has two ranges")
-        if narrower:
+        if known is None or (known.lo, known.hi) == (1, UNBOUNDED):
             self.symbols[name] = Symbol(name, low, high)
+        elif (low, high) not in ((1, UNBOUNDED), (known.lo, known.hi)):
+            raise UsageError(f"the size '{name}' has two ranges")
         return symbol(name)
 
 

@@ -280,7 +280,7 @@ def body_of(node: OnnxNode, version: int, types: Sequence[tuple[int, int] | None
     proto = onnx.FunctionProto()
     if schema.has_function:
         text = schema.get_function_with_opset_version(_newest(schema.function_opset_versions, version))
-    elif schema.has_context_dependent_function:
+    elif schema.has_context_dependent_function and not any(isinstance(v, OnnxGraph) for v in node.attributes.values()):
         opset = _newest(schema.context_dependent_function_opset_versions, version)
         text = schema.get_context_dependent_function_with_opset_version(opset, _plain(node), [_type(t) for t in types])
     else:
@@ -300,7 +300,7 @@ def _newest(versions: Sequence[int], version: int) -> int:
 
 def _plain(node: OnnxNode) -> bytes:
     """The node for the standard to look at: its name, inputs and simple attributes."""
-    simple = {k: v for k, v in node.attributes.items() if isinstance(v, int | float | str | tuple)}
+    simple: Any = {k: v for k, v in node.attributes.items() if isinstance(v, int | float | str | tuple)}
     proto = onnx.helper.make_node(node.op, list(node.inputs), list(node.outputs), domain=node.domain, **simple)
     return proto.SerializeToString()
 

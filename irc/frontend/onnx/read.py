@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from irc.frontend.nested import is_list, is_mapping
 from irc.frontend.onnx.importer import import_model
 from irc.frontend.onnx.inputs import Inputs
 from irc.frontend.onnx.proto import OnnxModel, is_model, model_of, parse
@@ -61,9 +62,9 @@ def _by_name(inputs: Any, names: list[str]) -> Mapping[str, Any]:
     """What the caller says of each input."""
     if inputs is None:
         return {}
-    if isinstance(inputs, Mapping):
+    if is_mapping(inputs):
         return inputs
-    several = isinstance(inputs, tuple | list) and not all(type(d) is int for d in inputs)
+    several = is_list(inputs) and not all(type(d) is int for d in inputs)
     given = list(inputs) if several else [inputs]
     if len(given) > len(names):
         raise UsageError(f"the model has {len(names)} inputs, {len(given)} given", hint=f"inputs: {', '.join(names)}")

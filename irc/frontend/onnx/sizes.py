@@ -7,14 +7,15 @@ arrays of dimensions, so that the shape that comes out is one of the IR.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from functools import reduce
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Dim, add, dim_max, dim_min, equal, floordiv, mod, mul, sub
 
-Sizes: TypeAlias = np.ndarray[Any, np.dtype[np.object_]]
+Sizes: TypeAlias = np.ndarray[Any, np.dtype[Any]]  # of dimensions
 Attributes: TypeAlias = Mapping[str, Any]
 Rule: TypeAlias = Callable[..., Any]  # (attributes, operands ...) -> sizes, or None where they cannot be told
 
@@ -22,10 +23,7 @@ Rule: TypeAlias = Callable[..., Any]  # (attributes, operands ...) -> sizes, or 
 def sizes_of(values: Any) -> Sizes:
     """Integers as sizes."""
     array = np.asarray(values)
-    out = np.empty(array.shape, object)
-    for place, value in np.ndenumerate(array):
-        out[place] = value if array.dtype == object else int(value)
-    return out
+    return array.astype(object)
 
 
 def vector(dims: Sequence[Dim]) -> Sizes:
@@ -49,7 +47,7 @@ def propagated(op: str, attributes: Attributes, operands: Sequence[Sizes | None]
 
 def _as_sizes(found: Any) -> Sizes:
     if isinstance(found, np.ndarray):
-        return found
+        return cast(Sizes, found)
     out = np.empty((), object)
     out[()] = found
     return out
@@ -63,13 +61,12 @@ def _ints(sizes: Sizes) -> Any:
 
 
 def _elementwise(function: Callable[[Any, Any], Any]) -> Rule:
-    return lambda a, x, *more: _folded(np.frompyfunc(function, 2, 1), x, more)
+    each: Any = np.frompyfunc(function, 2, 1)
 
+    def rule(a: Attributes, x: Any, *more: Any) -> Any:
+        return reduce(each, more, x)
 
-def _folded(function: Any, x: Any, more: Sequence[Any]) -> Any:
-    for y in more:
-        x = function(x, y)
-    return x
+    return rule
 
 
 def _quotient(a: Dim, b: Dim) -> Dim:
@@ -90,7 +87,8 @@ def _equal(a: Dim, b: Dim) -> bool:
 def _where(a: Attributes, condition: Any, x: Any, y: Any) -> Any:
     if not all(isinstance(v, int) for v in condition.flat):
         return None
-    return np.where(condition.astype(bool), x, y)
+    chosen: Any = np.where(condition.astype(bool), x, y)
+    return chosen
 
 
 def _axes(a: Attributes, given: Sizes | None) -> tuple[int, ...] | None:
@@ -111,7 +109,7 @@ def _reduce(function: Callable[[Any, Any], Any]) -> Rule:
     def rule(a: Attributes, x: Sizes, axes: Sizes | None = None) -> Any:
         if x.ndim != 1 or _axes(a, axes) not in (None, (0,), (-1,)):
             return None
-        total = _folded(function, x[0], x[1:])
+        total = reduce(function, list(x))
         return vector([total]) if a.get("keepdims", 1) else total
 
     return rule
@@ -130,12 +128,41 @@ def _slice(a: Attributes, x: Sizes, *given: Sizes | None) -> Any:
     return x[tuple(index)]
 
 
-def _cast(a: Attributes, x: Sizes) -> Any:
+def _cast(a: Attributes, x: Any) -> Any:
     return x if a.get("to") in (6, 7) else None
 
 
+def _identity(a: Attributes, x: Any) -> Any:
+    return x
+
+
+def _negative(a: Attributes, x: Any) -> Any:
+    each: Any = np.frompyfunc(_minus, 1, 1)
+    return each(x)
+
+
+def _minus(d: Dim) -> Dim:
+    return sub(0, d)
+
+
+def _gather(a: Attributes, x: Sizes, index: Sizes) -> Any:
+    return np.take(x, _ints(index), axis=a.get("axis", 0))
+
+
+def _concat(a: Attributes, *xs: Sizes) -> Any:
+    return np.concatenate(xs, axis=a["axis"])
+
+
+def _reshape(a: Attributes, x: Sizes, shape: Sizes) -> Any:
+    return x.reshape(tuple(_ints(shape)))
+
+
+def _expand(a: Attributes, x: Sizes, shape: Sizes) -> Any:
+    return np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(_ints(shape))))
+
+
 RULES: dict[str, Rule] = {
-    "Identity": lambda a, x: x,
+    "Identity": _identity,
     "Cast": _cast,
     "Add": _elementwise(add),
     "Sub": _elementwise(sub),
@@ -145,18 +172,17 @@ RULES: dict[str, Rule] = {
     "Min": _elementwise(dim_min),
     "Max": _elementwise(dim_max),
     "Equal": _elementwise(_equal),
-    "Neg": lambda a, x: np.frompyfunc(lambda v: sub(0, v), 1, 1)(x),
+    "Neg": _negative,
     "Where": _where,
-    "Gather": lambda a, x, i: np.take(x, _ints(i), axis=a.get("axis", 0)),
-    "Concat": lambda a, *xs: np.concatenate(xs, axis=a["axis"]),
+    "Gather": _gather,
+    "Concat": _concat,
     "Unsqueeze": _unsqueeze,
     "Squeeze": _squeeze,
-    "Reshape": lambda a, x, shape: x.reshape(tuple(_ints(shape))),
-    "Flatten": lambda a, x: x.reshape((1, -1)) if a.get("axis", 1) == 0 else None,
+    "Reshape": _reshape,
     "Slice": _slice,
     "ReduceProd": _reduce(mul),
     "ReduceSum": _reduce(add),
     "ReduceMax": _reduce(dim_max),
     "ReduceMin": _reduce(dim_min),
-    "Expand": lambda a, x, shape: np.broadcast_to(x, np.broadcast_shapes(x.shape, tuple(_ints(shape)))),
+    "Expand": _expand,
 }

@@ -34,7 +34,6 @@ SCALARS: dict[int, ScalarType] = {
 }
 """Scalar types by the number of an element type (TensorProto.DataType)."""
 ELEMENTS = {kind: number for number, kind in SCALARS.items()}
-UINT64 = 13
 MOST_BYTES = 2**36  # of one tensor
 
 
@@ -59,7 +58,7 @@ class Tensors:
         return self._read[tensor]
 
     def _data(self, tensor: Tensor) -> Data:
-        kind = I64 if tensor.element == UINT64 else scalar_type(tensor.element)
+        kind = scalar_type(tensor.element)
         if any(d < 0 for d in tensor.dims):
             raise IrcError(f"tensor '{tensor.name}' has the shape {list(tensor.dims)}")
         bits = 16 if kind == BF16 else 8 if kind == BOOL else kind.bits
@@ -74,8 +73,6 @@ class Tensors:
             raise _damaged(tensor, f"{len(raw)} bytes, expected {size}")
         if values.size != count:
             raise _damaged(tensor, f"{values.size} values, expected {count}")
-        if tensor.element == UINT64 and values.size and int(values.min()) < 0:
-            raise IrcError(f"tensor '{tensor.name}' has values above 2^63", hint="use int64")
         return Data.of(values.reshape(tensor.dims), kind)
 
     # -- other files
@@ -171,4 +168,4 @@ def _typed(tensor: Tensor, kind: ScalarType) -> Array:
         return _unpacked(codes.tobytes(), kind, math.prod(tensor.dims))
     if kind.is_float or kind == BOOL:
         return np.array(tensor.typed, kind.dtype)
-    return np.array(tensor.typed, np.uint64 if tensor.element == UINT64 else np.int64).astype(np.int64)
+    return np.array(tensor.typed, np.int64)

@@ -28,6 +28,7 @@ FAMILIES = (
     pool,
     qonnx,
     quant,
+    recurrent,
     scatter,
     structure,
     tensor,

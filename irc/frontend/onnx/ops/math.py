@@ -54,7 +54,7 @@ from irc.ir.ops.math import (
     Tanh,
     Where,
 )
-from irc.ir.ops.tensor import Expand, Pad, Reshape
+from irc.ir.ops.tensor import Concat, Expand, Pad, Reshape
 from irc.ir.scalars import BOOL, F64, I32, I64, ScalarType
 
 # -- functions of one element
@@ -97,6 +97,8 @@ def leaky_relu(c: Context, x: Value, *, alpha: float = 0.01) -> Value:
 
 @converts("PRelu")
 def prelu(c: Context, x: Value, slope: Value) -> Value:
+    if c.version < 7 and slope.type.rank == 1:
+        slope = from_axis(c, x, slope, 1)
     return c.b(Where(positive(c, x), x, c.b(Mul(x, slope))))
 
 
@@ -303,9 +305,13 @@ def cast_like(c: Context, x: Value, like: Value, *, saturate: int = 1, round_mod
 def _arithmetic(operator: str, op: Callable[[Value, Value], Op]) -> None:
     @converts(operator)
     def convert(c: Context, x: Value, y: Value, *, broadcast: int = 0, axis: int | None = None) -> Value:
-        if axis is not None:
-            c.unsupported("broadcasting along an axis (operator set 6)", "convert the model to a newer operator set")
-        return wrapped(c, op, x, y)
+        return wrapped(c, op, x, y if axis is None else from_axis(c, x, y, axis))
+
+
+def from_axis(c: Context, x: Value, y: Value, axis: int) -> Value:
+    """y so that it broadcasts along the axes of x from one on, as operator sets before 7 say it."""
+    behind = x.type.rank - c.axis(axis, x.type.rank) - y.type.rank
+    return c.b(Reshape(y, (*y.type.shape, *[1] * behind))) if behind > 0 else y
 
 
 def wrapped(c: Context, op: Callable[[Value, Value], Op], x: Value, y: Value) -> Value:
@@ -330,8 +336,6 @@ def div(c: Context, x: Value, y: Value, *, broadcast: int = 0) -> Value:
 def mod(c: Context, x: Value, y: Value, *, fmod: int = 0) -> Value:
     """x - whole(x / y) * y: the sign of the divisor, with fmod that of x."""
     scalar = x.type.scalar
-    if scalar.is_float and not fmod:
-        c.unsupported("fmod=0 is for integers", "set fmod=1")
     wide = scalar if scalar.is_float and scalar.bits == 64 else F64
     a, b = c.cast(x, wide), c.cast(y, wide)
     ratio = c.b(Div(a, b))
@@ -622,3 +626,21 @@ def hardmax(c: Context, x: Value, *, axis: int = -1) -> Value:
     size = c.number(x.type.shape[axis], "the size of the axis")
     column = np.arange(size).reshape([-1 if i == axis else 1 for i in range(x.type.rank)])
     return c.cast(c.b(Compare(c.b(Argmax(x, (axis,), True)), c.b.const(column, I64), "eq")), x.type.scalar)
+
+
+@converts("CumProd")
+def cumprod(c: Context, x: Value, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Value:
+    """There is no op for it: a chain of products, for short axes."""
+    at = c.axis(int(c.single(axis, "the axis")), x.type.rank)
+    size = c.number(x.type.shape[at], "the size of the axis")
+    if size > MOST_FACTORS:
+        c.unsupported(f"a product of {size} factors", f"at most {MOST_FACTORS}")
+    x = reversed_along(c, x, at) if reverse else x
+    factors = [cut(c, x, at, i, i + 1) for i in range(size)]
+    if exclusive:
+        factors = [c.b(Expand(c.const(1, x.type.scalar), factors[0].type.shape)), *factors[:-1]]
+    products = factors[:1]
+    for factor in factors[1:]:
+        products.append(wrapped(c, Mul, products[-1], factor))
+    out = c.b(Concat(tuple(products), at))
+    return reversed_along(c, out, at) if reverse else out

@@ -8,9 +8,9 @@ from irc.frontend.composed.math import plus, times
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.ops.math import hardmax
 from irc.frontend.onnx.table import converts
-from irc.ir.dims import product
+from irc.ir.dims import Shape, product
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Amax, Div, Exp, Log, Mean, Mul, Pow, Sqrt, Sub, Sum
+from irc.ir.ops.math import Abs, Amax, Compare, Div, Exp, Log, Mean, Mul, Pow, Rsqrt, Sqrt, Sub, Sum, Where
 from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool
 from irc.ir.ops.tensor import Expand, Reshape
@@ -84,16 +84,19 @@ def layer_norm(
 ) -> tuple[Value, ...]:
     at = c.axis(axis, x.type.rank)
     over = x.type.shape[at:]
-    g, b = (None if v is None else _whole(c, v, over) for v in (g, b))
-    return (c.b(LayerNorm(x, g, b, eps=epsilon, axes=len(over))),)
+    rows = [None if v is None else _whole(c, v, over) for v in (g, b)]
+    y = c.b(LayerNorm(x, *rows, eps=epsilon, axes=len(over)))
+    if len(c.node.outputs) < 2 or not any(c.node.outputs[1:]):
+        return (y,)
+    axes = tuple(range(at, x.type.rank))
+    mean = c.b(Mean(x, axes, True))
+    centred = c.b(Sub(x, mean))
+    return y, mean, c.b(Rsqrt(plus(c, c.b(Mean(c.b(Mul(centred, centred)), axes, True)), epsilon)))
 
 
-def _whole(c: Context, v: Value, shape: Sequence[object]) -> Value:
+def _whole(c: Context, v: Value, shape: Shape) -> Value:
     """A parameter in the shape of the normalised axes."""
-    wanted = tuple(d for d in shape if not isinstance(d, str))
-    if v.type.shape == wanted:
-        return v
-    return c.b(Expand(v, wanted))  # pyright: ignore
+    return v if v.type.shape == shape else c.b(Expand(v, shape))
 
 
 @converts("RMSNormalization")
@@ -139,7 +142,8 @@ def lp_norm(c: Context, x: Value, *, axis: int = -1, p: int = 2) -> Value:
         size = c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), at, True))))
     else:
         size = c.b(Sum(c.b(Abs(x)), at, True))
-    return c.b(Div(x, size))
+    zero, one = c.const(0, x.type.scalar), c.const(1, x.type.scalar)
+    return c.b(Div(x, c.b(Where(c.b(Compare(size, zero, "eq")), one, size))))  # zeros stay zeros
 
 
 @converts("LRN")

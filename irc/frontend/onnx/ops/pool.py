@@ -12,10 +12,10 @@ from irc.frontend.onnx.ops.linear import window
 from irc.frontend.onnx.ops.resize import Resizing, resize_matrix
 from irc.frontend.onnx.table import converts
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Amax, Mean, Mul, Pow, Sqrt, Sum
+from irc.ir.ops.math import Abs, Amax, Mean, Mul, Pow, Sqrt, Sum, Where
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.tensor import Gather
-from irc.ir.scalars import I64
+from irc.ir.scalars import BOOL, I64
 
 
 @converts("MaxPool")
@@ -192,16 +192,16 @@ def _along(
     how: Resizing,
 ) -> Value:
     if how.mode == "nearest":
-        index = how.nearest(size, new, factor, region)
-        if index is not None:
-            return c.b(Gather(x, c.b.const(index, I64), axis))
-    matrix, fill = resize_matrix(how, size, new, factor, region)
-    if not x.type.scalar.is_float:
-        c.unsupported(f"mode {how.mode} of {x.type.scalar}", "cast to float")
-    out = along_axis(c, x, axis, matrix)
-    if fill is not None:
-        c.unsupported("values from outside of the picture (extrapolation_value)")
-    return out
+        out = c.b(Gather(x, c.b.const(how.nearest(size, new, factor, region), I64), axis))
+    else:
+        if not x.type.scalar.is_float:
+            c.unsupported(f"mode {how.mode} of {x.type.scalar}", "cast to float")
+        out = along_axis(c, x, axis, resize_matrix(how, size, new, factor, region))
+    outside = how.outside(size, new, factor, region)
+    if not outside.any():
+        return out
+    places = c.b.const(outside.reshape([-1 if i == axis else 1 for i in range(x.type.rank)]), BOOL)
+    return c.b(Where(places, c.const(how.extrapolation, x.type.scalar), out))
 
 
 @converts("Upsample")

@@ -83,18 +83,20 @@ def _meaning(c: Context, x: Value, scale: Value, zp: Value | None) -> Meaning:
     if np.any(offsets != np.rint(offsets)):
         c.unsupported("a zero point that is no integer")
     axis = _axis(c, x, np.broadcast_shapes(scales.shape, offsets.shape))
-    shape = () if axis is None else (x.type.shape[axis],)
-    flat = [np.broadcast_to(v.reshape(-1) if v.size > 1 else v.reshape(()), shape) for v in (scales, offsets)]
-    zps = flat[1].astype(np.int32)
-    if not np.all((flat[0] > 0) & np.isfinite(flat[0])):
+    shape = () if axis is None else (c.number(x.type.shape[axis], "the number of channels"),)
+    factors, zps = _vector(scales, shape), _vector(offsets, shape).astype(np.int32)
+    if not np.all((factors > 0) & np.isfinite(factors)):
         c.unsupported("a scale that is not positive")
-    factor = c.b.const(flat[0], F32)
     some = bool(np.any(zps))
-    offset = c.b.const(zps, I32) if some else None
+    factor, offset = c.b.const(factors, F32), c.b.const(zps, I32) if some else None
     if axis is None:
-        return Meaning(factor, offset, None, None, Encoding(float(flat[0]), int(zps)))
-    vector = Data.of(zps) if some else 0
-    return Meaning(factor, offset, axis, None, Encoding(Data.of(flat[0]), vector, axis))
+        return Meaning(factor, offset, None, None, Encoding(float(factors), int(zps)))
+    return Meaning(factor, offset, axis, None, Encoding(Data.of(factors), Data.of(zps) if some else 0, axis))
+
+
+def _vector(values: Array, shape: tuple[int, ...]) -> Array:
+    """A parameter as one number a channel, or one number."""
+    return np.array(np.broadcast_to(values.reshape(-1) if values.size > 1 else values.reshape(()), shape))
 
 
 def _axis(c: Context, x: Value, shape: tuple[int, ...]) -> int | None:

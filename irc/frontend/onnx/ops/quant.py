@@ -12,7 +12,6 @@ from irc.frontend.onnx.ops.linear import kernel_of, padded, window
 from irc.frontend.onnx.table import converts
 from irc.ir.constants import Data
 from irc.ir.graph import Value
-from irc.ir.ops.common import rounded, scale_ratio
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import Add, Div, Mul, Sub
 from irc.ir.ops.quant import Dequantize, Quantize, Requantize
@@ -31,9 +30,6 @@ class Meaning:
     axis: int | None
     group: int | None
     encoding: Encoding | None
-
-    def element(self, scalar: ScalarType) -> Element:
-        return Element(scalar, self.encoding)
 
 
 def meaning(c: Context, x: Value, scale: Value, zp: Value | None, axis: int, block: int) -> Meaning:
@@ -63,9 +59,9 @@ def _encoding(scales: Array | None, zps: Array | None, axis: int | None, group: 
         return None
     if axis is None:
         return Encoding(float(scales), 0 if zps is None else int(zps))
-    several = zps is not None and np.any(zps)
-    offset: int | Data = Data.of(np.broadcast_to(zps, scales.shape).astype(np.int32)) if several else 0
-    return Encoding(Data.of(scales), offset, axis, group)
+    if zps is None or not np.any(zps):
+        return Encoding(Data.of(scales), 0, axis, group)
+    return Encoding(Data.of(scales), Data.of(np.broadcast_to(zps, scales.shape).astype(np.int32)), axis, group)
 
 
 @converts("QuantizeLinear")
@@ -90,7 +86,10 @@ def quantize_linear(
 def quantized(c: Context, x: Value, means: Meaning, kind: ScalarType) -> Value:
     """Floats as codes."""
     r = c.b(Div(c.const(1, F32), means.scale))
-    return c.b(Quantize(x, r, means.zp, axis=means.axis, group=means.group, to=means.element(kind)))
+    codes = c.b(Quantize(x, r, means.zp, axis=means.axis, group=means.group, to=Element(kind)))
+    if means.encoding is not None:
+        c.encodings[codes] = means.encoding
+    return codes
 
 
 @converts("DequantizeLinear")
@@ -115,15 +114,10 @@ def dequantized(c: Context, x: Value, means: Meaning) -> Value:
 
 
 def encoded(c: Context, x: Value, encoding: Encoding | None) -> Value:
-    """The codes with their meaning, if they are constants; others have theirs from where they were made."""
-    known = x.type.encoding
-    if encoding is None or known == encoding:
+    """The codes with their meaning, if they are constants; others get theirs from where they were made."""
+    if encoding is None or not isinstance(x.node, Const):
         return x
-    if isinstance(x.node, Const):
-        return c.b.const(x.node.value.array, x.type.scalar, encoding, x.name)
-    if known is not None:
-        c.unsupported(f"codes of {x.type.element} are read as <{encoding}>", "quantize and dequantize with one scale")
-    return x
+    return c.b.const(x.node.value.array, x.type.scalar, encoding, x.name)
 
 
 # -- products of integers
@@ -223,9 +217,10 @@ def _integer_conv(
     x, number = _plain(c, x, x_zp)
     x, padding = padded(c, x, padding)
     zps = whole(c, w_zp)
-    if zps is None:
-        w, zps = centred(c, w, w_zp), 0
-    op = Conv(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=group, x_zp=number, w_zp=zps)
+    if zps is None and w_zp is not None:
+        column = c.reshape(w_zp, (*w_zp.type.shape, *[1] * (w.type.rank - 1))) if w_zp.type.rank else w_zp
+        w, zps = centred(c, w, column), 0
+    op = Conv(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=group, x_zp=number, w_zp=zps or 0)
     return c.b(op)
 
 
@@ -237,16 +232,13 @@ def requantized(
     if x_scale.size != 1 or out_scale.size != 1:
         c.unsupported("scales a row", "one scale for x and y, one or one an output channel for w")
     zp = 0 if y_zp is None else int(c.single(y_zp, "the zero point"))
-    target = Encoding(float(out_scale.reshape(())), zp)
-    source = sums.type.encoding
-    if source is not None:
-        m = rounded(scale_ratio(source, target))
-    else:
-        m = x_scale.reshape(()) * w_scale / out_scale.reshape(())
+    m = x_scale.reshape(()) * w_scale / out_scale.reshape(())
     m = m.reshape(()) if m.size == 1 else m.reshape(-1)
     place = axis % sums.type.rank if m.ndim else None
     factor = c.b.const(m.astype(np.float32), F32)
-    return c.b(Requantize(sums, factor, mode="float", axis=place, zp=zp, to=Element(kind, target)))
+    codes = c.b(Requantize(sums, factor, mode="float", axis=place, zp=zp, to=Element(kind)))
+    c.encodings[codes] = Encoding(float(out_scale.reshape(())), zp)
+    return codes
 
 
 @converts("QLinearConv")

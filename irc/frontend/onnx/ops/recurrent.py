@@ -53,38 +53,60 @@ class Layer:
     separate: bool = False  # whether the bias of the recurrence stays apart (GRU before its reset)
 
 
+@dataclass(frozen=True)
+class Weights:
+    """The parameters of all directions."""
+
+    w: Value
+    r: Value
+    bias: Value | None
+    peepholes: Value | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """The attributes that all recurrent layers have."""
+
+    hidden_size: int | None
+    direction: str
+    layout: int
+    activations: Sequence[str]
+    clip: float | None
+
+    def problem(self) -> str:
+        """Why this cannot be unrolled; empty if it can."""
+        if self.clip is not None:
+            return "its attribute clip"
+        if self.direction not in DIRECTIONS:
+            return f"direction={self.direction}"
+        unknown = [name for name in self.activations if name.lower() not in FUNCTIONS]
+        return f"the activation {unknown[0]}" if unknown else ""
+
+
 def unrolled(
     c: Context,
     layer: Layer,
     x: Value,
-    w: Value,
-    r: Value,
-    bias: Value | None,
+    weights: Weights,
     lengths: Value | None,
     initial: Sequence[Value | None],
-    peepholes: Value | None,
-    hidden_size: int | None,
-    direction: str,
-    layout: int,
-    activations: Sequence[str],
-    clip: float | None,
+    form: Form,
 ) -> tuple[Value, ...]:
     """All outputs [steps, directions, batch, H], and the last state of each kind [directions, batch, H]."""
-    if clip is not None:
-        c.unsupported("clip", "leave it out")
-    if direction not in DIRECTIONS:
-        c.unsupported(f"direction={direction}")
+    if problem := form.problem():
+        c.unsupported(problem, "leave it out")
+    layout = form.layout
     x = transpose(c, x, perm=(1, 0, 2)) if layout else x
     steps = c.number(x.type.shape[0], "the number of steps")
     if steps > MOST_STEPS:
         c.unsupported(f"{steps} steps", f"at most {MOST_STEPS}, which are unrolled")
     if lengths is not None and np.any(c.values(lengths, "the lengths of sequences") != steps):
         c.unsupported("sequences of different lengths", "mask the result instead")
-    hidden = hidden_size or c.number(r.type.shape[-1], "the hidden size")
+    hidden = form.hidden_size or c.number(weights.r.type.shape[-1], "the hidden size")
     outputs: list[Value] = []
     last: list[State] = []
-    for i, backwards in enumerate(DIRECTIONS[direction]):
-        cell = _cell(c, layer, i, w, r, bias, peepholes, activations, hidden)
+    for i, backwards in enumerate(DIRECTIONS[form.direction]):
+        cell = _cell(c, layer, i, weights, form.activations, hidden)
         state = tuple(_start(c, v, i, x.type.shape[1], hidden, layout, x) for v in initial)
         ordered = reversed_along(c, x, 0) if backwards else x
         found, state = _run(c, layer, cell, ordered, steps, state)
@@ -113,31 +135,18 @@ def _run(c: Context, layer: Layer, cell: Cell, x: Value, steps: int, state: Stat
     return _joined(c, rows, 0), state
 
 
-def _cell(
-    c: Context,
-    layer: Layer,
-    i: int,
-    w: Value,
-    r: Value,
-    bias: Value | None,
-    peepholes: Value | None,
-    activations: Sequence[str],
-    hidden: int,
-) -> Cell:
+def _cell(c: Context, layer: Layer, i: int, weights: Weights, activations: Sequence[str], hidden: int) -> Cell:
     """The parameters of direction `i`."""
     w_bias = r_bias = None
-    if bias is not None:
-        w_bias, r_bias = pieces(c, _part(c, bias, i), 0, [layer.gates * hidden] * 2)
+    if weights.bias is not None:
+        w_bias, r_bias = pieces(c, _part(c, weights.bias, i), 0, [layer.gates * hidden] * 2)
         if not layer.separate:
             w_bias, r_bias = c.b(Add(w_bias, r_bias)), None
     n = len(layer.functions)
     names = list(activations[i * n : (i + 1) * n]) or list(layer.functions)
-    unknown = [name for name in names if name.lower() not in FUNCTIONS]
-    if unknown:
-        c.unsupported(f"the activation {unknown[0]}", f"one of {', '.join(FUNCTIONS)}")
-    looks = () if peepholes is None else pieces(c, _part(c, peepholes, i), 0, [hidden] * 3)
+    looks = () if weights.peepholes is None else pieces(c, _part(c, weights.peepholes, i), 0, [hidden] * 3)
     functions = [FUNCTIONS[name.lower()] for name in names]
-    return Cell(_part(c, w, i), _part(c, r, i), w_bias, r_bias, looks, functions, hidden)
+    return Cell(_part(c, weights.w, i), _part(c, weights.r, i), w_bias, r_bias, looks, functions, hidden)
 
 
 def _part(c: Context, x: Value, i: int) -> Value:
@@ -232,10 +241,8 @@ def lstm(
     if input_forget:
         c.unsupported("input_forget", "use separate gates")
     layer = Layer(4, ("sigmoid", "tanh", "tanh"), _lstm_step)
-    initial = (initial_h, initial_c)
-    return unrolled(
-        c, layer, x, w, r, bias, lengths, initial, peepholes, hidden_size, direction, layout, activations, clip
-    )
+    form = Form(hidden_size, direction, layout, activations, clip)
+    return unrolled(c, layer, x, Weights(w, r, bias, peepholes), lengths, (initial_h, initial_c), form)
 
 
 @converts("GRU")
@@ -257,8 +264,8 @@ def gru(
 ) -> tuple[Value, ...]:
     step = _gru_step_late if linear_before_reset else _gru_step
     layer = Layer(3, ("sigmoid", "tanh"), step, separate=True)
-    initial = (initial_h,)
-    return unrolled(c, layer, x, w, r, bias, lengths, initial, None, hidden_size, direction, layout, activations, clip)
+    form = Form(hidden_size, direction, layout, activations, clip)
+    return unrolled(c, layer, x, Weights(w, r, bias), lengths, (initial_h,), form)
 
 
 @converts("RNN")
@@ -278,5 +285,5 @@ def rnn(
     clip: float | None = None,
 ) -> tuple[Value, ...]:
     layer = Layer(1, ("tanh",), _rnn_step)
-    initial = (initial_h,)
-    return unrolled(c, layer, x, w, r, bias, lengths, initial, None, hidden_size, direction, layout, activations, clip)
+    form = Form(hidden_size, direction, layout, activations, clip)
+    return unrolled(c, layer, x, Weights(w, r, bias), lengths, (initial_h,), form)

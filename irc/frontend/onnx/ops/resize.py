@@ -82,12 +82,15 @@ class Resizing:
             case _:
                 return math.ceil(place - 0.5)
 
-    def nearest(self, size: int, new: int, factor: float, region: Region | None) -> Array | None:
-        """The element of x for each of the result; None if one lies outside and has a value of its own."""
+    def nearest(self, size: int, new: int, factor: float, region: Region | None) -> Array:
+        """The element of x for each of the result."""
         places = [self.place(i, size, new, factor, region) for i in range(new)]
-        if self.coordinates == "tf_crop_and_resize" and any(p < 0 or p > size - 1 for p in places):
-            return None
         return np.array([min(max(self.rounded(p), 0), size - 1) for p in places], np.int64)
+
+    def outside(self, size: int, new: int, factor: float, region: Region | None) -> Array:
+        """Whether each element of the result lies outside of x, where it has a value of its own."""
+        places = np.array([self.place(i, size, new, factor, region) for i in range(new)])
+        return (self.coordinates == "tf_crop_and_resize") & ((places < 0) | (places > size - 1))
 
     def weights(self, ratio: float, factor: float) -> tuple[int, list[float]]:
         """The first element, relative to floor(place), and the weights of it and those behind it."""
@@ -114,15 +117,11 @@ def _triangle(t: float) -> float:
     return max(1 - abs(t), 0.0)
 
 
-def resize_matrix(
-    how: Resizing, size: int, new: int, factor: float, region: Region | None
-) -> tuple[Array, Array | None]:
-    """[new, size], the weights of the elements of x for each of the result, and a flag for each that lies outside."""
+def resize_matrix(how: Resizing, size: int, new: int, factor: float, region: Region | None) -> Array:
+    """[new, size], the weights of the elements of x for each of the result."""
     matrix = np.zeros((new, size))
-    outside = np.zeros(new, np.bool_)
     for i in range(new):
         place = how.place(i, size, new, factor, region)
-        outside[i] = how.coordinates == "tf_crop_and_resize" and not 0 <= place <= size - 1
         low = math.floor(place)
         first, weights = how.weights(place - low, factor)
         for k, weight in enumerate(weights):
@@ -132,4 +131,4 @@ def resize_matrix(
             matrix[i, min(max(at, 0), size - 1)] += weight
         if how.exclude_outside and matrix[i].sum():
             matrix[i] /= matrix[i].sum()
-    return matrix, outside if outside.any() else None
+    return matrix

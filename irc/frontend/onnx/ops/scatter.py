@@ -20,9 +20,10 @@ def scatter_elements(
     axis = c.axis(axis, x.type.rank)
     index = c.values(indices, "the places")
     shape = _shape(c, x)
-    places = list(np.indices(index.shape))
+    places: list[Array] = list(np.indices(index.shape))
     places[axis] = index % shape[axis]
-    return _written(c, x, np.ravel_multi_index(tuple(places), shape), updates, reduction)
+    flat: Array = np.asarray(np.ravel_multi_index(tuple(places), shape))
+    return _written(c, x, flat, updates, reduction)
 
 
 @converts("ScatterND")
@@ -31,7 +32,9 @@ def scatter_nd(c: Context, x: Value, indices: Value, updates: Value, *, reductio
     index = c.values(indices, "the places")
     shape = _shape(c, x)
     depth = index.shape[-1]
-    lead = np.ravel_multi_index(tuple(np.moveaxis(index % np.array(shape[:depth]), -1, 0)), shape[:depth])
+    lead: Array = np.asarray(
+        np.ravel_multi_index(tuple(np.moveaxis(index % np.array(shape[:depth]), -1, 0)), shape[:depth])
+    )
     inner = int(np.prod(shape[depth:]))
     rows = lead.reshape(-1, 1) * inner + np.arange(inner)
     return _written(c, x, rows, updates, reduction)

@@ -20,7 +20,7 @@ from irc.ir.ops.math import Add, Compare, Mul, Where
 from irc.ir.ops.quant import Dequantize
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape
-from irc.ir.scalars import F32, I64, scalar
+from irc.ir.scalars import F32, I64, Array, scalar
 from irc.ir.types import Encoding
 
 # -- shapes
@@ -183,20 +183,26 @@ def constant(
 def range_(c: Context, start: Value, limit: Value, delta: Value, *, stash_type: int = 1) -> Value:
     ends = [c.constant(v) for v in (start, limit, delta)]
     if all(v is not None for v in ends):
-        first, last, step = (v.reshape(()).item() for v in ends if v is not None)
+        first, last, step = (float_or_int(v) for v in ends if v is not None)
         if step == 0:
             c.unsupported("the step is 0")
         count = max(math.ceil((last - first) / step), 0)
         if count > MOST_CONSTANT:
             c.unsupported(f"a range of {count} elements", f"at most {MOST_CONSTANT}")
         kind = start.type.scalar
-        return c.b.const(first + np.arange(count) * step, kind)
+        values: Array = first + np.arange(count) * step
+        return c.b.const(values, kind)
     first, last = (c.dims(v, "an end of the range")[0] for v in (start, limit))
     step = c.ints(delta, "the step")[0]
     if step < 1:
         c.unsupported(f"the step {step} between sizes that vary")
     count = floordiv(add(sub(last, first), step - 1), step)
     return c.cast(c.b(Iota(first, step, shape=(count,))), start.type.scalar)
+
+
+def float_or_int(values: Array) -> float:
+    """The value of an array of one element."""
+    return values.reshape(()).item()
 
 
 MOST_CONSTANT = 2**24
