@@ -58,8 +58,8 @@ def compile_command(
 ) -> None:
     """Compile MODEL into an artifact: a folder with generated code, both graphs, weights, golden vectors and a report.
 
-    MODEL is a .pt2 of torch.export.save, a .irc text, a file of weights with --arch, package.module:factory, or an
-    artifact, which stands for the model it was made of.
+    MODEL is a .pt2 of torch.export.save, an .onnx file, a .irc text, a file of weights with --arch,
+    package.module:factory, or an artifact, which stands for the model it was made of.
     """
     if save_temps and given["dump_ir"] is None:
         given["dump_ir"] = Path(f"{output or Path(model).stem}.temps")

@@ -52,7 +52,7 @@ def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = N
     if path.is_dir():
         compiled = (path / "manifest.json").is_file()
         what = "is compiled already: irc run, irc verify and irc inspect take it" if compiled else "is a folder"
-        raise UsageError(f"'{source}' {what}", hint="give a file: .pt2, .pt, .pth, .safetensors or .irc")
+        raise UsageError(f"'{source}' {what}", hint="give a file: .pt2, .onnx, .pt, .pth, .safetensors or .irc")
     if not path.is_file():
         raise UsageError(f"'{source}' is no regular file")
     if path.suffix == ".npz":

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_support import Function, assert_same, check
 
-from irc.frontend.capture import capture
 from irc.frontend.aten import CONVERTERS, nearest
+from irc.frontend.capture import capture
 from irc.frontend.dims import Symbols, symbols_of
 from irc.ir.diagnostics import IrcError
 from irc.ir.interpret import interpret

@@ -126,7 +126,8 @@ class _Importer:
                 continue
             scope.values[port.name] = self.graph.add_input(kind, names[port.name])
         self.inputs.check_all_used(list(names.values()))
-        self.graph.symbols.update(self.inputs.symbols)
+        used = {name for value in self.graph.inputs for name in value.type.symbols()}
+        self.graph.symbols.update({name: s for name, s in self.inputs.symbols.items() if name in used})
 
     def _value(self, name: str, scope: _Scope, node: str) -> Value | None:
         """The value of a name; None if it could not be built. Raises IrcError if there is none."""
@@ -275,8 +276,7 @@ class _Importer:
     def _expanded(
         self, function: OnnxFunction, node: OnnxNode, operands: Sequence[Value | None], scope: _Scope, loc: Loc
     ) -> Sequence[Value | None]:
-        if scope.depth >= DEEPEST:
-            raise IrcError(f"{node.op}: functions are nested more than {DEEPEST} deep", hint="does one call itself?")
+        _check_depth(scope)
         values: dict[str, Value | _Absent | None] = dict.fromkeys(function.inputs)
         values.update(zip(function.inputs, operands, strict=False))
         absent = {n for n in function.inputs if values[n] is None}
@@ -292,11 +292,15 @@ class _Importer:
         return [self._value(name, inner, node.op) if outside else None for name, outside in wanted]
 
     def _branch(self, graph: OnnxGraph, scope: _Scope) -> tuple[Value | None, ...]:
-        if scope.depth >= DEEPEST:
-            raise IrcError(f"branches are nested more than {DEEPEST} deep")
+        _check_depth(scope)
         inner = _Scope({}, graph.tensors, scope.opsets, scope, scope.loc, scope.depth + 1)
         self._nodes(graph.nodes, inner)
         return tuple(self._value(p.name, inner, "a branch") for p in graph.outputs)
+
+
+def _check_depth(scope: _Scope) -> None:
+    if scope.depth >= DEEPEST:
+        raise IrcError(f"functions and branches are nested more than {DEEPEST} deep", hint="does one call itself?")
 
 
 def _substituted(node: OnnxNode, attributes: Mapping[str, Any], absent: set[str]) -> OnnxNode:

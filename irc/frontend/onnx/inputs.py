@@ -111,16 +111,8 @@ class Inputs:
             label, low, high = (what, 1, UNBOUNDED) if isinstance(what, str) else what
             if not _PLAIN.fullmatch(label) or not 0 < low <= high:
                 raise UsageError(f"input '{name}': '{label}' in [{low}, {high}] is no size")
-            old = out[axis]
             out[axis] = self._declare(label, low, high)
-            self._forget(old, out)
         return tuple(out)
-
-    def _forget(self, old: Dim, kept: Sequence[Dim]) -> None:
-        """Remove the symbol of a dimension that has another name now."""
-        name = str(old)
-        if name in self.symbols and name not in {str(d) for d in kept} and name not in self._names.values():
-            del self.symbols[name]
 
     # -- what the file says
 

@@ -87,8 +87,8 @@ def _equal(a: Dim, b: Dim) -> bool:
 def _where(a: Attributes, condition: Any, x: Any, y: Any) -> Any:
     if not all(isinstance(v, int) for v in condition.flat):
         return None
-    chosen: Any = np.where(condition.astype(bool), x, y)
-    return chosen
+    select: Any = np.where
+    return select(condition.astype(bool), x, y)
 
 
 def _axes(a: Attributes, given: Sizes | None) -> tuple[int, ...] | None:

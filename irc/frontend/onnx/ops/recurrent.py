@@ -94,7 +94,7 @@ def unrolled(
 ) -> tuple[Value, ...]:
     """All outputs [steps, directions, batch, H], and the last state of each kind [directions, batch, H]."""
     if problem := form.problem():
-        c.unsupported(problem, "leave it out")
+        c.unsupported(problem)
     layout = form.layout
     x = transpose(c, x, perm=(1, 0, 2)) if layout else x
     steps = c.number(x.type.shape[0], "the number of steps")

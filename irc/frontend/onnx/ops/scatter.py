@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from irc.frontend.onnx.context import Context
@@ -20,7 +22,7 @@ def scatter_elements(
     axis = c.axis(axis, x.type.rank)
     index = c.values(indices, "the places")
     shape = _shape(c, x)
-    places: list[Array] = list(np.indices(index.shape))
+    places: list[Any] = list(np.indices(index.shape))
     places[axis] = index % shape[axis]
     flat: Array = np.asarray(np.ravel_multi_index(tuple(places), shape))
     return _written(c, x, flat, updates, reduction)
