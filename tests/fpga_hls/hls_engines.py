@@ -19,7 +19,7 @@ from irc.backends.fpga_hls.simulation import codes_of
 from irc.ir.graph import Module
 from irc.ir.scalars import Array
 
-SMALL = Size(16, 16, 128, 2), Size(32, 32, 64, 1), Size(16, 128, 16, 3)
+SMALL = Size(16, 16, 128, 2, 2), Size(32, 32, 64, 1), Size(16, 128, 16, 3), Size(16, 128, 16, 4, 2)
 """Sizes of which even small layers take several tiles."""
 
 

@@ -11,14 +11,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from irc.backends.fpga_hls.engine.memory import WORD, tiles
-from irc.backends.fpga_hls.engine.plan import front_vectors
-from irc.backends.fpga_hls.engine.program import Access, Computed, Fold, Gemm, Layer, Move, Norm, Size, Softmax, Tiled
+from irc.backends.fpga_hls.engine.program import (
+    Access,
+    Computed,
+    Fold,
+    Gemm,
+    Layer,
+    Move,
+    Norm,
+    Size,
+    Softmax,
+    Tiled,
+    Tiling,
+    front_vectors,
+)
 from irc.backends.fpga_hls.resources import ROW_LATENCY
 
 TILE_LATENCY = 60
 """Cycles of a process beside its loop: its start, the way through its pipeline, the first word of memory (assumed)."""
 
-PASSES = {Softmax: 3, Norm: 2}
+PASSES = {Softmax: 2, Norm: 1}
 """How often the front reads the packs of a row before it is done with them."""
 
 LOADS = ("first", "weights", "operands", "parameters")
@@ -62,18 +74,27 @@ class Cost:
 
     def utilisation(self, size: Size) -> float:
         """The part of the multipliers that is busy with products of the layer."""
-        return self.macs / (self.cycles * size.pe * WORD)
+        return self.macs / (self.cycles * size.multipliers)
 
 
 def cost(layer: Layer, size: Size) -> Cost:
-    """Cycles and traffic of a layer."""
+    """Cycles and traffic of a layer, in its best tiles."""
     run = layer.run
     if isinstance(run, Move):
         cycles = run.bytes + TILE_LATENCY
         return Cost(0, cycles, tiles(2 * run.bytes, WORD), {"move": cycles})
+    return min((_cost_in(layer, run, tiling, size) for tiling in run.tilings(size)), key=lambda found: found.cycles)
+
+
+def best_tiling(layer: Layer, run: Tiled, size: Size) -> Tiling:
+    """The tiles in which a layer takes least time."""
+    return min(run.tilings(size), key=lambda tiling: _cost_in(layer, run, tiling, size).cycles)
+
+
+def _cost_in(layer: Layer, run: Tiled, tiling: Tiling, size: Size) -> Cost:
     found = Cost(run.macs)
     longest = 0
-    for part in parts_of(run, size):
+    for part in parts_of(run, tiling):
         busy = _busy(layer, run, part, size)
         longest = max(longest, sum(sorted(busy.values())[-4:-1]))
         found.cycles += part.count * max(busy.values())
@@ -90,9 +111,8 @@ def _spans(whole: int, tile: int) -> list[tuple[int, int]]:
     return [(n, count) for n, count in ((tile, full), (rest, 1)) if n and count]
 
 
-def parts_of(run: Tiled, size: Size) -> Iterator[Part]:
+def parts_of(run: Tiled, tiling: Tiling) -> Iterator[Part]:
     """The tiles of a layer, those alike as one."""
-    tiling = run.tiling(size)
     depth = run.taps * run.depth_words if isinstance(run, Gemm) else tiling.depth_tiles
     last = tiling.depth_tiles - 1
     for rows, row_count in _spans(run.rows.count, tiling.rows):
@@ -147,7 +167,7 @@ def _weights(run: Gemm, part: Part, size: Size) -> int:
 
 def _compute(run: Tiled, part: Part, size: Size) -> int:
     if isinstance(run, Gemm):
-        return part.rows * tiles(part.columns, size.pe) * part.words
+        return part.rows * tiles(part.columns, size.pe) * tiles(part.words, size.simd)
     if isinstance(run, Fold):
         return part.rows * part.packs
     passes = PASSES[type(run)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from irc.backends.fpga_hls.emit.writer import Writer, folded, harmless, loc_lines
+from irc.backends.fpga_hls.engine.cost import best_tiling
 from irc.backends.fpga_hls.engine.memory import WORD, element_bytes
 from irc.backends.fpga_hls.engine.plan import Parameters, Plan
 from irc.backends.fpga_hls.engine.program import (
@@ -128,7 +129,7 @@ def namespace(name: str) -> str:
 def size_fields(plan: Plan) -> list[tuple[str, int]]:
     """The fields of the template argument `Size`."""
     size = plan.size
-    fields = ("pe", "rows", "columns", "words", "groups", "packs")
+    fields = ("pe", "simd", "rows", "columns", "words", "groups", "turns", "packs")
     return [(field, getattr(size, field)) for field in fields]
 
 
@@ -168,7 +169,7 @@ def _layer(writer: Writer, plan: Plan, layer: Layer, weights: int, parameters: P
     writer.line(f"    // {layer.name}")
     for text in loc_lines(layer.loc):
         writer.line("    // " + harmless(text))
-    lines = _move(run) if isinstance(run, Move) else _tiled(plan, run, weights, parameters)
+    lines = _move(run) if isinstance(run, Move) else _tiled(plan, layer, run, weights, parameters)
     writer.line("    {")
     writer.line(f"        irc::{kind_of(layer)},")
     writer.lines(f"        {text}" for text in lines)
@@ -180,7 +181,7 @@ def _numbers(values: Sequence[int], note: str) -> str:
 
 
 NO_ACCESS = "{0, 0, 0, 0, 0, 0},"
-NO_STEP = "{irc::TAKE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},"
+NO_STEP = "{irc::TAKE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, irc::KEEP, 0},"
 
 
 def _access(found: Access | None, note: str) -> str:
@@ -200,8 +201,8 @@ def _window(window: Window) -> str:
     return f"{{{', '.join(map(str, numbers))}}}, // window"
 
 
-def _tiled(plan: Plan, run: Tiled, weights: int, parameters: Parameters) -> list[str]:
-    tiling = run.tiling(plan.size)
+def _tiled(plan: Plan, layer: Layer, run: Tiled, weights: int, parameters: Parameters) -> list[str]:
+    tiling = best_tiling(layer, run, plan.size)
     rows, tail = run.rows, run.tail
     depth = (run.depth, run.depth_words, run.taps) if isinstance(run, Gemm) else (1, 1, tiling.depth_tiles)
     counts = (tiling.row_tiles, tiling.column_tiles, tiling.depth_tiles, tiling.of(rows.batches))
@@ -270,7 +271,8 @@ def _step(step: Step) -> str:
     numbers = (
         step.target, step.a, step.b, step.c, step.constant, step.shift, step.x_zp, step.zp, step.low, step.high,
     )  # fmt: skip
-    return f"{{irc::{step.operation}, {', '.join(map(literal, map(int, numbers)))}}},"
+    shown = ", ".join(map(literal, map(int, numbers)))
+    return f"{{irc::{step.operation}, {shown}, irc::{step.then}, {step.lowest}}},"
 
 
 def _move(run: Move) -> list[str]:

@@ -59,10 +59,10 @@ def _between(size: Size) -> Area:
     columns = size.pe // WORD  # packs of columns that are there at once
     results = _banks(32, size.packs // columns, WORD * columns)
     return (
-        _banks(LANE, size.rows * size.words) * TWICE
+        _banks(LANE, size.rows * size.turns, size.simd * WORD) * TWICE
         + _banks(32, size.packs) * (4 * TWICE)  # elements, second, third, out
         + _banks(1, size.packs) * TWICE
-        + _banks(LANE, size.groups * size.words, size.pe * WORD) * TWICE
+        + _banks(LANE, size.groups * size.turns, size.multipliers) * TWICE
         + results * (TWICE + 1)
         + _banks(32, (2 + PARAMETERS) * CHANNELS // WORD) * TWICE
         + _banks(32, TABLE) * (2 * TWICE)
@@ -71,7 +71,7 @@ def _between(size: Size) -> Area:
 
 def _array(size: Size, part: Part) -> Area:
     """Products and the tree of their sums; two in a DSP take a subtraction to part them."""
-    products = size.pe * WORD
+    products = size.multipliers
     dsps = products // 2 if fits_one_dsp(part) else products
     apart = LANE if fits_one_dsp(part) else 0
     tree = 2 * LANE + 4  # bits of a sum of 16 products

@@ -25,8 +25,8 @@ def guide(plan: Plan, name: str, part: Part, clock: float) -> str:
 # {name}
 
 One engine for all layers, in Vitis HLS C++ for {part.name} ({part.part}) at {clock:g} MHz: an array of {size.pe} x
-{WORD} multipliers and units for what is not a sum of products. Activations and weights are in memory; `layers.h` is the
-table of what the engine does. An engine, since {plan.why}.
+{size.simd * WORD} multipliers and units for what is not a sum of products. Activations and weights are in memory;
+`layers.h` is the table of what the engine does. An engine, since {plan.why}.
 
 A sample takes {cycles} cycles, {cycles / clock / 1e3:.3f} ms, if every memory port carries {WORD} bytes a cycle.
 The multipliers are busy {100 * utilisation(known, size):.0f} % of the time that sums of products take.

@@ -11,7 +11,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from irc.backends.fpga_hls.engine.memory import WORD, Buffer, element_bytes, padded, tiles
-from irc.backends.fpga_hls.engine.program import Computed, Fold, Gemm, Layer, Move, Norm, Port, Program, Size, Softmax
+from irc.backends.fpga_hls.engine.program import (
+    Computed,
+    Gemm,
+    Layer,
+    Move,
+    Port,
+    Program,
+    Size,
+    Softmax,
+    front_vectors,
+)
 from irc.ir.scalars import Array
 
 MARGIN = 4 * WORD
@@ -156,13 +166,3 @@ def _parameters(layer: Layer, image: Image) -> Parameters:
     for values in (*vectors, *run.tail.vectors, table, steps):
         image.append(_words(values))
     return Parameters(begin, len(vectors), len(run.tail.vectors), table.size, steps.size)
-
-
-def front_vectors(layer: Layer) -> list[Array]:
-    """What the front reads by channel: bias, gain and offset, weights of every tap."""
-    run = layer.run
-    if isinstance(run, Gemm):
-        return [run.bias] if run.bias is not None else []
-    if isinstance(run, Norm):
-        return [run.gain, run.offset]
-    return [run.w] if isinstance(run, Fold) and run.w is not None else []

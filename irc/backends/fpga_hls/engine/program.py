@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from irc.backends.fpga_hls.engine.memory import WORD, Buffer, View, element_bytes, tiles
 from irc.backends.fpga_hls.layout import Layout, Shape
@@ -19,16 +19,25 @@ LOWEST, HIGHEST = -(2**31), 2**31 - 1
 
 @dataclass(frozen=True)
 class Size:
-    """What is fixed when the engine is built: the columns that are multiplied at once, and how large tiles are."""
+    """What is fixed when an engine is built: columns and words of depth multiplied at once, and the largest tile."""
 
     pe: int
     rows: int = 128
     columns: int = 128
     words: int = 16
+    simd: int = 1
+
+    @property
+    def multipliers(self) -> int:
+        return self.pe * self.simd * WORD
 
     @property
     def groups(self) -> int:
         return self.columns // self.pe
+
+    @property
+    def turns(self) -> int:
+        return tiles(self.words, self.simd)
 
     @property
     def packs(self) -> int:
@@ -52,9 +61,12 @@ class Source(IntEnum):
     REGISTER = 8
 
 
+Then = Literal["KEEP", "PLUS_C", "IN_TABLE"]
+
+
 @dataclass(frozen=True)
 class Step:
-    """One elementwise operation on a tile; sources are numbers as in `Source`."""
+    """One elementwise operation on a tile, then another on what it gave; sources are numbers as in `Source`."""
 
     operation: str
     target: int
@@ -67,6 +79,8 @@ class Step:
     zp: int = 0
     low: int = LOWEST
     high: int = HIGHEST
+    then: Then = "KEEP"
+    lowest: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,30 +216,35 @@ class Gemm:
         """Products of the layer, without those of padding."""
         return self.rows.all * self.columns * self.depth * self.taps
 
-    def tiling(self, size: Size) -> Tiling:
+    def tilings(self, size: Size) -> list[Tiling]:
+        """Rows in as few tiles as possible, all alike; and in more, so that the first one is there sooner."""
         pitch = tiles(min(self.columns, size.columns), size.pe) * size.pe // WORD
         depth = self.taps * self.depth_words
-        return Tiling(
-            size.rows,
-            size.columns,
-            size.words,
-            pitch,
-            tiles(self.rows.count, size.rows),
-            tiles(self.columns, size.columns),
-            tiles(depth, size.words),
-        )
+        least = tiles(self.rows.count, size.rows)
+        found: list[Tiling] = []
+        for count in (least, 2 * least, 3 * least, 4 * least):
+            rows = tiles(self.rows.count, count)
+            row_tiles = tiles(self.rows.count, rows)
+            column_tiles, depth_tiles = tiles(self.columns, size.columns), tiles(depth, size.words)
+            found.append(Tiling(rows, size.columns, size.words, pitch, row_tiles, column_tiles, depth_tiles))
+        return found
 
     @property
     def reads(self) -> list[Access]:
         return [self.x, *([self.w.access] if isinstance(self.w, Computed) else []), *self.tail.operands]
 
 
-def _by_packs(rows: Rows, columns: int, taps: int, size: Size) -> Tiling:
-    """Tiles of whole rows, or of as many channels as vectors hold."""
+def _by_packs(rows: Rows, columns: int, taps: int, size: Size) -> list[Tiling]:
+    """Tiles of whole rows, or of as many channels as vectors hold: as large as possible, and smaller ones."""
     width = min(columns, CHANNELS)
     pitch = tiles(width, WORD)
-    height = max(1, min(size.rows, size.packs // pitch))
-    return Tiling(height, pitch * WORD, 1, pitch, tiles(rows.count, height), tiles(columns, pitch * WORD), taps)
+    least = tiles(rows.count, max(1, min(size.rows, size.packs // pitch)))
+    found: list[Tiling] = []
+    for count in (least, 2 * least, 4 * least):
+        height = tiles(rows.count, count)
+        row_tiles = tiles(rows.count, height)
+        found.append(Tiling(height, pitch * WORD, 1, pitch, row_tiles, tiles(columns, pitch * WORD), taps))
+    return found
 
 
 @dataclass(frozen=True)
@@ -246,7 +265,7 @@ class Fold:
     def macs(self) -> int:
         return self.rows.all * self.columns * self.taps if self.kind == "DOT" else 0
 
-    def tiling(self, size: Size) -> Tiling:
+    def tilings(self, size: Size) -> list[Tiling]:
         return _by_packs(self.rows, self.columns, self.taps, size)
 
     @property
@@ -267,7 +286,7 @@ class Softmax:
     tail: Tail
     macs: int = 0
 
-    def tiling(self, size: Size) -> Tiling:
+    def tilings(self, size: Size) -> list[Tiling]:
         return _by_packs(self.rows, self.columns, 1, size)
 
     @property
@@ -292,7 +311,7 @@ class Norm:
     tail: Tail
     macs: int = 0
 
-    def tiling(self, size: Size) -> Tiling:
+    def tilings(self, size: Size) -> list[Tiling]:
         return _by_packs(self.rows, self.columns, 1, size)
 
     @property
@@ -364,3 +383,13 @@ class Program:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     layers: tuple[Layer, ...]
+
+
+def front_vectors(layer: Layer) -> list[Array]:
+    """What the front reads by channel: bias, gain and offset, weights of every tap."""
+    run = layer.run
+    if isinstance(run, Gemm):
+        return [run.bias] if run.bias is not None else []
+    if isinstance(run, Norm):
+        return [run.gain, run.offset]
+    return [run.w] if isinstance(run, Fold) and run.w is not None else []

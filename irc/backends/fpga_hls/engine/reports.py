@@ -10,7 +10,6 @@ from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.engine.cost import Cost, cost
 from irc.backends.fpga_hls.engine.emit import kind_of
 from irc.backends.fpga_hls.engine.footprint import footprint
-from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Gemm, Layer, Size
 from irc.backends.fpga_hls.reports import lacking, resources
@@ -35,7 +34,7 @@ def costs(plan: Plan) -> list[Cost]:
 def utilisation(layers: list[tuple[Layer, Cost]], size: Size) -> float:
     """The part of the multipliers that is busy while sums of products run."""
     found = [c for layer, c in layers if isinstance(layer.run, Gemm)]
-    return sum(c.macs for c in found) / (max(1, sum(c.cycles for c in found)) * size.pe * WORD)
+    return sum(c.macs for c in found) / (max(1, sum(c.cycles for c in found)) * size.multipliers)
 
 
 def engine_report(plan: Plan, part: Part, clock: float) -> ReportData:
@@ -49,7 +48,7 @@ def engine_report(plan: Plan, part: Part, clock: float) -> ReportData:
         "cycles per sample": cycles,
         "milliseconds per sample": round(cycles / clock / 1e3, 3),
         "samples per second": round(clock * 1e6 / cycles),
-        "multipliers": plan.size.pe * WORD,
+        "multipliers": plan.size.multipliers,
         "cycles of sums of products": sum(c.cycles for c in products),
         "multipliers busy in these": f"{100 * utilisation(known, plan.size):.0f} %",
         "memory traffic per sample, bytes": sum(c.bytes for _, c in known),
@@ -73,7 +72,7 @@ def _row(path: str, found: list[tuple[Layer, Cost]], size: Size) -> dict[str, An
         "cycles": cycles,
         "bound": slowest.bound,
         "traffic bytes": sum(c.bytes for _, c in found),
-        "multipliers busy": f"{100 * macs / (cycles * size.pe * WORD):.0f} %" if macs else "",
+        "multipliers busy": f"{100 * macs / (cycles * size.multipliers):.0f} %" if macs else "",
     }
 
 

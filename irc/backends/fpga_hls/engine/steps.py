@@ -95,6 +95,8 @@ class StepBuilder:
         """A step on values, tensors of constants, and numbers; `result` is what it computes."""
         if operation in COMMUTATIVE and self._constant(operands[0]) is not None:
             operands = operands[::-1]
+        if operation == "ADD" and self._added(result, *operands):
+            return
         sources: list[int] = []
         constant = 0
         for place, operand in enumerate(operands):
@@ -110,7 +112,27 @@ class StepBuilder:
                 sources.append(self._spread(array, in_vector=place > 0))
         self._known[result] = self._step(operation, sources, constant, **fields)
 
-    def _step(self, operation: str, sources: list[int], constant: int = 0, **fields: int) -> int:
+    def _last(self, operand: Operand) -> Step | None:
+        """The last step, if it computes an operand, for nothing else, and does nothing more yet."""
+        if not isinstance(operand, Value) or not self.steps or len(operand.users) != 1:
+            return None
+        step = self.steps[-1]
+        is_last = self._known.get(self.cx.resolve(operand)) == Source.REGISTER + len(self.steps) - 1
+        return step if is_last and step.then == "KEEP" else None
+
+    def _added(self, result: Value, x: Operand, y: Operand) -> bool:
+        """Whether a sum could be made part of the last step."""
+        for operand, other in ((x, y), (y, x)):
+            step = self._last(operand)
+            if step is not None and isinstance(other, Value) and self._constant(other) is None and operand is not other:
+                if step.operation == "CHOOSE":
+                    continue
+                self.steps[-1] = replace(step, then="PLUS_C", c=self._source_of(other))
+                self._known[result] = Source.REGISTER + len(self.steps) - 1
+                return True
+        return False
+
+    def _step(self, operation: str, sources: list[int], constant: int = 0, **fields: Any) -> int:
         """Append a step with a register of its own, which is the result."""
         a, b, c = (*sources, Source.CONSTANT, Source.CONSTANT)[:3]
         self.steps.append(Step(operation, len(self.steps), a, b, c, constant, **fields))
@@ -154,11 +176,15 @@ class StepBuilder:
         self.vectors.append(values)
         return len(self.vectors) - 1
 
-    def look_up(self, table: Array) -> None:
-        """Say which table the layer has."""
+    def look_up(self, result: Value, x: Value, table: Array, lowest: int) -> None:
+        """A table of what the last step computes, or else of what a step takes. Raises TooMuch for a second table."""
         if self.table is not None and not np.array_equal(self.table, table):
             raise TooMuch
         self.table = table
+        if self._last(x) is None:
+            self.append(result, "TAKE", x)
+        self.steps[-1] = replace(self.steps[-1], then="IN_TABLE", lowest=lowest)
+        self._known[result] = Source.REGISTER + len(self.steps) - 1
 
     def finish(self, result: Value) -> tuple[Step, ...]:
         """The steps, in few registers; the last one computes the result. Raises TooMuch if they do not fit a layer."""
@@ -236,8 +262,7 @@ def _lut(e: StepBuilder, op: Lut) -> None:
     table = e.cx.constant(op.table)
     if table is None:
         op.fail("its table is not constant")
-    e.look_up(table)
-    e.append(op.results[0], "LOOK_UP", op.x, zp=op.x.type.scalar.min)
+    e.look_up(op.results[0], op.x, table, op.x.type.scalar.min)
 
 
 @computes(Rescale)

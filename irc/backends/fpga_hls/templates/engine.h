@@ -1,8 +1,8 @@
 // The engine: layers one after another, each cut into tiles. While one tile is multiplied, the next one is read and the
 // last one finished and written.
 //
-// Size: rows, columns and words of depth of a tile, pe (columns multiplied at once, a multiple of LANES), groups =
-// columns / pe, packs = rows x columns / LANES.
+// Size: rows, columns and words of depth of a tile; pe columns (a multiple of LANES) and simd words of depth that are
+// multiplied at once; groups = columns / pe, turns = words / simd, packs = rows x columns / LANES.
 
 #ifndef IRC_ENGINE_H
 #define IRC_ENGINE_H
@@ -15,26 +15,27 @@
 
 namespace irc {
 
-/// Reads the first operand of a tile: lanes to multiply, or elements; for a masked softmax also its mask.
+/// Reads the first operand of a tile: lanes to multiply, or elements; for rows also what is to be known of them.
 template <class Size>
-void load_first(const Word* port, const Layer& layer, int t, Lane (&x)[Size::rows * Size::words][LANES],
-                int32_t (&elements)[Size::packs][LANES], UInt<1> (&mask)[Size::packs][LANES]) {
+void load_first(const Word* port, const Layer& layer, int t, Lane (&x)[Size::rows * Size::turns][Size::simd][LANES],
+                int32_t (&elements)[Size::packs][LANES], UInt<1> (&kept)[Size::packs][LANES],
+                RowTotal (&totals)[Size::rows]) {
     const Tile tile = tile_at(layer, t);
     if (layer.kind == GEMM) {
         load_depth<Size>(port, layer, tile, x);
+    } else if (layer.kind == SOFTMAX || layer.kind == NORM) {
+        load_totals<Size>(port, layer, tile, elements, kept, totals);
     } else {
         load_windows<Size>(port, layer, tile, elements);
-    }
-    if (layer.has_mask != 0) {
-        load_rows<Size>(port, layer, tile, layer.w, mask);
     }
 }
 
 /// What is in front of the steps.
 template <class Size>
-void run_front(const Layer& layer, int t, const Lane (&x)[Size::rows * Size::words][LANES],
-               const int32_t (&elements)[Size::packs][LANES], const UInt<1> (&mask)[Size::packs][LANES],
-               const Lane (&w)[Size::groups * Size::words][Size::pe][LANES],
+void run_front(const Layer& layer, int t, const Lane (&x)[Size::rows * Size::turns][Size::simd][LANES],
+               const int32_t (&elements)[Size::packs][LANES], const UInt<1> (&kept)[Size::packs][LANES],
+               const RowTotal (&totals)[Size::rows],
+               const Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES],
                const int32_t (&parameters)[FRONT_PARAMETERS * CHANNEL_PACKS][LANES],
                const int32_t (&table)[TABLE][LANES], int32_t (&results)[Size::packs][LANES]) {
     static int32_t partial[Size::packs][LANES]; // stays from tile to tile
@@ -44,9 +45,9 @@ void run_front(const Layer& layer, int t, const Lane (&x)[Size::rows * Size::wor
     if (layer.kind == GEMM) {
         multiply_tile<Size>(layer, tile, x, w, parameters, partial, results);
     } else if (layer.kind == SOFTMAX) {
-        softmax_rows<Size>(layer, tile, elements, mask, table, results);
+        softmax_rows<Size>(layer, tile, elements, kept, table, totals, results);
     } else if (layer.kind == NORM) {
-        norm_rows<Size>(layer, tile, elements, parameters, results);
+        norm_rows<Size>(layer, tile, elements, parameters, totals, results);
     } else { // COPY is a fold of one tap
         fold_tap<Size>(layer, tile, elements, parameters, partial, results);
     }
@@ -59,15 +60,18 @@ void run_tiles(const Layer& layer, const Word* image, const Word* weights, const
     for (int t = 0; t < layer.tiles; t++) {
 #pragma HLS LOOP_TRIPCOUNT max=65536
 #pragma HLS DATAFLOW
-        IRC_BUFFER Lane x[Size::rows * Size::words][LANES];
+        IRC_BUFFER Lane x[Size::rows * Size::turns][Size::simd][LANES];
 #pragma HLS ARRAY_PARTITION variable=x dim=2 type=complete
+#pragma HLS ARRAY_PARTITION variable=x dim=3 type=complete
         IRC_BUFFER int32_t elements[Size::packs][LANES];
 #pragma HLS ARRAY_PARTITION variable=elements dim=2 type=complete
-        IRC_BUFFER UInt<1> mask[Size::packs][LANES];
-#pragma HLS ARRAY_PARTITION variable=mask dim=2 type=complete
-        IRC_BUFFER Lane w[Size::groups * Size::words][Size::pe][LANES];
+        IRC_BUFFER UInt<1> kept[Size::packs][LANES];
+#pragma HLS ARRAY_PARTITION variable=kept dim=2 type=complete
+        IRC_BUFFER RowTotal totals[Size::rows];
+        IRC_BUFFER Lane w[Size::groups * Size::turns][Size::simd][Size::pe][LANES];
 #pragma HLS ARRAY_PARTITION variable=w dim=2 type=complete
 #pragma HLS ARRAY_PARTITION variable=w dim=3 type=complete
+#pragma HLS ARRAY_PARTITION variable=w dim=4 type=complete
         IRC_BUFFER int32_t second[Size::packs][LANES];
 #pragma HLS ARRAY_PARTITION variable=second dim=2 type=complete
         IRC_BUFFER int32_t third[Size::packs][LANES];
@@ -86,11 +90,11 @@ void run_tiles(const Layer& layer, const Word* image, const Word* weights, const
         IRC_BUFFER int32_t out[Size::packs][LANES];
 #pragma HLS ARRAY_PARTITION variable=out dim=2 type=complete
 
-        load_first<Size>(image, layer, t, x, elements, mask);
+        load_first<Size>(image, layer, t, x, elements, kept, totals);
         load_weights<Size>(weights, computed, layer, t, w);
         load_operands<Size>(operands, layer, t, second, third);
         load_parameters<Size>(parameters, layer, t, front_parameters, step_parameters, front_table, step_table);
-        run_front<Size>(layer, t, x, elements, mask, w, front_parameters, front_table, results);
+        run_front<Size>(layer, t, x, elements, kept, totals, w, front_parameters, front_table, results);
         run_steps<Size>(layer, t, results, second, third, step_parameters, step_table, out);
         store_rows<Size>(result, layer, t, out);
     }

@@ -14,7 +14,7 @@ using Lane = Factor<9>;
 ///
 /// Loops: rows x words, II = 1.
 template <class Size>
-void load_depth(const Word* port, const Layer& layer, const Tile& tile, Lane (&x)[Size::rows * Size::words][LANES]) {
+void load_depth(const Word* port, const Layer& layer, const Tile& tile, Lane (&x)[Size::rows * Size::turns][Size::simd][LANES]) {
 #pragma HLS INLINE
     const int first_tap = tile.word / layer.depth_words;
     const int first_word = tile.word - first_tap * layer.depth_words;
@@ -33,7 +33,8 @@ void load_depth(const Word* port, const Layer& layer, const Tile& tile, Lane (&x
         for (int i = 0; i < LANES; i++) {
 #pragma HLS UNROLL
             const int code = element_of(word, i, 1, layer.x.is_signed != 0);
-            x[row * Size::words + k][i] = Lane(inside ? code - layer.x_zp : 0);
+            // lint: allow partitioned-index: words come one by one, so each of those of a turn has a write enable
+            x[row * Size::turns + k / Size::simd][k % Size::simd][i] = Lane(inside ? code - layer.x_zp : 0);
         }
         const bool row_ends = k == tile.words - 1;
         const bool tap_ends = channel == layer.depth_words - 1;
@@ -62,7 +63,7 @@ inline int weight_of(const Word& word, int lane, int part, int bits, bool is_sig
 /// Loops: columns (whole groups of PE) x words x bits / 8, II = 1.
 template <class Size>
 void load_packed(const Word* port, const Layer& layer, const Tile& tile,
-                 Lane (&w)[Size::groups * Size::words][Size::pe][LANES]) {
+                 Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES]) {
 #pragma HLS INLINE
     const int columns = tiles_of(tile.columns, Size::pe) * Size::pe;
     const int depth = layer.taps * layer.depth_words;
@@ -84,7 +85,8 @@ void load_packed(const Word* port, const Layer& layer, const Tile& tile,
 #pragma HLS UNROLL
             const int code = weight_of(word, i, part, layer.weight_bits, layer.w.is_signed != 0);
             // lint: allow partitioned-index: words come one by one, so each column has a write enable
-            w[column / Size::pe * Size::words + k][column % Size::pe][i] = Lane(code - layer.w_zp);
+            w[column / Size::pe * Size::turns + k / Size::simd][k % Size::simd][column % Size::pe][i] =
+                Lane(code - layer.w_zp);
         }
         part = part == parts - 1 ? 0 : part + 1;
         column = k == tile.words - 1 ? column + 1 : column;
@@ -97,7 +99,7 @@ void load_packed(const Word* port, const Layer& layer, const Tile& tile,
 /// Loops: columns x words, II = 1.
 template <class Size>
 void load_by_row(const Word* port, const Layer& layer, const Tile& tile,
-                 Lane (&w)[Size::groups * Size::words][Size::pe][LANES]) {
+                 Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES]) {
 #pragma HLS INLINE
     int column = 0;
     int k = 0;
@@ -110,7 +112,8 @@ void load_by_row(const Word* port, const Layer& layer, const Tile& tile,
             const bool inside = (tile.word + k) * LANES + i < layer.depth;
             const int code = element_of(word, i, 1, layer.w.is_signed != 0);
             // lint: allow partitioned-index: words come one by one, so each column has a write enable
-            w[column / Size::pe * Size::words + k][column % Size::pe][i] = Lane(inside ? code - layer.w_zp : 0);
+            w[column / Size::pe * Size::turns + k / Size::simd][k % Size::simd][column % Size::pe][i] =
+                Lane(inside ? code - layer.w_zp : 0);
         }
         column = k == tile.words - 1 ? column + 1 : column;
         k = k == tile.words - 1 ? 0 : k + 1;
@@ -122,7 +125,7 @@ void load_by_row(const Word* port, const Layer& layer, const Tile& tile,
 /// Loops: terms x packs of columns, II = 1.
 template <class Size>
 void load_by_column(const Word* port, const Layer& layer, const Tile& tile,
-                    Lane (&w)[Size::groups * Size::words][Size::pe][LANES]) {
+                    Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES]) {
 #pragma HLS INLINE
     int k = 0;
     int pack = 0;
@@ -134,11 +137,13 @@ void load_by_column(const Word* port, const Layer& layer, const Tile& tile,
         const int address = row_address(layer.w, tile.batch, {0, term}) + tile.column / LANES + pack;
         const Word word = port[inside ? address : layer.w.base];
         const int group = pack * LANES / Size::pe;
+        const int word_of_depth = k / LANES;
         for (int i = 0; i < LANES; i++) {
 #pragma HLS UNROLL
             const int code = element_of(word, i, 1, layer.w.is_signed != 0);
             // lint: allow partitioned-index: a word is one lane of 16 columns, each with a write enable
-            w[group * Size::words + k / LANES][pack * LANES % Size::pe + i][k % LANES] =
+            w[group * Size::turns + word_of_depth / Size::simd][word_of_depth % Size::simd][pack * LANES % Size::pe + i]
+             [k % LANES] =
                 Lane(inside ? code - layer.w_zp : 0);
         }
         k = pack == tile.packs - 1 ? k + 1 : k;
@@ -149,7 +154,7 @@ void load_by_column(const Word* port, const Layer& layer, const Tile& tile,
 /// Reads the weights of a tile.
 template <class Size>
 void load_weights(const Word* packed, const Word* computed, const Layer& layer, int t,
-                  Lane (&w)[Size::groups * Size::words][Size::pe][LANES]) {
+                  Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES]) {
     const Tile tile = tile_at(layer, t);
     if (layer.kind == GEMM) {
         if (layer.weights == PACKED) {
@@ -199,24 +204,25 @@ template <int PE> void multiply_add(const Lane (&x)[LANES], const Lane (&w)[PE][
 
 /// Multiplies a tile. Sums stay in `partial` until the last tile along depth hands them over.
 ///
-/// Loops:       rows x groups of PE columns x words, II = 1.
-/// Multipliers: PE x LANES of 9 x 9 bits.
+/// Loops:       rows x groups of PE columns x words / simd, II = 1.
+/// Multipliers: PE x simd x LANES of 9 x 9 bits.
 template <class Size>
-void multiply_tile(const Layer& layer, const Tile& tile, const Lane (&x)[Size::rows * Size::words][LANES],
-                   const Lane (&w)[Size::groups * Size::words][Size::pe][LANES],
+void multiply_tile(const Layer& layer, const Tile& tile, const Lane (&x)[Size::rows * Size::turns][Size::simd][LANES],
+                   const Lane (&w)[Size::groups * Size::turns][Size::simd][Size::pe][LANES],
                    const int32_t (&bias)[FRONT_PARAMETERS * CHANNEL_PACKS][LANES], int32_t (&partial)[Size::packs][LANES],
                    int32_t (&results)[Size::packs][LANES]) {
 #pragma HLS INLINE
     constexpr int PACKS = Size::pe / LANES;
     const int groups = tiles_of(tile.columns, Size::pe);
+    const int turns = tiles_of(tile.words, Size::simd);
     int32_t sums[Size::pe] = {};
 #pragma HLS ARRAY_PARTITION variable=sums type=complete
     int row = 0;
     int group = 0;
     int k = 0;
-    for (int n = 0; n < tile.rows * groups * tile.words; n++) {
+    for (int n = 0; n < tile.rows * groups * turns; n++) {
 #pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT max=Size::rows*Size::groups*Size::words
+#pragma HLS LOOP_TRIPCOUNT max=Size::rows*Size::groups*Size::words/Size::simd
 #pragma HLS DEPENDENCE variable=partial type=inter dependent=false
         const int pack = row * layer.pitch + group * PACKS;
         if (k == 0) {
@@ -227,8 +233,13 @@ void multiply_tile(const Layer& layer, const Tile& tile, const Lane (&x)[Size::r
                 sums[p] = tile.first ? begin : partial[pack + p / LANES][p % LANES];
             }
         }
-        multiply_add<Size::pe>(x[row * Size::words + k], w[group * Size::words + k], sums);
-        const bool sum_ends = k == tile.words - 1;
+        for (int s = 0; s < Size::simd; s++) {
+#pragma HLS UNROLL
+            if (k * Size::simd + s < tile.words) {
+                multiply_add<Size::pe>(x[row * Size::turns + k][s], w[group * Size::turns + k][s], sums);
+            }
+        }
+        const bool sum_ends = k == turns - 1;
         if (sum_ends) {
             for (int p = 0; p < Size::pe; p++) {
 #pragma HLS UNROLL

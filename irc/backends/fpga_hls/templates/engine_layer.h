@@ -11,7 +11,7 @@
 namespace irc {
 
 constexpr int WORD_BYTES = 16;
-constexpr int LANES = 16; // elements of a pack
+constexpr int LANES = 16; // elements of a pack, and terms of a sum in a word of depth
 
 /// What memory ports carry.
 struct Word {
@@ -66,7 +66,6 @@ enum Operation {
     LARGER,
     SMALLER,
     ABSOLUTE,
-    LOOK_UP,
     WRAP,
     EQUAL,
     LESS,
@@ -77,7 +76,10 @@ enum Operation {
     CHOOSE
 };
 
-/// One elementwise operation on the whole tile: register[target] = clamp(operation(a, b, c), low, high).
+/// What a step does with its clamped result.
+enum Then { KEEP, PLUS_C, IN_TABLE };
+
+/// One elementwise operation on the whole tile: register[target] = then(clamp(operation(a, b, c), low, high)).
 struct Step {
     int operation;
     int target;
@@ -87,9 +89,11 @@ struct Step {
     int constant; // what CONSTANT stands for
     int shift;    // of REQUANTIZE; of WRAP the bits, negative if signed
     int x_zp;
-    int zp; // of REQUANTIZE; of LOOK_UP the lowest code
+    int zp;
     int low;
     int high;
+    int then;
+    int lowest; // code of the table
 };
 
 constexpr int STEPS = 12;

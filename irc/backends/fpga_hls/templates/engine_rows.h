@@ -3,8 +3,7 @@
 #ifndef IRC_ENGINE_ROWS_H
 #define IRC_ENGINE_ROWS_H
 
-#include "arith.h"
-#include "engine_layer.h"
+#include "engine_memory.h"
 
 namespace irc {
 
@@ -14,27 +13,61 @@ inline bool in_row(const Layer& layer, int pack, int i) {
     return pack * LANES + i < layer.columns;
 }
 
-/// The largest kept code of each row.
-///
-/// Loops: rows x packs, II = 1.
-template <class Size>
-void find_tops(const Layer& layer, const Tile& tile, const int32_t (&x)[Size::packs][LANES],
-               const UInt<1> (&mask)[Size::packs][LANES], int32_t (&tops)[Size::rows]) {
+/// What is known of a row when all of it has been read: the largest kept code for softmax, the moments for norm.
+struct RowTotal {
+    int32_t top;
+    int64_t sum;
+    uint64_t squares;
+};
+
+/// Adds the elements of a word to what is known of its row, and says which of them count: those of the row that no mask
+/// takes away.
+template <int PACKS>
+RowTotal with_word(const Layer& layer, const RowTotal& before, const Word& word, const Walk& walk,
+                   const UInt<1> (&mask)[PACKS][LANES], UInt<1> (&kept)[PACKS][LANES], int place) {
 #pragma HLS INLINE
-    int32_t top = INT32_MIN;
-    PackWalk walk = {0, 0};
-    for (int n = 0; n < tile.rows * tile.packs; n++) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT max=Size::packs
-        const int place = walk.row * layer.pitch + walk.pack;
-        top = walk.pack == 0 ? INT32_MIN : top;
-        for (int i = 0; i < LANES; i++) {
+    RowTotal total = before;
+    const int count = WORD_BYTES / layer.x.bytes;
+    for (int i = 0; i < LANES; i++) {
 #pragma HLS UNROLL
-            const bool keep = in_row(layer, walk.pack, i) && (layer.has_mask == 0 || mask[place][i] != 0);
-            top = keep ? maximum(top, x[place][i]) : top;
+        if (i / count == walk.part) {
+            const int32_t code = element_of(word, i % count, layer.x.bytes, layer.x.is_signed != 0);
+            const bool inside = in_row(layer, walk.pack, i);
+            const bool keep = inside && (layer.has_mask == 0 || mask[place][i] != 0);
+            const int64_t d = inside ? int64_t(code) - layer.x_zp : 0;
+            total.top = keep ? maximum(total.top, code) : total.top;
+            total.sum += d;
+            total.squares += uint64_t(d * d);
+            kept[place][i] = UInt<1>(keep);
         }
-        tops[walk.row] = top;
-        walk = next_pack(tile, walk);
+    }
+    return total;
+}
+
+/// Reads the rows of a tile, and what is to be known of each before the front begins.
+///
+/// Loops: rows x packs x bytes of an element, II = 1; before them the same for a mask.
+template <class Size>
+void load_totals(const Word* port, const Layer& layer, const Tile& tile, int32_t (&elements)[Size::packs][LANES],
+                 UInt<1> (&kept)[Size::packs][LANES], RowTotal (&totals)[Size::rows]) {
+#pragma HLS INLINE
+    IRC_BUFFER UInt<1> mask[Size::packs][LANES];
+#pragma HLS ARRAY_PARTITION variable=mask dim=2 type=complete
+    if (layer.has_mask != 0) {
+        load_rows<Size>(port, layer, tile, layer.w, mask);
+    }
+    Walk walk = first_word(layer, tile);
+    RowTotal total = {INT32_MIN, 0, 0};
+    for (int n = 0; n < tile.rows * tile.packs * layer.x.bytes; n++) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT max=Size::packs*2
+        const int place = walk.row * layer.pitch + walk.pack;
+        const Word word = port[word_address(layer.x, tile, walk.place, walk)];
+        put_elements(word, walk.part, layer.x, elements, place);
+        const bool begins = walk.pack == 0 && walk.part == 0;
+        total = with_word(layer, begins ? RowTotal{INT32_MIN, 0, 0} : total, word, walk, mask, kept, place);
+        totals[walk.row] = total;
+        walk = next_word(layer, tile, walk, layer.x.bytes);
     }
 }
 
@@ -43,8 +76,8 @@ void find_tops(const Layer& layer, const Tile& tile, const int32_t (&x)[Size::pa
 /// Loops: rows x packs, II = 1.
 template <class Size>
 void look_up_rows(const Layer& layer, const Tile& tile, const int32_t (&x)[Size::packs][LANES],
-                  const UInt<1> (&mask)[Size::packs][LANES], const int32_t (&table)[TABLE][LANES],
-                  const int32_t (&tops)[Size::rows], UInt<16> (&parts)[Size::packs][LANES],
+                  const UInt<1> (&kept)[Size::packs][LANES], const int32_t (&table)[TABLE][LANES],
+                  const RowTotal (&totals)[Size::rows], UInt<16> (&parts)[Size::packs][LANES],
                   uint32_t (&sums)[Size::rows]) {
 #pragma HLS INLINE
     uint32_t sum = 0;
@@ -54,10 +87,10 @@ void look_up_rows(const Layer& layer, const Tile& tile, const int32_t (&x)[Size:
 #pragma HLS LOOP_TRIPCOUNT max=Size::packs
         const int place = walk.row * layer.pitch + walk.pack;
         sum = walk.pack == 0 ? 0 : sum;
-        const int32_t top = tops[walk.row];
+        const int32_t top = totals[walk.row].top;
         for (int i = 0; i < LANES; i++) {
 #pragma HLS UNROLL
-            const bool keep = in_row(layer, walk.pack, i) && (layer.has_mask == 0 || mask[place][i] != 0);
+            const bool keep = kept[place][i] != 0;
             const int below = keep ? minimum(top - x[place][i], layer.front_table - 1) : 0;
             const UInt<16> part = keep ? UInt<16>(table[below][i]) : UInt<16>(0);
             parts[place][i] = part;
@@ -70,19 +103,17 @@ void look_up_rows(const Layer& layer, const Tile& tile, const int32_t (&x)[Size:
 
 /// int_softmax: probabilities times 2^shift, before saturation.
 ///
-/// Loops:       rows x packs three times and rows once, II = 1; one reciprocal a row.
+/// Loops:       rows x packs twice and rows once, II = 1; one reciprocal a row.
 /// Multipliers: LANES of 16 x 17 bits.
 template <class Size>
 void softmax_rows(const Layer& layer, const Tile& tile, const int32_t (&x)[Size::packs][LANES],
-                  const UInt<1> (&mask)[Size::packs][LANES], const int32_t (&table)[TABLE][LANES],
-                  int32_t (&results)[Size::packs][LANES]) {
+                  const UInt<1> (&kept)[Size::packs][LANES], const int32_t (&table)[TABLE][LANES],
+                  const RowTotal (&totals)[Size::rows], int32_t (&results)[Size::packs][LANES]) {
 #pragma HLS INLINE
-    IRC_BUFFER int32_t tops[Size::rows];
     IRC_BUFFER uint32_t sums[Size::rows];
     IRC_BUFFER UInt<16> parts[Size::packs][LANES];
 #pragma HLS ARRAY_PARTITION variable=parts dim=2 type=complete
-    find_tops<Size>(layer, tile, x, mask, tops);
-    look_up_rows<Size>(layer, tile, x, mask, table, tops, parts, sums);
+    look_up_rows<Size>(layer, tile, x, kept, table, totals, parts, sums);
     IRC_BUFFER uint32_t factors[Size::rows];
     IRC_BUFFER int32_t drops[Size::rows];
     for (int row = 0; row < tile.rows; row++) {
@@ -140,41 +171,20 @@ inline RowNorm scale_of(const Layer& layer, int64_t sum, uint64_t squares) {
 
 /// int_norm: layer norm or RMS norm, with the zero point of the result and before saturation.
 ///
-/// Loops:       rows x packs twice and rows once, II = 1; one square root and one reciprocal a row.
-/// Multipliers: LANES of d x d, C x d, D x r and z x gain.
+/// Loops:       rows x packs and rows, II = 1; one square root and one reciprocal a row.
+/// Multipliers: LANES of C x d, D x r and z x gain.
 template <class Size>
 void norm_rows(const Layer& layer, const Tile& tile, const int32_t (&x)[Size::packs][LANES],
                const int32_t (&parameters)[FRONT_PARAMETERS * CHANNEL_PACKS][LANES],
-               int32_t (&results)[Size::packs][LANES]) {
+               const RowTotal (&totals)[Size::rows], int32_t (&results)[Size::packs][LANES]) {
 #pragma HLS INLINE
-    IRC_BUFFER int64_t sums[Size::rows];
-    IRC_BUFFER uint64_t squares[Size::rows];
-    int64_t sum = 0;
-    uint64_t square = 0;
-    PackWalk walk = {0, 0};
-    for (int n = 0; n < tile.rows * tile.packs; n++) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT max=Size::packs
-        const int place = walk.row * layer.pitch + walk.pack;
-        sum = walk.pack == 0 ? 0 : sum;
-        square = walk.pack == 0 ? 0 : square;
-        for (int i = 0; i < LANES; i++) {
-#pragma HLS UNROLL
-            const int64_t d = in_row(layer, walk.pack, i) ? int64_t(x[place][i]) - layer.x_zp : 0;
-            sum += d;
-            square += uint64_t(d * d);
-        }
-        sums[walk.row] = sum;
-        squares[walk.row] = square;
-        walk = next_pack(tile, walk);
-    }
     IRC_BUFFER RowNorm scales[Size::rows];
     for (int row = 0; row < tile.rows; row++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT max=Size::rows
-        scales[row] = scale_of(layer, sums[row], squares[row]);
+        scales[row] = scale_of(layer, totals[row].sum, totals[row].squares);
     }
-    walk = {0, 0};
+    PackWalk walk = {0, 0};
     for (int n = 0; n < tile.rows * tile.packs; n++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT max=Size::packs

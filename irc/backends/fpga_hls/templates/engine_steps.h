@@ -25,8 +25,8 @@ inline int32_t wrap(int32_t v, int bits) {
     return int32_t((code ^ sign) - sign);
 }
 
-/// One step on one lane; `entry` is what a table would give.
-inline int32_t apply(const Step& step, const Operands& v, int32_t entry) {
+/// The operation of a step on one lane, clamped.
+inline int32_t apply(const Step& step, const Operands& v) {
 #pragma HLS INLINE
     int64_t result = v.a;
     switch (step.operation) {
@@ -50,9 +50,6 @@ inline int32_t apply(const Step& step, const Operands& v, int32_t entry) {
         break;
     case ABSOLUTE:
         result = v.a < 0 ? -int64_t(v.a) : int64_t(v.a);
-        break;
-    case LOOK_UP:
-        result = entry;
         break;
     case WRAP:
         result = wrap(v.a, step.shift);
@@ -126,8 +123,10 @@ void run_steps(const Layer& layer, int t, const int32_t (&results)[Size::packs][
                            : from[k] >= REGISTER ? held
                                                  : parameter;
                 }
-                const int32_t entry = table[clamp(v[0] - step.zp, 0, TABLE - 1)][i];
-                const int32_t value = apply(step, {v[0], v[1], v[2]}, entry);
+                const int32_t clamped = apply(step, {v[0], v[1], v[2]});
+                const int32_t entry = table[clamp(clamped - step.lowest, 0, TABLE - 1)][i];
+                const int32_t added = int32_t(uint32_t(clamped) + uint32_t(v[2]));
+                const int32_t value = step.then == IN_TABLE ? entry : step.then == PLUS_C ? added : clamped;
                 // lint: allow partitioned-index: a step writes one register
                 registers[step.target][place][i] = value;
                 if (s == layer.steps - 1) {
