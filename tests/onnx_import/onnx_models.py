@@ -9,7 +9,6 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from irc.frontend.onnx.read import read
 from irc.frontend.onnx.tensors import ELEMENTS
@@ -71,11 +70,6 @@ def on_onnxruntime(proto: onnx.ModelProto, *arrays: Array) -> list[Array]:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, dict(zip([i.name for i in session.get_inputs()], arrays, strict=True)))
-
-
-def on_reference(proto: onnx.ModelProto, *arrays: Array) -> list[Array]:
-    evaluator = ReferenceEvaluator(proto)
-    return evaluator.run(None, dict(zip(evaluator.input_names, arrays, strict=True)))
 
 
 def assert_close(mine: Sequence[Array], theirs: Sequence[Array], relative: float = 1e-5) -> None:

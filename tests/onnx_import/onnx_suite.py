@@ -7,7 +7,8 @@ import io
 import unittest
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -15,6 +16,8 @@ import numpy as np
 import onnx
 import onnx.backend.test
 from onnx.backend.base import Backend, BackendRep
+from onnx.backend.test.loader import load_model_tests
+from onnx.backend.test.runner import Runner
 
 from irc.frontend.onnx.read import read
 from irc.ir.diagnostics import IrcError
@@ -108,8 +111,8 @@ class Count:
     crashed: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def total(self) -> int:
-        return len(self.passed) + len(self.refused) + len(self.wrong) + len(self.crashed)
+    def failed(self) -> set[str]:
+        return {*self.refused, *self.wrong, *self.crashed}
 
     def run(self, name: str, test: Callable[[], object]) -> None:
         try:
@@ -138,3 +141,34 @@ def _tests(category: str, cls: type[unittest.TestCase]) -> Iterator[tuple[str, C
     for name in dir(cls):
         if name.startswith("test_") and name.endswith("_cpu"):
             yield name, getattr(cls(name), name)
+
+
+def stored() -> dict[str, Callable[[], object]]:
+    """The tests that are files, which load fast."""
+    kinds = ("simple", "pytorch-converted", "pytorch-operator")
+    cases = [case for kind in kinds for case in load_model_tests(kind=kind)]
+    return {f"{case.name}_cpu": partial(_run_stored, Path(str(case.model_dir)), case.rtol, case.atol) for case in cases}
+
+
+def _run_stored(folder: Path, rtol: float, atol: float) -> None:
+    prepared = IrcBackend.prepare(onnx.load(folder / "model.onnx"))
+    for data in sorted(folder.glob("test_data_set*")):
+        inputs, wanted = (_arrays(data, what) for what in ("input", "output"))
+        Runner.assert_similar_outputs(wanted, prepared.run(inputs), rtol, atol)
+
+
+def _arrays(folder: Path, what: str) -> list[Array]:
+    files = [folder / f"{what}_{i}.pb" for i in range(len(list(folder.glob(f"{what}_*.pb"))))]
+    return [onnx.numpy_helper.to_array(onnx.TensorProto.FromString(file.read_bytes())) for file in files]
+
+
+def excluded() -> dict[str, str]:
+    """Why tests are excluded, by name: `onnx_suite_excluded.txt`."""
+    reasons: dict[str, str] = {}
+    reason = ""
+    for line in Path(__file__).with_name("onnx_suite_excluded.txt").read_text().splitlines():
+        if line.startswith("["):
+            reason = line[1:-1]
+        elif not line.startswith("#"):
+            reasons.update((f"test_{name}_cpu", reason) for name in line.split())
+    return reasons

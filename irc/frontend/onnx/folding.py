@@ -15,7 +15,7 @@ from irc.ir.ops.quant import Dequantize, Quantize
 from irc.ir.ops.structure import Const
 
 FREE = 2**16  # elements of a result that are computed whatever they come from
-KEPT = (Const, Quantize, Dequantize)  # quantized weights stay quantized
+WEIGHTS = 16  # bits of quantized weights, which stay quantized; wider codes are biases
 
 
 class FoldingBuilder(Builder):
@@ -35,7 +35,7 @@ class FoldingBuilder(Builder):
 
     def _folded(self, node: Op) -> Const | None:
         constants = [v.node for v in node.operands if isinstance(v.node, Const)]
-        if isinstance(node, KEPT) or len(constants) < len(node.operands) or not self._small(node):
+        if _is_kept(node) or len(constants) < len(node.operands) or not self._small(node):
             return None
         try:
             (array,) = run_node(node, [n.value.array for n in constants], {}, Module())
@@ -50,3 +50,7 @@ class FoldingBuilder(Builder):
             return False
         given = sum(math.prod(v.type.static_shape or ()) for v in node.operands)
         return math.prod(shape) <= max(FREE, given)
+
+
+def _is_kept(node: Op) -> bool:
+    return isinstance(node, Const | Quantize) or (isinstance(node, Dequantize) and node.x.type.scalar.bits <= WEIGHTS)
