@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hls_designs import job_of, legalised, need_compiler
+from hls_designs import design_of, job_of, legalised, need_compiler
 from hls_examples import IMAGES, differing, job
 
 from irc.backends.fpga_hls.backend import HLS
@@ -45,9 +45,8 @@ def spent(design: Design) -> int:
 def test_cycles_fall_with_the_tokens():
     """All stages folded alike: 33 + 17 + 9 tokens in the place of three times 65."""
     dense, half = (job("digits_vit", preset, 16).module for preset in ("quant8,fuse", HALF))
-    names = [s.name for s in folded_design(job_of(dense)).stages if s.foldable]
-    alike = {"fold": tuple(f"{name}:4x4" for name in names)}
-    before, after = (folded_design(job_of(module, **alike)) for module in (dense, half))
+    names = [s.name for s in design_of(dense).stages if s.foldable]
+    before, after = (folded_design(job_of(module, schedule=dict.fromkeys(names, "4x4"))) for module in (dense, half))
     assert [s.template for s in after.stages].count("select_rows") == 3
     assert spent(after) < 0.31 * spent(before)
 
