@@ -253,6 +253,10 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
         model([node("Pad", ["x", "p"], ["y"], mode="odd")], {"x": "f32[4]"}, constants={"p": np.array([1, 1])}),
         "Pad: the mode odd",
     ),
+    "contradiction": (
+        model([node("Pad", ["x", "p"], ["y"])], {"x": "f32[4, 4]"}, constants={"p": np.array([1])}),
+        "Pad (opset 21): its attributes do not fit its inputs (f32[4, 4], i64[1])",
+    ),
     "lookup of nothing": (
         model([node("GatherND", ["x", "i"], ["y"])], {"x": "f32[4]"}, constants={"i": np.zeros((2, 0), np.int64)}),
         "GatherND: an index of no axes",
@@ -453,6 +457,11 @@ def test_inputs_that_are_no_tensors():
     refused(proto, "input 'x': it is a sequence")
 
 
+def test_inputs_of_many_axes():
+    axes = ", ".join(["1"] * 40)
+    refused(model([node("Relu", ["x"], ["y"])], {"x": f"f32[{axes}]"}), "input 'x': it has 40 axes")
+
+
 def test_inputs_without_a_shape():
     proto = model([node("Relu", ["x"], ["y"])], {})
     proto.graph.input.append(helper.make_tensor_value_info("x", TensorProto.FLOAT, None))
@@ -548,6 +557,7 @@ def test_missing_weights(tmp_path: Path):
         (TensorProto(name="w", data_type=1, dims=[4], float_data=[1.0]), "is damaged: 1 values, expected 4"),
         (TensorProto(name="w", data_type=1, dims=[2**40, 2**40], raw_data=b""), "is damaged: 0 bytes, expected"),
         (TensorProto(name="w", data_type=1, dims=[-4]), "tensor 'w' has the shape [-4]"),
+        (TensorProto(name="w", data_type=1, dims=[0, 2**62, 2**62]), "is damaged: array is too big"),
         (TensorProto(name="w", data_type=99, dims=[4]), "tensors of 99 are not supported"),
     ],
 )
@@ -565,6 +575,7 @@ def test_sparse_tensors():
     ("content", "message"),
     [
         (b"", "m.onnx: the file is empty"),
+        (model([node("Relu", ["x"], ["yyy"])], {}).SerializeToString().replace(b"yyy", b"\xff\xfey"), "is no text"),
         (b"PK\x03\x04 a zip", "m.onnx: the file is no readable ONNX model"),
         (onnx.ModelProto(ir_version=8).SerializeToString(), "m.onnx: the file holds no graph, so it is no ONNX model"),
     ],

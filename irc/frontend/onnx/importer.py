@@ -250,7 +250,13 @@ class _Importer:
         if sizes is not None:
             return (context.of_sizes(sizes),)
         _check_form(conversion, node, operands, context)
-        result: Result = conversion.convert(context, *operands, **node.attributes)
+        try:
+            result: Result = conversion.convert(context, *operands, **node.attributes)
+        except (ValueError, IndexError, ArithmeticError) as error:  # numbers of the file that contradict each other
+            given = ", ".join("none" if v is None else str(v.type) for v in operands)
+            raise IrcError(
+                f"{_title(node, version)}: its attributes do not fit its inputs ({given}): {error}"
+            ) from error
         return result if isinstance(result, tuple) else (result,)
 
     def _context(self, node: OnnxNode, version: int, scope: _Scope, loc: Loc) -> Context:

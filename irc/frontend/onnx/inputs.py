@@ -12,7 +12,7 @@ import numpy as np
 from irc.frontend.building import UNBOUNDED
 from irc.frontend.nested import is_list, is_mapping
 from irc.frontend.onnx.proto import Port
-from irc.frontend.onnx.tensors import scalar_type
+from irc.frontend.onnx.tensors import MOST_AXES, scalar_type
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.dims import FUNCTIONS, Dim, Shape, Symbol, symbol
 from irc.ir.scalars import Array
@@ -54,6 +54,8 @@ class Inputs:
             return given
         if port.dims is None:
             raise _at(name, "has no shape", f"state it: --input '{name}=f32[1, 3, 224, 224]'")
+        if len(port.dims) > MOST_AXES:
+            raise _at(name, f"has {len(port.dims)} axes", f"at most {MOST_AXES}")
         dims = tuple(self._dim(d, name, axis) for axis, d in enumerate(port.dims))
         return tensor(kind, self._varying(dims, name))
 

@@ -117,7 +117,7 @@ def model_of(proto: object) -> OnnxModel:
     model = cast(onnx.ModelProto, proto)
     if not model.HasField("graph"):
         raise IrcError("the file holds no graph, so it is no ONNX model")
-    functions = {(f.domain, f.name, f.overload): _function(f) for f in model.functions}
+    functions = {(_str(f.domain), _str(f.name), _str(f.overload)): _function(f) for f in model.functions}
     return OnnxModel(_graph(model.graph), _opsets(model.opset_import), functions)
 
 
@@ -126,8 +126,19 @@ def is_model(value: object) -> bool:
     return isinstance(value, onnx.ModelProto)
 
 
+def _str(value: object) -> str:
+    """A text. Raises IrcError for one that is no UTF-8, which arrives as bytes."""
+    if isinstance(value, str):
+        return value
+    raise IrcError(f"the file is damaged: {value!r:.60} is no text")
+
+
+def _strs(values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(map(_str, values))
+
+
 def _opsets(entries: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {_domain(e.domain): e.version for e in entries}
+    return {_domain(_str(e.domain)): e.version for e in entries}
 
 
 def _domain(name: str) -> str:
@@ -135,7 +146,7 @@ def _domain(name: str) -> str:
 
 
 def _graph(graph: onnx.GraphProto) -> OnnxGraph:
-    tensors = {t.name: tensor_of(t) for t in graph.initializer}
+    tensors = {_str(t.name): tensor_of(t) for t in graph.initializer}
     if graph.sparse_initializer:
         raise IrcError(f"tensor '{graph.sparse_initializer[0].values.name}' is sparse", hint="store it densely")
     return OnnxGraph(
@@ -149,35 +160,35 @@ def _graph(graph: onnx.GraphProto) -> OnnxGraph:
 def _port(info: onnx.ValueInfoProto) -> Port:
     kind = info.type.WhichOneof("value") or "tensor_type"
     if kind != "tensor_type":
-        return Port(info.name, kind.removesuffix("_type"))
+        return Port(_str(info.name), kind.removesuffix("_type"))
     t = info.type.tensor_type
     dims = tuple(_dim(d) for d in t.shape.dim) if t.HasField("shape") else None
-    return Port(info.name, "tensor", t.elem_type, dims)
+    return Port(_str(info.name), "tensor", t.elem_type, dims)
 
 
 def _dim(dim: onnx.TensorShapeProto.Dimension) -> int | str | None:
     which = dim.WhichOneof("value")
     if which == "dim_value":
         return dim.dim_value
-    return dim.dim_param or None
+    return _str(dim.dim_param) or None
 
 
 def _node(node: onnx.NodeProto) -> OnnxNode:
     return OnnxNode(
-        node.op_type,
-        _domain(node.domain),
-        node.name,
-        tuple(node.input),
-        tuple(node.output),
-        {a.name: _attribute(a) for a in node.attribute},
-        {entry.key: entry.value for entry in node.metadata_props},
-        node.overload,
+        _str(node.op_type),
+        _domain(_str(node.domain)),
+        _str(node.name),
+        _strs(node.input),
+        _strs(node.output),
+        {_str(a.name): _attribute(a) for a in node.attribute},
+        {_str(entry.key): _str(entry.value) for entry in node.metadata_props},
+        _str(node.overload),
     )
 
 
 def _attribute(a: onnx.AttributeProto) -> Attribute:
     if a.ref_attr_name:
-        return Reference(a.ref_attr_name)
+        return Reference(_str(a.ref_attr_name))
     read = _ATTRIBUTES.get(a.type)
     return read(a) if read is not None else Unreadable(onnx.AttributeProto.AttributeType.Name(a.type).lower())
 
@@ -202,9 +213,9 @@ _TYPED = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data"
 def tensor_of(t: onnx.TensorProto) -> Tensor:
     outside: dict[str, str] = {}
     if t.data_location == onnx.TensorProto.EXTERNAL:
-        outside = {"location": "", **{entry.key: entry.value for entry in t.external_data}}
+        outside = {"location": "", **{_str(entry.key): _str(entry.value) for entry in t.external_data}}
     typed: Sequence[Any] = next((values for name in _TYPED if len(values := getattr(t, name))), ())
-    return Tensor(t.name, t.data_type, tuple(t.dims), t.raw_data, typed, outside)
+    return Tensor(_str(t.name), t.data_type, tuple(t.dims), t.raw_data, typed, outside)
 
 
 def element_name(element: int) -> str:
@@ -215,9 +226,9 @@ def element_name(element: int) -> str:
 
 def _function(function: onnx.FunctionProto) -> OnnxFunction:
     return OnnxFunction(
-        tuple(function.input),
-        tuple(function.output),
-        {a.name: _attribute(a) for a in function.attribute_proto},
+        _strs(function.input),
+        _strs(function.output),
+        {_str(a.name): _attribute(a) for a in function.attribute_proto},
         tuple(_node(n) for n in function.node),
         _opsets(function.opset_import),
     )
@@ -230,7 +241,7 @@ def _function(function: onnx.FunctionProto) -> OnnxFunction:
 def _schema(domain: str, op: str, version: int) -> Any:
     try:
         return onnx.defs.get_schema(op, version, domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # the latter for versions beyond 32 bits
         return None
 
 

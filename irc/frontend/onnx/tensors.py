@@ -35,6 +35,7 @@ SCALARS: dict[int, ScalarType] = {
 """Scalar types by the number of an element type (TensorProto.DataType)."""
 ELEMENTS = {kind: number for number, kind in SCALARS.items()}
 MOST_BYTES = 2**36  # of one tensor
+MOST_AXES = 32  # as NumPy's iterators
 
 
 def scalar_type(element: int) -> ScalarType:
@@ -59,7 +60,7 @@ class Tensors:
 
     def _data(self, tensor: Tensor) -> Data:
         kind = scalar_type(tensor.element)
-        if any(d < 0 for d in tensor.dims):
+        if any(d < 0 for d in tensor.dims) or len(tensor.dims) > MOST_AXES:
             raise IrcError(f"tensor '{tensor.name}' has the shape {list(tensor.dims)}")
         bits = 16 if kind == BF16 else 8 if kind == BOOL else kind.bits
         count = math.prod(tensor.dims)
@@ -73,7 +74,10 @@ class Tensors:
             raise _damaged(tensor, f"{len(raw)} bytes, expected {size}")
         if values.size != count:
             raise _damaged(tensor, f"{values.size} values, expected {count}")
-        return Data.of(values.reshape(tensor.dims), kind)
+        try:
+            return Data.of(values.reshape(tensor.dims), kind)
+        except ValueError as error:  # no elements, and a size beyond what NumPy counts to
+            raise _damaged(tensor, str(error)) from error
 
     # -- other files
 
