@@ -301,6 +301,13 @@ def test_report_and_guide(tmp_path: Path):
     assert all(f"`{layer.name}`" in guide for layer in plan.layers)
 
 
+def test_masks_save_nothing_and_the_report_says_so(tmp_path: Path):
+    given = engine_job("digits_vit", "prune{kind=2:4},quant8")
+    (said_of_masks,) = HLS.emit(given, emitted(given, tmp_path), tmp_path)["unmet"]
+    assert said_of_masks.startswith("a mask of the kind nm<2x4> saves nothing in hardware, its zeros are multiplied: ")
+    assert "blocks_0_mlp_fc1_linear" in said_of_masks
+
+
 # -- what it refuses
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from irc.backends.base import ReportData
@@ -56,13 +57,18 @@ def unmet(design: Design, part: Part, clock: float, io: str, fps: float | None) 
 
 def idle_masks(design: Design) -> list[str]:
     """One text for each kind of mask whose zeros are stored and multiplied like any weight."""
+    return mask_texts((stage.idle_mask, stage.name) for stage in design.stages)
+
+
+def mask_texts(masks: Iterable[tuple[str, str]]) -> list[str]:
+    """The same for (mask, what has it); no mask is empty."""
     found: dict[str, list[str]] = {}
-    for stage in design.stages:
-        if stage.idle_mask:
-            found.setdefault(stage.idle_mask, []).append(stage.name)
+    for mask, name in masks:
+        if mask:
+            found.setdefault(mask, []).append(name)
     return [
-        f"a mask of the kind {name} saves nothing in hardware, its zeros are multiplied: {', '.join(stages)}"
-        for name, stages in found.items()
+        f"a mask of the kind {mask} saves nothing in hardware, its zeros are multiplied: {', '.join(names)}"
+        for mask, names in found.items()
     ]
 
 

@@ -14,12 +14,15 @@ from irc.backends.fpga_hls.engine.memory import WORD, View, common_loops, new_vi
 from irc.backends.fpga_hls.engine.program import Access, Computed, Fold, Gemm, Rows, Size, Window, access
 from irc.backends.fpga_hls.engine.steps import StepBuilder, tail_of
 from irc.backends.fpga_hls.lower.linear import image_shape, window_config
+from irc.backends.fpga_hls.lower.masked import idle
 from irc.backends.fpga_hls.ranges import Interval, centred_weights
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.backends.regions import Region
 from irc.ir.graph import Value
+from irc.ir.masks import expand_mask
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
 
 WIDEST = 8  # bits of the codes that the array multiplies
@@ -27,11 +30,12 @@ WIDEST = 8  # bits of the codes that the array multiplies
 
 @dataclass(frozen=True)
 class WeightMatrix:
-    """Weights [columns, taps, depth] of one zero point."""
+    """Weights [columns, taps, depth] of one zero point, and the name of their mask."""
 
     codes: Array
     code: Code
     zp: int
+    mask: str = ""
 
     @property
     def bits(self) -> int:
@@ -61,11 +65,19 @@ def matrix_of(cx: EngineLowering, op: Linear | Conv) -> WeightMatrix | None:
     code, zps = code_of(op.w.type.scalar), np.unique(np.asarray(op.w_zp))
     if zps.size == 1 and code.lowest <= zps[0] <= code.highest:
         _check_width(op, "weights", code)
-        return WeightMatrix(w, code, int(zps[0]))
+        return WeightMatrix(w, code, int(zps[0]), _mask_of(cx, op.w))
     centred = centred_weights(op, w)
     code = Interval(int(centred.min()), int(centred.max())).code
     _check_width(op, "weights without their zero points", code)
-    return WeightMatrix(centred, code, 0)
+    return WeightMatrix(centred, code, 0, _mask_of(cx, op.w))
+
+
+def _mask_of(cx: EngineLowering, value: Value) -> str:
+    """The name of the mask of a constant; empty if it hides nothing."""
+    const = cx.resolve(value).node
+    if not isinstance(const, Const) or const.mask is None:
+        return ""
+    return idle(const.mask, expand_mask(const.mask, cx.shape(value)))
 
 
 def _check_width(op: Op, what: str, code: Code) -> None:
@@ -282,7 +294,7 @@ def lower_conv(cx: EngineLowering, region: Region, op: Conv) -> None:
     if depthwise:
         x = cx.packed(cx.view(op.x), 1, image_order(len(shape)))
         w = codes[:, :, 0].T.astype(np.int64) - matrix.zp
-        run = Fold("DOT", rows, outputs, taps, window, access(x, *pixels(x)), op.x_zp, w, tail)
+        run = Fold("DOT", rows, outputs, taps, window, access(x, *pixels(x)), op.x_zp, w, tail, matrix.mask)
         cx.add(name, run, region.result, y)
         return
     dense = replace(matrix, codes=_block_diagonal(codes, op.groups, matrix.zp))

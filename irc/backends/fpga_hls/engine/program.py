@@ -177,6 +177,8 @@ class PackedWeights(Protocol):
 
     @property
     def code(self) -> Code: ...
+    @property
+    def mask(self) -> str: ...
 
     def packed(self, size: Size) -> Array:
         """Bytes, whole words."""
@@ -260,6 +262,7 @@ class Fold:
     x_zp: int
     w: Array | None
     tail: Tail
+    mask: str = ""  # of w
 
     @property
     def macs(self) -> int:

@@ -11,8 +11,8 @@ from irc.backends.fpga_hls.engine.cost import Cost, cost
 from irc.backends.fpga_hls.engine.emit import kind_of
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.plan import Plan
-from irc.backends.fpga_hls.engine.program import Gemm, Layer, Size
-from irc.backends.fpga_hls.reports import lacking, resources
+from irc.backends.fpga_hls.engine.program import Computed, Fold, Gemm, Layer, Size
+from irc.backends.fpga_hls.reports import lacking, mask_texts, resources
 from irc.backends.fpga_hls.utilisation import Use, amounts
 
 ESTIMATE = (
@@ -76,6 +76,14 @@ def _row(path: str, found: list[tuple[Layer, Cost]], size: Size) -> dict[str, An
     }
 
 
+def _mask_of(layer: Layer) -> str:
+    """The mask of the weights of a layer: the engine skips no zeros."""
+    run = layer.run
+    if isinstance(run, Gemm):
+        return "" if isinstance(run.w, Computed) else run.w.mask
+    return run.mask if isinstance(run, Fold) else ""
+
+
 def engine_unmet(plan: Plan, part: Part, clock: float, fps: float | None) -> list[str]:
     """What of the part and of the goal is missed."""
     found: list[str] = []
@@ -86,4 +94,4 @@ def engine_unmet(plan: Plan, part: Part, clock: float, fps: float | None) -> lis
     if fps is not None and reached < fps:
         slowest = max(zip(plan.layers, known, strict=True), key=lambda pair: pair[1].cycles)[0].name
         found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
-    return found
+    return [*found, *mask_texts((_mask_of(layer), layer.name) for layer in plan.layers)]
