@@ -196,6 +196,20 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
         ),
         "If: the condition is computed by the model",
     ),
+    "long loops": (
+        model(
+            [node("Scan", ["x"], ["y"], num_scan_inputs=1, body=helper.make_graph([], "g", [], []))], {"x": "f32[600]"}
+        ),
+        "Scan: 600 steps",
+    ),
+    "old loops": (
+        model(
+            [node("Scan", ["", "x"], ["y"], num_scan_inputs=1, body=helper.make_graph([], "g", [], []))],
+            {"x": "f32[2, 6]"},
+            opset=8,
+        ),
+        "batches of sequences (operator set 8)",
+    ),
     "open sizes": (
         model([node("Reshape", ["x", "s"], ["y"])], {"x": "f32[4]"}, constants={"s": np.array([-1, -1])}),
         "leaves several sizes open",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -38,7 +38,7 @@ class Context(Building):
     tensors: Tensors = field(repr=False)
     known: dict[Value, Sizes] = field(repr=False)
     encodings: dict[Value, Encoding] = field(repr=False)  # what codes that are made here mean
-    branch: Callable[[OnnxGraph], tuple[Value | None, ...]] = field(repr=False)
+    branch: Callable[[OnnxGraph, Sequence[Value]], tuple[Value | None, ...]] = field(repr=False)
 
     # -- what is known of an operand
 

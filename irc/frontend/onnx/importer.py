@@ -262,8 +262,8 @@ class _Importer:
     def _context(self, node: OnnxNode, version: int, scope: _Scope, loc: Loc) -> Context:
         builder = FoldingBuilder(self.graph, loc)
 
-        def branch(graph: OnnxGraph) -> tuple[Value | None, ...]:
-            return self._branch(graph, scope)
+        def branch(graph: OnnxGraph, inputs: Sequence[Value]) -> tuple[Value | None, ...]:
+            return self._branch(graph, inputs, scope)
 
         return Context(builder, node.op, node, version, self.tensors, self.known, self.encodings, branch)
 
@@ -297,9 +297,10 @@ class _Importer:
         wanted = zip(function.outputs, node.outputs, strict=False)
         return [self._value(name, inner, node.op) if outside else None for name, outside in wanted]
 
-    def _branch(self, graph: OnnxGraph, scope: _Scope) -> tuple[Value | None, ...]:
+    def _branch(self, graph: OnnxGraph, inputs: Sequence[Value], scope: _Scope) -> tuple[Value | None, ...]:
         _check_depth(scope)
-        inner = _Scope({}, graph.tensors, scope.opsets, scope, scope.loc, scope.depth + 1)
+        values = {port.name: value for port, value in zip(graph.inputs, inputs, strict=False)}
+        inner = _Scope({**values}, graph.tensors, scope.opsets, scope, scope.loc, scope.depth + 1)
         self._nodes(graph.nodes, inner)
         return tuple(self._value(p.name, inner, "a branch") for p in graph.outputs)
 

@@ -46,7 +46,7 @@ REASONS: dict[tuple[str, str], str] = {
         SEQUENCES: "SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap "
         "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement",
         TEXTS: "StringConcat StringNormalizer StringSplit RegexFullMatch TfIdfVectorizer",
-        LOOPS: "Loop Scan",
+        LOOPS: "Loop",
         "bits of integers": "BitwiseAnd BitwiseOr BitwiseXor BitwiseNot BitShift BitCast",
     }.items()
     for name in names.split()
