@@ -40,7 +40,7 @@ def differing_from(design: Design, program: Program) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("model", FAST)
+@pytest.mark.parametrize("model", ["digits_cnn", pytest.param("digits_vit", marks=pytest.mark.slow)])
 def test_examples(tmp_path: Path, model: str):
     assert differing(HLS.lower(job(model, FAST[model], 16)), tmp_path, "top") == []
 
@@ -50,7 +50,7 @@ def in_random_graphs(folder: Path, seeds: range) -> list[str]:
 
 
 def test_random_graphs(tmp_path: Path):
-    assert in_random_graphs(tmp_path, range(10)) == []
+    assert in_random_graphs(tmp_path, range(4)) == []
 
 
 def test_an_iteration_more_is_seen(tmp_path: Path):

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("clang") is None, reaso
 # -- what is generated
 
 
-@pytest.mark.parametrize("model", FAST)
+@pytest.mark.parametrize("model", ["digits_cnn", pytest.param("digits_vit", marks=pytest.mark.slow)])
 def test_nothing_is_found_in_the_examples(tmp_path: Path, model: str):
     given = job(model, FAST[model], 16)
     HLS.emit(given, HLS.lower(given), tmp_path)

@@ -58,7 +58,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str):
 
 
 def test_random_graphs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    trials = random_trials(range(6))
+    trials = random_trials(range(2))
     found = most_held(trials, tmp_path, monkeypatch)
     assert len(found) >= sum(len(t.design.streams) for t in trials)
     assert [row for row in found if row[2] > row[1]] == []
