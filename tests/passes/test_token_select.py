@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from irc.frontend import capture
+from irc.frontend.capture import capture
 from irc.ir.clone import clone
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.equal import difference
