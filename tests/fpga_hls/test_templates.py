@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -157,30 +156,3 @@ def test_stream_counts_and_refuses(tmp_path: Path):
     assert (empty.returncode != 0, empty.stderr) == (True, "irc::stream pipe: read while empty\n")
     full = subprocess.run([program, "leave"], capture_output=True, text=True)
     assert (full.returncode != 0, full.stderr) == (True, "irc::stream pipe: left with elements in it\n")
-
-
-PRAGMA_OPTIONS = {
-    "AGGREGATE": {"variable"},
-    "ARRAY_PARTITION": {"variable", "type", "dim"},
-    "ARRAY_RESHAPE": {"variable", "type", "dim"},
-    "BIND_STORAGE": {"variable", "type"},
-    "DATAFLOW": set[str](),
-    "DEPENDENCE": {"variable", "type", "dependent"},
-    "INLINE": set[str](),
-    "PIPELINE": {"II"},
-    "STREAM": {"variable", "type", "depth"},
-    "UNROLL": set[str](),
-}
-
-
-@pytest.mark.parametrize("header", HEADERS)
-def test_pragmas_are_known_and_name_a_variable(header: str):
-    """g++ ignores HLS pragmas altogether, so a misspelt one would stay unnoticed."""
-    text = (TEMPLATES / header).read_text()
-    for match in re.finditer(r"^#pragma HLS (\w+)(.*)$", text, re.MULTILINE):
-        options = dict(word.split("=", 1) for word in match[2].split())
-        assert options.keys() <= PRAGMA_OPTIONS[match[1]], match[0]
-        if "variable" in options:
-            variable = options["variable"].split(".")[0]
-            function = text[: match.start()].rsplit("\n}\n", 1)[-1]
-            assert re.search(rf"(?:[>\w&] |\(&){variable}\b", function), match[0]

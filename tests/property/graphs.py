@@ -13,6 +13,7 @@ hard to print.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, get_args, get_origin
@@ -323,7 +324,14 @@ def _each_axis(low: int, high: int) -> Draw:
 
 def _reshaped(rng: random.Random, t: TensorType) -> Shape:
     merged = (*t.shape[:-2], mul(t.shape[-2], t.shape[-1])) if t.rank > 1 else t.shape
-    return rng.choice([merged, (1, *t.shape), (3, *t.shape), (*t.shape, 1), (N,), (4,)])
+    fewer = (*t.shape[:-2], rng.randint(1, 4), *t.shape[-1:])
+    return rng.choice([merged, fewer, (1, *t.shape), (3, *t.shape), (*t.shape, 1), (N,), (4,)])
+
+
+def _scores(rng: random.Random, t: TensorType) -> Data:
+    """A number for each row; one that no tensor takes where rows are not known."""
+    shape = (t.static_shape or (7, 1))[:-1]
+    return Data.of(np.array([rng.random() for _ in range(math.prod(shape))], np.float32).reshape(shape))
 
 
 def _some_axes(rng: random.Random, t: TensorType) -> Any:
@@ -352,6 +360,7 @@ ATTRIBUTES: dict[str, Draw] = {
     "lo": lambda rng, t: float(rng.randint(-4, 0)),
     "hi": lambda rng, t: float(rng.randint(0, 3)),
     "by": lambda rng, t: rng.choice([0.5, 2.0]),
+    "pinned": lambda rng, t: rng.randint(0, 1),
 }
 CONSTANTS: dict[str, Draw] = {
     "w": _weights,
@@ -364,6 +373,7 @@ CONSTANTS: dict[str, Draw] = {
     "zp": lambda rng, t: Data.of(_zp_of(rng, t), I32),
     "m": lambda rng, t: Data.of(2 ** rng.randint(1, 8), I32) if rng.random() < 0.7 else Data.of(0.5, F32),
     "table": _table,
+    "scores": _scores,
     "histogram": lambda rng, t: Data.of([1.0, 2.0], F32),
     "indices": lambda rng, t: Data.of([0, -1], scalar("i64")),
 }

@@ -160,7 +160,7 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 @given(damaged())
-@settings(max_examples=1000)
+@settings(max_examples=300)
 def test_damaged_texts(text: str) -> None:
     reads_or_explains(text)
 
