@@ -81,8 +81,10 @@ def lower(job: HlsJob) -> Lowered:
             raise UsageError("hls: a schedule goes with style=dataflow; the engine has one array for all layers")
         return _engine(job, "style=engine asks for it")
     design = _dataflow(job)
+    if job.options.style == "dataflow" or job.options.io != "m_axi" or job.schedule:
+        return design
     missing = lacking(uses(design, job.target, job.options.io))
-    if job.options.style == "dataflow" or not missing or job.options.io != "m_axi" or job.schedule:
+    if not missing:
         return design
     return _engine_that_fits(job, f"style=dataflow does not fit {job.target.name}: {missing}") or design
 

@@ -29,11 +29,11 @@ from irc.backends.cpu_simd.kernel import Count, Kernel, memory
 from irc.backends.cpu_simd.lower.products import start_view
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part
-from irc.backends.cpu_simd.schedule.minimal import Images, Tiles
+from irc.backends.cpu_simd.schedule.minimal import FILTERS, Images, Tiles
 from irc.backends.cpu_simd.schedule.record import Winograd
 from irc.backends.cpu_simd.ukernels.dots import FORMS, DotForm
 from irc.backends.cpu_simd.ukernels.products import Ahead, Depth, Operands, Panels, Sums, each_panel, pack, row_blocks
-from irc.backends.cpu_simd.ukernels.winograd import F2, F4, TAPS
+from irc.backends.cpu_simd.ukernels.winograd import F2, TAPS
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
 from irc.ir.dims import add, bounds, floordiv, mul
@@ -92,7 +92,8 @@ def lower_winograd(cx: Lowering, region: Region, job: Filtered, schedule: Winogr
     """Add the kernel of a region."""
     form = job.form
     outputs, channels = job.weights.shape[:2]
-    tiles = Tiles(F4 if schedule.results == F4.results else F2, job.images, schedule.block)
+    minimal = next(m for m in FILTERS if m.results == schedule.results)
+    tiles = Tiles(minimal, job.images, schedule.block)
     points = tiles.minimal.points**2
     panels = Panels(outputs, schedule.tile(cx.isa.lanes))
     halvings = (tiles.minimal.halvings or 0) if job.images.exact else 0
