@@ -165,6 +165,13 @@ def test_damaged_texts(text: str) -> None:
     reads_or_explains(text)
 
 
+@pytest.mark.slow
+@given(damaged())
+@settings(max_examples=1000)
+def test_many_damaged_texts(text: str) -> None:
+    reads_or_explains(text)
+
+
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map(" ".join) | st.text())
 @settings(max_examples=300)
 @example("")
