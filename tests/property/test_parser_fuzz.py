@@ -160,15 +160,8 @@ def damaged(draw: st.DrawFn) -> str:
 
 
 @given(damaged())
-@settings(max_examples=300)
-def test_damaged_texts(text: str) -> None:
-    reads_or_explains(text)
-
-
-@pytest.mark.slow
-@given(damaged())
 @settings(max_examples=1000)
-def test_many_damaged_texts(text: str) -> None:
+def test_damaged_texts(text: str) -> None:
     reads_or_explains(text)
 
 
