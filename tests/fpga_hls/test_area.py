@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from hls_designs import job_of
 from hls_examples import FAST, job
 
+from irc.backends.fpga_hls import utilisation
 from irc.backends.fpga_hls.area import (
     PROCESS,
     Area,
@@ -31,7 +32,7 @@ from irc.backends.fpga_hls.reports import report, unmet
 from irc.backends.fpga_hls.stage import Config, Epilogue, Stage, Statement, Stream
 from irc.backends.fpga_hls.stage_area import FORMULAS, area, epilogue, ports
 from irc.backends.fpga_hls.types import Code
-from irc.backends.fpga_hls.utilisation import uses
+from irc.backends.fpga_hls.utilisation import bill_of
 from irc.cli.lists import targets_command
 from irc.ir.location import UNKNOWN
 
@@ -272,10 +273,10 @@ def test_totals_of_the_examples_are_the_sums_of_their_stages(model: str, part: s
     given = replace(job(model, FAST[model], 16), target=PARTS[part])
     design = HLS.lower(given)
     summed = total([*map(area, design.stages), ports(design, "m_axi")])
-    found = {use.kind: use.used for use in uses(design, given.target, "m_axi")}
+    found = {use.kind: use.used for use in bill_of(design, given.target, "m_axi").uses}
     expected = {"DSP": summed.dsp, "BRAM36": summed.bram36, "LUT": summed.lut, "FF": summed.ff}
     assert found == expected | ({"URAM": 0} if given.target.uram else {})
-    told = report(design, given.target, 200, "m_axi")
+    told = report(design, bill_of(design, given.target, "m_axi"), 200)
     for kind, amount in (("DSP", summed.dsp), ("BRAM18", summed.bram18), ("LUT", summed.lut), ("FF", summed.ff)):
         assert sum(row[kind] for row in told["layers"]) == amount
     assert len(told["layers"]) == len({row["layer"] for row in told["layers"]})
@@ -284,7 +285,7 @@ def test_totals_of_the_examples_are_the_sums_of_their_stages(model: str, part: s
 def test_report_says_what_is_missing():
     design = HLS.lower(job("digits_cnn", "quant8", 16))
     small = replace(ZCU102, name="small", luts=1000, dsps=0)
-    summary = report(design, small, 200, "m_axi")["summary"]
+    summary = report(design, bill_of(design, small, "m_axi"), 200)["summary"]
     luts = sum(area(s).lut for s in design.stages) + ports(design, "m_axi").lut
     largest = max(design.stages, key=lambda s: area(s).lut)
     thousands = f"{luts:,}".replace(",", " ")
@@ -293,9 +294,10 @@ def test_report_says_what_is_missing():
     beyond = f"{luts - 1000:,}".replace(",", " ")
     assert f"{beyond} LUT too many, most of them in {largest.name}" in summary["fits small, estimated"]
     roomy = replace(ZCU102, luts=10**9, ffs=10**9, dsps=10**6, bram36=10**6)
-    assert report(design, roomy, 200, "m_axi")["summary"]["fits zcu102, estimated"] == "yes"
-    assert unmet(design, roomy, 200, "m_axi", fps=1.0) == []
-    (warning,) = unmet(design, small, 200, "m_axi", fps=None)
+    enough = bill_of(design, roomy, "m_axi")
+    assert report(design, enough, 200)["summary"]["fits zcu102, estimated"] == "yes"
+    assert unmet(design, enough, 200, fps=1.0) == []
+    (warning,) = unmet(design, bill_of(design, small, "m_axi"), 200, fps=None)
     assert warning.startswith("the design does not fit small, by the estimate: ")
     assert f"{beyond} LUT too many" in warning
 
@@ -318,8 +320,17 @@ def test_guide_and_report_show_the_estimate(tmp_path):
     json.dumps(told)
     assert any("not the result of a synthesis" in note for note in told["notes"])
     guide = (tmp_path / "src/README.md").read_text()
-    for use in uses(HLS.lower(given), given.target, "m_axi"):
+    for use in bill_of(HLS.lower(given), given.target, "m_axi").uses:
         assert f"| {use.kind} | {use.text} | `{use.most}` |" in guide
+
+
+def test_the_area_of_a_stage_is_taken_once(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    given = job("digits_cnn", "quant8", 16)
+    design = HLS.lower(given)
+    asked: list[str] = []
+    monkeypatch.setattr(utilisation, "area", lambda s, factors: asked.append(s.name) or area(s, factors))
+    HLS.emit(given, design, tmp_path)
+    assert asked == [stage.name for stage in design.stages]
 
 
 def test_targets_show_their_budgets():

@@ -11,14 +11,14 @@ measurements stand behind:
 - assumed: what remains; no measurement stands behind it
 
 Flip-flops are the least certain figure: how often a pipeline is cut follows from the clock, which is not modelled.
-URAM is never used so far.
+URAM is never used so far. `irc calibrate` fits three factors of the whole (`Factors`) to a user's own synthesis.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
 
@@ -47,6 +47,9 @@ class Area:
     def __mul__(self, times: int) -> Area:
         return Area(self.lut * times, self.ff * times, self.dsp * times, self.bram18 * times, self.uram * times)
 
+    def __sub__(self, other: Area) -> Area:
+        return self + other * -1
+
     @property
     def bram36(self) -> int:
         """Blocks of 36 Kb, each of which is two of 18 Kb."""
@@ -55,6 +58,27 @@ class Area:
 
 def total(areas: Iterable[Area]) -> Area:
     return reduce(add, areas, Area())
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What LUTs and flip-flops of the formulas are multiplied by: a calibration to what a synthesis reports."""
+
+    products: float = 1.0  # LUTs of sums of products
+    logic: float = 1.0  # all other LUTs
+    ff: float = 1.0
+
+    def of(self, products: Area, rest: Area) -> Area:
+        """Both together."""
+        both = products + rest
+        return replace(
+            both,
+            lut=round(products.lut * self.products + rest.lut * self.logic),
+            ff=round(both.ff * self.ff),
+        )
+
+
+UNCALIBRATED = Factors()
 
 
 # -- products

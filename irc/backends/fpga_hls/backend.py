@@ -17,7 +17,7 @@ from irc.backends.fpga_hls.emit.top import Io
 from irc.backends.fpga_hls.engine.build import build as build_engine
 from irc.backends.fpga_hls.engine.plan import Plan, planned
 from irc.backends.fpga_hls.engine.project import project as engine_project
-from irc.backends.fpga_hls.engine.reports import engine_report, engine_unmet, engine_uses
+from irc.backends.fpga_hls.engine.reports import costs, engine_bill, engine_report, engine_unmet
 from irc.backends.fpga_hls.engine.sizes import best_size
 from irc.backends.fpga_hls.engine.watch import engine_watched
 from irc.backends.fpga_hls.fifo import size_fifos
@@ -27,10 +27,10 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
-from irc.backends.fpga_hls.reports import idle_masks, lacking, report, unmet
+from irc.backends.fpga_hls.reports import idle_masks, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
 from irc.backends.fpga_hls.stage import Design
-from irc.backends.fpga_hls.utilisation import uses
+from irc.backends.fpga_hls.utilisation import bill_of
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
@@ -83,7 +83,7 @@ def lower(job: HlsJob) -> Lowered:
     design = _dataflow(job)
     if job.options.style == "dataflow" or job.options.io != "m_axi" or job.schedule:
         return design
-    missing = lacking(uses(design, job.target, job.options.io))
+    missing = bill_of(design, job.target, job.options.io).lacking
     if not missing:
         return design
     return _engine_that_fits(job, f"style=dataflow does not fit {job.target.name}: {missing}") or design
@@ -107,7 +107,7 @@ def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
         plan = _engine(job, why)
     except IrcError:
         return None
-    return None if lacking(engine_uses(plan, job.target)) else plan
+    return None if engine_bill(plan, job.target).lacking else plan
 
 
 def _budget(job: HlsJob) -> Budget:
@@ -129,15 +129,17 @@ def _folds(schedule: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
     """Write the project to `src`."""
-    options, part, golden = job.options, job.target, _golden(job)
+    options, golden = job.options, _golden(job)
     if isinstance(lowered, Plan):
-        _write(engine_project(lowered, options.top, part, options.clock, golden), folder / SOURCES)
-        missed = engine_unmet(lowered, part, options.clock, options.fps)
-        return {**engine_report(lowered, part, options.clock), "unmet": missed}
-    _write(project(lowered, options.top, options.io, part, options.clock, golden), folder / SOURCES)
-    missed = [*unmet(lowered, part, options.clock, options.io, options.fps), *idle_masks(lowered)]
+        known, bill = costs(lowered), engine_bill(lowered, job.target)
+        _write(engine_project(lowered, known, options.top, bill, options.clock, golden), folder / SOURCES)
+        missed = engine_unmet(lowered, known, bill, options.clock, options.fps)
+        return {**engine_report(lowered, known, bill, options.clock), "unmet": missed}
+    bill = bill_of(lowered, job.target, options.io)
+    _write(project(lowered, options.top, options.io, bill, options.clock, golden), folder / SOURCES)
+    missed = [*unmet(lowered, bill, options.clock, options.fps), *idle_masks(lowered)]
     folds = {stage.name: "x".join(map(str, stage.fold)) for stage in lowered.stages if stage.foldable}
-    return {**report(lowered, part, options.clock, options.io), "unmet": missed, "schedule": folds}
+    return {**report(lowered, bill, options.clock), "unmet": missed, "schedule": folds}
 
 
 def _write(files: Mapping[str, str | bytes], folder: Path) -> None:

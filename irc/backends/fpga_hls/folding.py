@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from irc.backends.fpga_hls.area import Area, total
+from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors, total
 from irc.backends.fpga_hls.resources import CONV, LINEAR, cycles, multipliers
 from irc.backends.fpga_hls.stage import Stage
 from irc.backends.fpga_hls.stage_area import area
@@ -30,14 +30,19 @@ class Budget:
         return used.dsp <= self.dsps and used.lut <= self.luts
 
 
-def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int, int]] | None = None) -> None:
+def fold(
+    stages: Sequence[Stage],
+    budget: Budget,
+    fixed: Mapping[str, tuple[int, int]] | None = None,
+    factors: Factors = UNCALIBRATED,
+) -> None:
     """Set `pe` and `simd` of every stage; those in `fixed` (by name) are left to the user."""
     chosen = fixed or {}
     _check_fixed(stages, chosen)
     for stage in stages:
         if stage.name in chosen:
             stage.set_fold(*chosen[stage.name])
-    areas = [area(stage) for stage in stages]
+    areas = [area(stage, factors) for stage in stages]
     queue = [(-cycles(stage), i) for i, stage in enumerate(stages)]
     heapq.heapify(queue)
     while queue:
@@ -46,11 +51,11 @@ def fold(stages: Sequence[Stage], budget: Budget, fixed: Mapping[str, tuple[int,
         if -slowest <= budget.cycles or not stage.foldable or stage.name in chosen:
             return
         others = total(a for place, a in enumerate(areas) if place != i)
-        step = _cheapest_step(stage, others, budget)
+        step = _cheapest_step(stage, others, budget, factors)
         if step is None:
             return
         stage.set_fold(*step)
-        areas[i] = area(stage)
+        areas[i] = area(stage, factors)
         heapq.heapreplace(queue, (-cycles(stage), i))
 
 
@@ -82,7 +87,7 @@ def lanes_of(stage: Stage) -> tuple[int, int]:
     return int(config["channels"]), 1
 
 
-def _cheapest_step(stage: Stage, others: Area, budget: Budget) -> tuple[int, int] | None:
+def _cheapest_step(stage: Stage, others: Area, budget: Budget, factors: Factors) -> tuple[int, int] | None:
     """The next (pe, simd) that saves cycles: least multipliers first, then least cycles, then the more even fold."""
     pe, simd = stage.fold
     most_pe, most_simd = lanes_of(stage)
@@ -94,7 +99,7 @@ def _cheapest_step(stage: Stage, others: Area, budget: Budget) -> tuple[int, int
             continue
         stage.set_fold(*step)
         better, extra = cycles(stage), multipliers(stage) - cost
-        if better <= now * WORTHWHILE and budget.allows(others + area(stage)):
+        if better <= now * WORTHWHILE and budget.allows(others + area(stage, factors)):
             candidates.append((extra, better, abs(step[0] - step[1]), step))
     stage.set_fold(pe, simd)
     return min(candidates)[3] if candidates else None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.scripts import guide, makefile, run_hls
 from irc.backends.fpga_hls.emit.stages import grouped
 from irc.backends.fpga_hls.emit.top import Io, stage_file, top_header, top_source, weight_file
 from irc.backends.fpga_hls.identifiers import TEMPLATES
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.testbench import golden_header, testbench
+from irc.backends.fpga_hls.utilisation import Bill
 from irc.ir.scalars import Array
 
 Samples = Sequence[tuple[Sequence[Array], Sequence[Array]]]
@@ -41,13 +41,13 @@ def templates(files: dict[str, str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def project(design: Design, name: str, io: Io, part: Part, clock: float, samples: Samples) -> dict[str, str]:
+def project(design: Design, name: str, io: Io, bill: Bill, clock: float, samples: Samples) -> dict[str, str]:
     """Everything: the sources for a part at a clock (MHz), a test bench with these golden vectors, scripts, a guide."""
     return {
         **sources(design, name, io),
         "tb.cpp": testbench(design, name, io),
         "golden.h": golden_header(design, samples),
         "Makefile": makefile(name),
-        "run_hls.tcl": run_hls(name, part, clock),
-        "README.md": guide(design, name, part, clock, io),
+        "run_hls.tcl": run_hls(name, bill.part, clock),
+        "README.md": guide(design, name, bill, clock, io),
     }

@@ -7,12 +7,10 @@ from typing import Any
 
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, total
-from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
-from irc.backends.fpga_hls.stage_area import area, ports
-from irc.backends.fpga_hls.utilisation import Use, uses
+from irc.backends.fpga_hls.utilisation import Bill
 
 ESTIMATE = (
     "DSP, BRAM, LUT and FF are an estimate from the structure of the templates, not the result of a synthesis: DSP and "
@@ -21,7 +19,7 @@ ESTIMATE = (
 )
 
 
-def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
+def report(design: Design, bill: Bill, clock: float) -> ReportData:
     """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz."""
     slowest = max(design.stages, key=cycles, default=None)
     summary: dict[str, Any] = {
@@ -32,22 +30,19 @@ def report(design: Design, part: Part, clock: float, io: str) -> ReportData:
         "slowest stage": slowest.name if slowest else "none",
         "multipliers": sum(multipliers(stage) for stage in design.stages),
         "FIFO bits": sum(s.depth * s.code.bits for s in design.streams),
-        **resources(uses(design, part, io), part),
+        **resources(bill),
     }
     layers: dict[str, list[Stage]] = {"": []}
     for stage in design.stages:
         layers.setdefault(stage.loc.path, []).append(stage)
-    rows = [_row(path, stages, ports(design, io) if path == "" else Area()) for path, stages in layers.items()]
+    rows = [_row(path, stages, bill) for path, stages in layers.items()]
     return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
 
 
-def unmet(design: Design, part: Part, clock: float, io: str, fps: float | None) -> list[str]:
+def unmet(design: Design, bill: Bill, clock: float, fps: float | None) -> list[str]:
     """What of the part and of the goal is missed."""
-    found = (
-        [f"the design does not fit {part.name}, by the estimate: {missing}"]
-        if (missing := lacking(uses(design, part, io)))
-        else []
-    )
+    missing = bill.lacking
+    found = [f"the design does not fit {bill.part.name}, by the estimate: {missing}"] if missing else []
     reached = clock * 1e6 / pace(design)
     if fps is not None and reached < fps:
         slowest = max(design.stages, key=cycles).name
@@ -72,21 +67,17 @@ def mask_texts(masks: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def lacking(found: list[Use]) -> str:
-    """What the part has too little of."""
-    return "; ".join(use.verdict for use in found if use.missing)
-
-
-def resources(found: list[Use], part: Part) -> dict[str, str]:
+def resources(bill: Bill) -> dict[str, str]:
     """The estimate against the part: each kind, and whether it all fits."""
-    missing = lacking(found)
-    texts = {f"{use.kind}, estimated": use.text for use in found}
-    return {**texts, f"fits {part.name}, estimated": f"no: {missing}" if missing else "yes"}
+    texts = {f"{use.kind}, estimated": use.text for use in bill.uses}
+    fits = f"no: {bill.lacking}" if bill.lacking else "yes"
+    return {**texts, f"fits {bill.part.name}, estimated": fits}
 
 
-def _row(path: str, stages: list[Stage], beside: Area) -> dict[str, Any]:
-    """A layer; `beside` is what it takes beside its stages."""
-    used = total([beside, *map(area, stages)])
+def _row(path: str, stages: list[Stage], bill: Bill) -> dict[str, Any]:
+    """A layer; what has no path includes what is beside all stages."""
+    beside = bill.beside if path == "" else Area()
+    used = total([beside, *(bill.areas[stage.name] for stage in stages)])
     return {
         "layer": path,
         "stages": ", ".join(stage.name for stage in stages),

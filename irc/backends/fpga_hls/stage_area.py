@@ -16,7 +16,9 @@ from irc.backends.fpga_hls.area import (
     M_AXI,
     PROCESS,
     SQUARE_ROOT,
+    UNCALIBRATED,
     Area,
+    Factors,
     dot_product,
     fifo,
     product,
@@ -33,6 +35,7 @@ from irc.backends.fpga_hls.resources import (
     is_blocks,
     kept_lanes,
     kept_tiles,
+    multipliers,
     tiles,
     window_counts,
 )
@@ -304,15 +307,22 @@ FORMULAS: dict[str, Callable[[Stage], Area]] = {
 # -- designs
 
 
-def area(stage: Stage) -> Area:
+def module_parts(stage: Stage) -> tuple[Area, Area]:
+    """What the function of a stage takes, with its ROMs: sums of products, and all else."""
+    tables = total(_plain_rom(r) for r in stage.roms if isinstance(r.values, np.ndarray))
+    products = _multiply_add(stage) if multipliers(stage) else Area()
+    return products, FORMULAS.get(stage.template, _map)(stage) + tables - products
+
+
+def area(stage: Stage, factors: Factors = UNCALIBRATED) -> Area:
     """What a stage takes with its ROMs and the FIFOs that it writes."""
-    tables = [_plain_rom(r) for r in stage.roms if isinstance(r.values, np.ndarray)]
-    written = [fifo(s.code.bits, s.depth) for s in stage.outputs]
-    return FORMULAS.get(stage.template, _map)(stage) + total([*tables, *written])
+    products, rest = module_parts(stage)
+    return factors.of(products, rest + total(fifo(s.code.bits, s.depth) for s in stage.outputs))
 
 
-def ports(design: Design, io: str) -> Area:
+def ports(design: Design, io: str, factors: Factors = UNCALIBRATED) -> Area:
     """What the ports of the accelerator take: an adapter for memory, a process, and the FIFOs of the inputs."""
     found = (*design.inputs, *design.outputs)
     adapters = (M_AXI if io == "m_axi" else Area()) * len(found)
-    return adapters + PROCESS * len(found) + total(fifo(p.stream.code.bits, p.stream.depth) for p in design.inputs)
+    fifos = total(fifo(p.stream.code.bits, p.stream.depth) for p in design.inputs)
+    return factors.of(Area(), adapters + PROCESS * len(found) + fifos)

@@ -1,11 +1,12 @@
-"""A design against a part: how much of each kind it takes, and which stage takes most."""
+"""An accelerator against a part: how much of each kind it takes, and which part of it takes most."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
-from irc.backends.fpga_hls.area import Area, total
+from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors, total
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.stage_area import area, ports
@@ -48,19 +49,33 @@ KINDS: dict[str, tuple[Callable[[Area], int], Callable[[Part], int]]] = {
 }
 
 
-def uses(design: Design, part: Part, io: str) -> list[Use]:
-    """The totals of a design against a part."""
-    return amounts({stage.name: area(stage) for stage in design.stages}, ports(design, io), part)
+@dataclass(frozen=True)
+class Bill:
+    """What every part of an accelerator takes, by name, and what is beside them, against what is there."""
+
+    areas: Mapping[str, Area]
+    beside: Area
+    part: Part
+
+    @cached_property
+    def uses(self) -> list[Use]:
+        """The totals. A kind that there is none of, and none needed, is left out."""
+        everything = total([*self.areas.values(), self.beside])
+        found: list[Use] = []
+        for kind, (of_area, of_part) in KINDS.items():
+            most = max(self.areas, key=lambda name: of_area(self.areas[name]), default="the ports")
+            used, available = of_area(everything), of_part(self.part)
+            if used or available:
+                found.append(Use(kind, used, available, most))
+        return found
+
+    @property
+    def lacking(self) -> str:
+        """What there is too little of; empty if it all fits."""
+        return "; ".join(use.verdict for use in self.uses if use.missing)
 
 
-def amounts(areas: Mapping[str, Area], beside: Area, part: Part) -> list[Use]:
-    """What parts of an accelerator by name, and what is beside them, take in all. A kind that there is none of, and
-    none needed, is left out."""
-    everything = total([*areas.values(), beside])
-    found: list[Use] = []
-    for kind, (of_area, of_part) in KINDS.items():
-        most = max(areas, key=lambda name: of_area(areas[name]), default="the ports")
-        used, available = of_area(everything), of_part(part)
-        if used or available:
-            found.append(Use(kind, used, available, most))
-    return found
+def bill_of(design: Design, part: Part, io: str, factors: Factors = UNCALIBRATED) -> Bill:
+    """A dataflow design against a part."""
+    areas = {stage.name: area(stage, factors) for stage in design.stages}
+    return Bill(areas, ports(design, io, factors), part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from irc.backends.fpga_hls.area import Area
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
@@ -11,8 +12,7 @@ from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.fifo import SMALLEST
 from irc.backends.fpga_hls.resources import LINEAR, cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
-from irc.backends.fpga_hls.stage_area import area
-from irc.backends.fpga_hls.utilisation import uses
+from irc.backends.fpga_hls.utilisation import Bill
 
 
 def makefile(name: str) -> str:
@@ -78,12 +78,12 @@ INTERFACES = {
 }
 
 
-def guide(design: Design, name: str, part: Part, clock: float, io: Io) -> str:
+def guide(design: Design, name: str, bill: Bill, clock: float, io: Io) -> str:
     """`README.md`"""
-    sample = pace(design)
+    sample, part = pace(design), bill.part
     ports = "\n".join(f"- `{port_text(port)}`" for port in (*design.inputs, *design.outputs))
-    rows = "\n".join(map(_row, design.stages))
-    totals = "\n".join(f"| {use.kind} | {use.text} | `{use.most}` |" for use in uses(design, part, io))
+    rows = "\n".join(_row(stage, bill.areas[stage.name]) for stage in design.stages)
+    totals = "\n".join(f"| {use.kind} | {use.text} | `{use.most}` |" for use in bill.uses)
     return f"""\
 # {name}
 
@@ -153,12 +153,11 @@ weights are packed. So they are chosen when the project is written, not in the C
 """
 
 
-def _row(stage: Stage) -> str:
+def _row(stage: Stage, used: Area) -> str:
     pe, simd = stage.fold
     layer = harmless(source_text(stage.loc.sources[0])).replace("|", "/") if stage.loc.sources else "(no module path)"
     size = f"{pe} x {simd}" if stage.foldable else ""
     file = f"`stages/{group_of(stage)}.h`"
-    used = area(stage)
     costs = f"{used.dsp} | {used.bram18} | {used.lut} | {used.ff}"
     return f"| {layer} | `{stage.name}` | {file} | {stage.template} | {size} | {cycles(stage)} | {costs} |"
 

@@ -11,7 +11,9 @@ from irc.backends.fpga_hls.area import (
     M_AXI,
     PROCESS,
     SQUARE_ROOT,
+    UNCALIBRATED,
     Area,
+    Factors,
     product,
     ram,
     select,
@@ -31,11 +33,22 @@ PACKED_SHIFT = 18
 """Bits between two factors that share a DSP (templates/engine_gemm.h), which the wider port has to hold: DSP48E2."""
 
 
-def footprint(size: Size, part: Part) -> dict[str, Area]:
+PRODUCTS = "multipliers"
+"""The part that is sums of products."""
+
+
+def footprint(size: Size, part: Part, factors: Factors = UNCALIBRATED) -> dict[str, Area]:
     """What each part of an engine takes."""
+    none = Area()
+    parts = formulas(size, part).items()
+    return {name: factors.of(found, none) if name == PRODUCTS else factors.of(none, found) for name, found in parts}
+
+
+def formulas(size: Size, part: Part) -> dict[str, Area]:
+    """The same without calibration."""
     return {
         "tiles": _between(size),
-        "multipliers": _array(size, part),
+        PRODUCTS: _array(size, part),
         "loads and stores": _memory_processes(),
         "steps": _steps(size),
         "rows": _rows(size),

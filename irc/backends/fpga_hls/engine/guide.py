@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.emit.scripts import INTERFACES
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.engine.cost import Cost
@@ -10,16 +9,17 @@ from irc.backends.fpga_hls.engine.emit import PORTS, kind_of, port_text
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Layer, Size
-from irc.backends.fpga_hls.engine.reports import costs, engine_uses, utilisation
+from irc.backends.fpga_hls.engine.reports import Costs, utilisation
+from irc.backends.fpga_hls.utilisation import Bill
 
 
-def guide(plan: Plan, name: str, part: Part, clock: float) -> str:
+def guide(plan: Plan, known: Costs, name: str, bill: Bill, clock: float) -> str:
     """`README.md`"""
-    size, known = plan.size, list(zip(plan.layers, costs(plan), strict=True))
+    size, part = plan.size, bill.part
     cycles = sum(c.cycles for _, c in known)
     ports = "\n".join(f"- `{port_text(port)}`" for port in (*plan.inputs, *plan.outputs))
     rows = "\n".join(_row(layer, c, size) for layer, c in known)
-    totals = "\n".join(f"| {use.kind} | {use.text} | {use.most} |" for use in engine_uses(plan, part))
+    totals = "\n".join(f"| {use.kind} | {use.text} | {use.most} |" for use in bill.uses)
     memory = "\n".join(f"| `{port}` | {text} |" for port, (_, text) in PORTS.items())
     return f"""\
 # {name}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from irc.backends.base import ReportData
-from irc.backends.fpga_hls.area import Area
+from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.engine.cost import Cost, cost
 from irc.backends.fpga_hls.engine.emit import kind_of
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Computed, Fold, Gemm, Layer, Size
-from irc.backends.fpga_hls.reports import lacking, mask_texts, resources
-from irc.backends.fpga_hls.utilisation import Use, amounts
+from irc.backends.fpga_hls.reports import mask_texts, resources
+from irc.backends.fpga_hls.utilisation import Bill
 
 ESTIMATE = (
     "Cycles, DSP, BRAM, LUT and FF are an estimate from the structure of the templates, not the result of a synthesis: "
@@ -21,25 +21,27 @@ ESTIMATE = (
 )
 
 
-def engine_uses(plan: Plan, part: Part) -> list[Use]:
-    """The totals against a part."""
-    return amounts(footprint(plan.size, part), Area(), part)
+def engine_bill(plan: Plan, part: Part, factors: Factors = UNCALIBRATED) -> Bill:
+    """An engine against a part."""
+    return Bill(footprint(plan.size, part, factors), Area(), part)
 
 
-def costs(plan: Plan) -> list[Cost]:
-    """What each layer takes."""
-    return [cost(layer, plan.size) for layer in plan.layers]
+Costs = list[tuple[Layer, Cost]]
+"""The layers in order, and what each takes."""
 
 
-def utilisation(layers: list[tuple[Layer, Cost]], size: Size) -> float:
+def costs(plan: Plan) -> Costs:
+    return [(layer, cost(layer, plan.size)) for layer in plan.layers]
+
+
+def utilisation(layers: Costs, size: Size) -> float:
     """The part of the multipliers that is busy while sums of products run."""
     found = [c for layer, c in layers if isinstance(layer.run, Gemm)]
     return sum(c.macs for c in found) / (max(1, sum(c.cycles for c in found)) * size.multipliers)
 
 
-def engine_report(plan: Plan, part: Part, clock: float) -> ReportData:
+def engine_report(plan: Plan, known: Costs, bill: Bill, clock: float) -> ReportData:
     """Cycles, memory traffic and what the engine takes of the part, in all and by module path. `clock` in MHz."""
-    known = list(zip(plan.layers, costs(plan), strict=True))
     cycles = sum(c.cycles for _, c in known)
     products = [c for layer, c in known if isinstance(layer.run, Gemm)]
     summary: dict[str, Any] = {
@@ -53,16 +55,16 @@ def engine_report(plan: Plan, part: Part, clock: float) -> ReportData:
         "multipliers busy in these": f"{100 * utilisation(known, plan.size):.0f} %",
         "memory traffic per sample, bytes": sum(c.bytes for _, c in known),
         "memory, bytes": plan.activation_bytes + len(plan.weights) + len(plan.parameters),
-        **resources(engine_uses(plan, part), part),
+        **resources(bill),
     }
-    paths: dict[str, list[tuple[Layer, Cost]]] = {}
+    paths: dict[str, Costs] = {}
     for layer, found in known:
         paths.setdefault(layer.loc.path, []).append((layer, found))
     rows = [_row(path, found, plan.size) for path, found in paths.items()]
     return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
 
 
-def _row(path: str, found: list[tuple[Layer, Cost]], size: Size) -> dict[str, Any]:
+def _row(path: str, found: Costs, size: Size) -> dict[str, Any]:
     cycles = sum(c.cycles for _, c in found)
     slowest = max(found, key=lambda pair: pair[1].cycles)[1]
     macs = sum(c.macs for _, c in found)
@@ -84,14 +86,13 @@ def _mask_of(layer: Layer) -> str:
     return run.mask if isinstance(run, Fold) else ""
 
 
-def engine_unmet(plan: Plan, part: Part, clock: float, fps: float | None) -> list[str]:
+def engine_unmet(plan: Plan, known: Costs, bill: Bill, clock: float, fps: float | None) -> list[str]:
     """What of the part and of the goal is missed."""
     found: list[str] = []
-    if missing := lacking(engine_uses(plan, part)):
-        found.append(f"the smallest engine does not fit {part.name}, by the estimate: {missing}")
-    known = costs(plan)
-    reached = clock * 1e6 / sum(c.cycles for c in known)
+    if missing := bill.lacking:
+        found.append(f"the smallest engine does not fit {bill.part.name}, by the estimate: {missing}")
+    reached = clock * 1e6 / sum(c.cycles for _, c in known)
     if fps is not None and reached < fps:
-        slowest = max(zip(plan.layers, known, strict=True), key=lambda pair: pair[1].cycles)[0].name
+        slowest = max(known, key=lambda pair: pair[1].cycles)[0].name
         found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
     return [*found, *mask_texts((_mask_of(layer), layer.name) for layer in plan.layers)]

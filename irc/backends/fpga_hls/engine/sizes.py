@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import product
 
-from irc.backends.fpga_hls.area import total
+from irc.backends.fpga_hls.area import UNCALIBRATED, Factors, total
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.engine.cost import cost
 from irc.backends.fpga_hls.engine.footprint import footprint
@@ -33,11 +33,11 @@ def candidates() -> Iterator[Size]:
             yield size
 
 
-def best_size(program: Program, part: Part, budget: Budget) -> Size:
+def best_size(program: Program, part: Part, budget: Budget, factors: Factors = UNCALIBRATED) -> Size:
     """The size with least LUTs among those that are nearly as fast as the fastest, within the budget of DSPs and LUTs
     and the block RAM of a part; the smallest size if none is within that."""
     sizes = list(candidates())
-    areas = {size: total(footprint(size, part).values()) for size in sizes}
+    areas = {size: total(footprint(size, part, factors).values()) for size in sizes}
     room = [s for s in sizes if budget.allows(areas[s]) and areas[s].bram36 <= BLOCK_RAM * part.bram36]
     if not room:
         return min(sizes, key=lambda s: (areas[s].bram18, areas[s].lut))
