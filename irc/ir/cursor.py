@@ -17,21 +17,13 @@ T = TypeVar("T")
 
 
 class Cursor:
-    """A position in the tokens of a text."""
+    """A position in the tokens of a text: the current token and the one behind it."""
 
     def __init__(self, text: str, source: str) -> None:
-        self.tokens = tokenize(text, source)
-        self.position = 0
+        self._rest = tokenize(text, source)
+        self.token = next(self._rest)
+        self.following = next(self._rest, self.token)
         self.depth = 0
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.position]
-
-    @property
-    def following(self) -> Token:
-        """The token behind the current one."""
-        return self.tokens[min(self.position + 1, len(self.tokens) - 1)]
 
     def fail(self, message: str, span: Span | None = None, *, hint: str = "") -> NoReturn:
         """Raise an IrcError at a span, by default the current token."""
@@ -56,8 +48,7 @@ class Cursor:
 
     def take(self) -> Token:
         token = self.token
-        if token.kind != "end":
-            self.position += 1
+        self.token, self.following = self.following, next(self._rest, self.following)
         return token
 
     def at(self, text: str) -> bool:
@@ -66,7 +57,7 @@ class Cursor:
     def accept(self, text: str) -> bool:
         """Step over the token if it is this one."""
         if self.at(text):
-            self.position += 1
+            self.take()
             return True
         return False
 

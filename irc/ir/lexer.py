@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
 
 from irc.ir.diagnostics import Diagnostic, IrcError, Span
@@ -35,10 +36,12 @@ class Token:
         return "the end of the text" if self.kind == "end" else f"'{self.text}'"
 
 
-def tokenize(text: str, source: str) -> list[Token]:
-    """All tokens and a final `end` behind the last of them. Raises IrcError at a character that starts none."""
-    tokens: list[Token] = []
-    position = 0
+def tokenize(text: str, source: str) -> Generator[Token]:
+    """The tokens one after the other, as they are asked for, and a final `end` behind the last of them.
+
+    Raises IrcError at a character that starts none.
+    """
+    position = end = 0
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -46,11 +49,10 @@ def tokenize(text: str, source: str) -> list[Token]:
             what = "unterminated string" if text[position] == '"' else f"unexpected character {text[position]!r}"
             raise IrcError(Diagnostic(what, span=span))
         if match.lastgroup != "space":
-            tokens.append(Token(str(match.lastgroup), match[0], Span(source, text, position, match.end())))
+            end = match.end()
+            yield Token(str(match.lastgroup), match[0], Span(source, text, position, end))
         position = match.end()
-    end = tokens[-1].span.end if tokens else 0
-    tokens.append(Token("end", "", Span(source, text, end, end)))
-    return tokens
+    yield Token("end", "", Span(source, text, end, end))
 
 
 _ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]{1,6})\}|(.))")
