@@ -28,6 +28,7 @@ VERBS = {
         "Check an artifact against the interpreter, bit by bit.",
     ),
     "lint": ("irc.cli.lint:lint_command", "What HLS would refuse, or run in sequence, in a project."),
+    "calibrate": ("irc.cli.calibrate:calibrate_command", "Fit the estimate of LUTs and FFs to a synthesis report."),
     "bench": ("irc.cli.bench:bench_command", "Time an artifact on this machine, against other runtimes."),
     "export": ("irc.cli.export:export_command", "A model as one file for other tools."),
     "passes": ("irc.cli.lists:passes_command", "The passes and presets, with their options."),

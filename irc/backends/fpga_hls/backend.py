@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from irc.backends.base import Backend, Job, ReportData, Runner
+from irc.backends.fpga_hls.area import UNCALIBRATED, Factors
 from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.backends.fpga_hls.calibration.record import calibration_of
 from irc.backends.fpga_hls.dataflow import build
 from irc.backends.fpga_hls.device import DEFAULT, PARTS, Part
 from irc.backends.fpga_hls.emit.top import Io
@@ -51,6 +53,7 @@ class Options:
     lut: float = 0.7  # part of its LUTs; narrow products are made of them
     io: Io = "m_axi"
     top: str = "accelerator"  # name of the top function
+    calibration: str = ""  # a file of `irc calibrate`
 
     def __post_init__(self) -> None:
         if identifier(self.top) != self.top:
@@ -64,6 +67,13 @@ class Options:
             raise UsageError(f"hls: fps={self.fps:g} is not a positive number")
         if self.style == "engine" and self.io != "m_axi":
             raise UsageError(f"hls: io={self.io} goes with style=dataflow; the engine works on memory", hint="io=m_axi")
+        if self.calibration:  # what the file holds, so that an artifact needs no file
+            object.__setattr__(self, "calibration", calibration_of(self.calibration).text)
+
+    @property
+    def factors(self) -> Factors:
+        """Of the estimate of LUTs and flip-flops."""
+        return calibration_of(self.calibration).factors if self.calibration else UNCALIBRATED
 
 
 Lowered: TypeAlias = "Design | Plan"
@@ -83,7 +93,7 @@ def lower(job: HlsJob) -> Lowered:
     design = _dataflow(job)
     if job.options.style == "dataflow" or job.options.io != "m_axi" or job.schedule:
         return design
-    missing = bill_of(design, job.target, job.options.io).lacking
+    missing = bill_of(design, job.target, job.options.io, job.options.factors).lacking
     if not missing:
         return design
     return _engine_that_fits(job, f"style=dataflow does not fit {job.target.name}: {missing}") or design
@@ -91,14 +101,14 @@ def lower(job: HlsJob) -> Lowered:
 
 def _dataflow(job: HlsJob) -> Design:
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
-    fold(design.stages, _budget(job), _folds(job.schedule))
+    fold(design.stages, _budget(job), _folds(job.schedule), job.options.factors)
     size_fifos(design)
     return design
 
 
 def _engine(job: HlsJob, why: str) -> Plan:
     program = build_engine(job.module.functions[ACCELERATOR])
-    return planned(program, best_size(program, job.target, _budget(job)), why)
+    return planned(program, best_size(program, job.target, _budget(job), job.options.factors), why)
 
 
 def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
@@ -107,7 +117,7 @@ def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
         plan = _engine(job, why)
     except IrcError:
         return None
-    return None if engine_bill(plan, job.target).lacking else plan
+    return None if engine_bill(plan, job.target, job.options.factors).lacking else plan
 
 
 def _budget(job: HlsJob) -> Budget:
@@ -129,17 +139,27 @@ def _folds(schedule: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
     """Write the project to `src`."""
-    options, golden = job.options, _golden(job)
-    if isinstance(lowered, Plan):
-        known, bill = costs(lowered), engine_bill(lowered, job.target)
-        _write(engine_project(lowered, known, options.top, bill, options.clock, golden), folder / SOURCES)
-        missed = engine_unmet(lowered, known, bill, options.clock, options.fps)
-        return {**engine_report(lowered, known, bill, options.clock), "unmet": missed}
-    bill = bill_of(lowered, job.target, options.io)
-    _write(project(lowered, options.top, options.io, bill, options.clock, golden), folder / SOURCES)
-    missed = [*unmet(lowered, bill, options.clock, options.fps), *idle_masks(lowered)]
-    folds = {stage.name: "x".join(map(str, stage.fold)) for stage in lowered.stages if stage.foldable}
-    return {**report(lowered, bill, options.clock), "unmet": missed, "schedule": folds}
+    told = _emit_engine(job, lowered, folder) if isinstance(lowered, Plan) else _emit_dataflow(job, lowered, folder)
+    if job.options.calibration:
+        told["notes"].append(calibration_of(job.options.calibration).note)
+    return told
+
+
+def _emit_engine(job: HlsJob, plan: Plan, folder: Path) -> ReportData:
+    options = job.options
+    known, bill = costs(plan), engine_bill(plan, job.target, options.factors)
+    _write(engine_project(plan, known, options.top, bill, options.clock, _golden(job)), folder / SOURCES)
+    missed = engine_unmet(plan, known, bill, options.clock, options.fps)
+    return {**engine_report(plan, known, bill, options.clock), "unmet": missed}
+
+
+def _emit_dataflow(job: HlsJob, design: Design, folder: Path) -> ReportData:
+    options = job.options
+    bill = bill_of(design, job.target, options.io, options.factors)
+    _write(project(design, options.top, options.io, bill, options.clock, _golden(job)), folder / SOURCES)
+    missed = [*unmet(design, bill, options.clock, options.fps), *idle_masks(design)]
+    folds = {stage.name: "x".join(map(str, stage.fold)) for stage in design.stages if stage.foldable}
+    return {**report(design, bill, options.clock), "unmet": missed, "schedule": folds}
 
 
 def _write(files: Mapping[str, str | bytes], folder: Path) -> None:
