@@ -21,6 +21,7 @@ from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
 from irc.backends.folder import MANIFEST, claim, under_construction
 from irc.backends.schedule import read_schedule
+from irc.backends.sides import on_interpreter, on_torch
 from irc.feedback import Feedback, silence
 from irc.ir.clone import clone
 from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
@@ -120,7 +121,8 @@ def read_model(model: Any, settings: Settings) -> Read:
             artifact = Artifact.load(path)
             return Read(artifact.manifest["model"], artifact.captured, artifact.samples(None).samples)
     if is_onnx(model):
-        return _read_onnx(model, settings)
+        imported = read_onnx(model, settings)
+        return Read(imported.name, imported.module, imported.samples)
     captured = read_torch(model, settings)
     return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
 
@@ -132,11 +134,11 @@ def is_onnx(model: Any) -> bool:
     return type(model).__name__ == "ModelProto"
 
 
-def _read_onnx(model: Any, settings: Settings) -> Read:
+def read_onnx(model: Any, settings: Settings) -> Any:
+    """An ONNX model as the frontend imports it (`irc.frontend.onnx.read.Imported`)."""
     if settings.arch is not None:
         raise UsageError("--arch goes with a file of weights; an ONNX model says its operators itself")
-    imported = FRONTENDS.get("onnx")(model, settings.inputs, dynamic=settings.dynamic)
-    return Read(imported.name, imported.module, imported.samples)
+    return FRONTENDS.get("onnx")(model, settings.inputs, dynamic=settings.dynamic)
 
 
 def _refuse_torch_options(what: str, settings: Settings) -> None:
@@ -400,16 +402,11 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
 
     Raises MismatchError if it is further than rounding explains.
     """
-    torch_model = read_torch(model, settings)
-    graph = artifact.captured.main
+    captured = on_interpreter(artifact.captured, "the captured graph")
     distance = Distance()
-    calls = calls_of(graph, data)
-    with feedback.progress("comparing with PyTorch", len(calls)) as tick:
-        for call in calls:
-            expected = torch_model.run_torch({v.name: array for v, array in zip(graph.inputs, call, strict=True)})
-            for a, b in zip(interpret(artifact.captured, call), expected, strict=True):
-                distance.add(a, b)
-            tick()
+    expected = on_torch(read_torch(model, settings), "PyTorch").outputs(data, feedback.progress)
+    for a, b in zip(captured.outputs(data, feedback.progress), expected, strict=True):
+        distance.add(a, b)
     if not distance.relative <= TORCH_TOLERANCE:
         message = (
             f"the captured graph is up to {distance.largest:g} off PyTorch, whose outputs reach {distance.scale:g}"

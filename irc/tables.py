@@ -163,6 +163,7 @@ API = Table(  # what `import irc` offers, see irc/__init__.py
     {
         "compile": "irc.driver:compile",
         "capture": "irc.driver:capture",
+        "compare": "irc.tools.compare:compare",
         "apply": "irc.driver:apply",
         "load": "irc.driver:load",
         "parse": "irc.ir.parser:parse",

@@ -25,10 +25,11 @@ from typing import Any, cast
 from irc.backends.base import Backend, Job
 from irc.backends.contents import CAPTURED, GOLDEN_INPUTS, LOWERED, REPORT, SCHEMA, file_hash
 from irc.backends.data import Dataset, Source, read_data
-from irc.backends.execute import Verification, calls_of, outputs_of, run_calls, verify_samples
+from irc.backends.execute import calls_of, outputs_of, run_calls
 from irc.backends.folder import MANIFEST, under_construction
 from irc.backends.schedule import FILE as SCHEDULE
 from irc.backends.schedule import read_schedule
+from irc.backends.verification import Verification, verify_samples
 from irc.ir.diagnostics import Diagnostic, IrcError, UnsafeInputError, UsageError
 from irc.ir.files import read_module
 from irc.ir.graph import Module

@@ -55,12 +55,14 @@ class Agreement:
 
 @dataclass
 class Distance:
-    """How far results are from a reference that computes otherwise."""
+    """How far results are from a reference that computes otherwise; elements that are equal count whatever they are."""
 
     largest: float = 0.0  # absolute difference
     scale: float = 0.0  # the largest reference value
     signal: float = 0.0  # the sum of squares of the reference
     noise: float = 0.0  # the sum of squares of the differences
+    power: float = 0.0  # the sum of squares of the results
+    product: float = 0.0  # the sum of products of results and reference
 
     @property
     def relative(self) -> float:
@@ -73,15 +75,43 @@ class Distance:
             return math.inf
         return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
 
+    @property
+    def norm(self) -> float:
+        """The length of the difference beside that of the reference."""
+        if not self.noise:
+            return 0.0
+        return math.sqrt(self.noise / self.signal) if self.signal else math.inf
+
+    @property
+    def cosine(self) -> float:
+        """The cosine of the angle between results and reference; 1 where nothing differs."""
+        if not self.noise:
+            return 1.0
+        lengths = math.sqrt(self.signal) * math.sqrt(self.power)
+        return self.product / lengths if lengths else 0.0
+
     def add(self, given: Array, expected: Array) -> None:
         """Take in one output. Raises ValueError if the shapes differ."""
         if given.shape != expected.shape:
             raise ValueError(f"an output has shape {list(given.shape)}, expected {list(expected.shape)}")
         a, b = given.astype(np.float64), expected.astype(np.float64)
-        self.largest = max(self.largest, float(np.max(np.abs(a - b), initial=0.0)))
+        apart = _apart(a, b)
+        finite = np.isfinite(a) & np.isfinite(b)
+        a, b = np.where(finite, a, 0.0), np.where(finite, b, 0.0)
+        self.largest = max(self.largest, float(np.max(apart, initial=0.0)))
         self.scale = max(self.scale, float(np.max(np.abs(b), initial=0.0)))
         self.signal += float(np.sum(b * b))
-        self.noise += float(np.sum((a - b) ** 2))
+        self.noise += float(np.sum(apart**2))
+        self.power += float(np.sum(a * a))
+        self.product += float(np.sum(a * b))
+
+
+def _apart(a: Array, b: Array) -> Array:
+    """Absolute differences: 0 for equal infinities and for two NaN, infinite where only one is finite."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(a - b)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isnan(apart), math.inf, apart))
 
 
 def distance(given: Array, expected: Array) -> Distance:
@@ -182,3 +212,11 @@ def scores_of(outputs: Sequence[Array], labels: Array) -> Array | None:
     if not outputs or outputs[0].ndim != 2 or len(outputs[0]) != len(labels) or labels.dtype.kind not in "iu":
         return None
     return outputs[0]
+
+
+def accuracy_of(a: Sequence[Array], b: Sequence[Array], labels: Array | None) -> Accuracy | None:
+    """The same of the outputs of two models; None if there are no labels or nothing that scores their classes."""
+    if labels is None:
+        return None
+    first, second = scores_of(a, labels), scores_of(b, labels)
+    return None if first is None or second is None else accuracy(first, second, labels)

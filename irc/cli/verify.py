@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from irc.backends.artifact import Artifact
-from irc.backends.compare import Distance
-from irc.backends.execute import Verification
+from irc.backends.compare import Accuracy, Distance
+from irc.backends.verification import Verification
 from irc.cli.options import (
     data_option,
     feedback,
@@ -93,13 +93,17 @@ def lines_of(found: Verification) -> list[str]:
         for o, d in zip(found.outputs, found.to_float, strict=True)
     ]
     if found.accuracy is not None:
-        a = found.accuracy
-        lines += [
-            f"top-1: float {100 * a.a_right / a.samples:.2f} %, compiled {100 * a.b_right / a.samples:.2f} %, "
-            f"paired difference {100 * a.difference:+.2f} % (standard error {100 * a.error:.2f})",
-            f"flips: {a.lost} lost, {a.won} won, {a.changed} predictions changed",
-        ]
+        lines += accuracy_lines(found.accuracy, "float", "compiled")
     return lines
+
+
+def accuracy_lines(a: Accuracy, reference: str, other: str) -> list[str]:
+    """Top-1 of two classifiers, paired."""
+    return [
+        f"top-1: {reference} {100 * a.a_right / a.samples:.2f} %, {other} {100 * a.b_right / a.samples:.2f} %, "
+        f"paired difference {100 * a.difference:+.2f} % (standard error {100 * a.error:.2f})",
+        f"flips: {a.lost} lost, {a.won} won, {a.changed} predictions changed",
+    ]
 
 
 def _decibels(found: Distance) -> str:

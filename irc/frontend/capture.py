@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
@@ -18,11 +19,13 @@ from irc.frontend.explain import explained
 from irc.frontend.importer import import_program
 from irc.frontend.load import Loaded, load
 from irc.frontend.names import with_plain_names
+from irc.frontend.provenance import location
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
 from irc.frontend.untyped import decomposed, from_script, masks_as_given, quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
+from irc.ir.location import Loc
 from irc.ir.scalars import Array
 
 Model: TypeAlias = "torch.nn.Module | torch.export.ExportedProgram"
@@ -42,13 +45,22 @@ class Captured:
     sample_inputs: dict[str, Array]
     random_samples: bool
     program: torch.export.ExportedProgram = field(repr=False)
+    locations: Mapping[str, Loc] = field(repr=False)  # of nodes from a saved program, by what stands for their path
 
     def run_torch(self, inputs: Mapping[str, Array]) -> list[Array]:
         """What PyTorch computes for these inputs: the outputs of the captured graph, flat, in order.
 
         Raises IrcError if an input is missing.
         """
-        graph = self.program.graph_module
+        return self._run(torch.fx.Interpreter(self.program.graph_module), inputs)
+
+    def trace_torch(self, inputs: Mapping[str, Array]) -> list[tuple[str, str, Loc, Array]]:
+        """Every tensor that PyTorch computes on the way: its name, the ATen op, the location, the array, in order."""
+        watching = _Watching(self.program.graph_module, self.locations)
+        self._run(watching, inputs)
+        return watching.seen
+
+    def _run(self, interpreter: torch.fx.Interpreter, inputs: Mapping[str, Array]) -> list[Array]:
         stores: Any = {**self.program.state_dict, **self.program.constants}
         given: list[Any] = []
         for node, spec in zip(_placeholders(self.program), self.program.graph_signature.input_specs, strict=True):
@@ -61,10 +73,33 @@ class Captured:
             else:
                 raise IrcError(f"input '{node.name}' is missing; got {', '.join(inputs) or 'none'}")
         with torch.no_grad():
-            outputs = torch.fx.Interpreter(graph).run(*given)
+            outputs = interpreter.run(*given)
         specs = self.program.graph_signature.output_specs
         user = [o for o, s in zip(outputs, specs, strict=True) if s.kind == OutputKind.USER_OUTPUT]
         return [to_array(o) for o in user if isinstance(o, torch.Tensor)]
+
+
+class _Watching(torch.fx.Interpreter):
+    """Keeps every tensor that a node computes."""
+
+    def __init__(self, graph: torch.fx.GraphModule, locations: Mapping[str, Loc]) -> None:
+        super().__init__(graph)
+        self.seen: list[tuple[str, str, Loc, Array]] = []
+        self._locations = locations
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        result = super().run_node(n)
+        if n.op == "call_function" and isinstance(result, torch.Tensor):
+            self.seen.append((n.name, _op_name(n), location(n.meta, self._locations), to_array(result)))
+        return result
+
+
+def _op_name(node: torch.fx.Node) -> str:
+    """`linear` of `aten.linear.default`; of a part of a result, what computed the result."""
+    if node.target is operator.getitem:
+        return _op_name(cast(torch.fx.Node, node.args[0]))
+    target = str(node.target)
+    return target.split(".")[1] if target.startswith("aten.") else target
 
 
 def capture(
@@ -104,7 +139,7 @@ def capture(
     symbols = symbols_of(functional, wanted, fakes)
     module = import_program(functional, symbols, {**loaded.names, **true_names}, loaded.locations)
     samples = named(given, fakes) if given is not None else {}
-    return Captured(loaded.name, module, samples, given is not None and given.random, functional)
+    return Captured(loaded.name, module, samples, given is not None and given.random, functional, loaded.locations)
 
 
 def _found(model: Any, trust_pickle: bool, arch: str | None) -> Loaded:

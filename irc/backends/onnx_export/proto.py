@@ -101,6 +101,25 @@ def write_beside(model: OnnxModel, path: Path, weights: str, least: int = 1024) 
     path.write_bytes(_proto(model, tensors).SerializeToString(deterministic=True))
 
 
+FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+
+
+def watched(content: Path | bytes, names: Sequence[str]) -> tuple[list[str], bytes]:
+    """A file of any origin, so that its outputs are those of the named values that are floats; which these are.
+
+    Weights that lie beside the file are in the result.
+    """
+    model = onnx.ModelProto.FromString(content.read_bytes() if isinstance(content, Path) else content)
+    if isinstance(content, Path):
+        onnx.load_external_data_for_model(model, str(content.parent))
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    known = {port.name: port for port in (*inferred.output, *inferred.value_info)}
+    shown = [name for name in names if name in known and known[name].type.tensor_type.elem_type in FLOATS]
+    del model.graph.output[:]
+    model.graph.output.extend(known[name] for name in shown)
+    return shown, model.SerializeToString()
+
+
 def _proto(model: OnnxModel, tensors: Sequence[Any]) -> onnx.ModelProto:
     graph = onnx.GraphProto(name=model.name)
     graph.input.extend(map(_port, model.inputs))

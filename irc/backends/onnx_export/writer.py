@@ -75,10 +75,16 @@ class Writer:
 
 
 def metadata(loc: Loc) -> dict[str, str]:
-    """Where an operator comes from: the module path in the user's model, its class and source line."""
-    if not loc.sources:
-        return {}
-    source = loc.sources[0]
-    found = {"irc.module": source.path, "irc.class": source.cls}
-    line = {"irc.source": f"{source.file}:{source.line}"} if source.file else {}
-    return {key: value for key, value in {**found, **line}.items() if value}
+    """Where an operator comes from: the module path in the user's model, its class and source line.
+
+    Further places, of an operator that was several, are numbered: `irc.module.1`, ...
+    """
+    found: dict[str, str] = {}
+    for number, source in enumerate(loc.sources):
+        end = f".{number}" if number else ""
+        found[f"irc.module{end}"] = source.path
+        if source.cls:
+            found[f"irc.class{end}"] = source.cls
+        if source.file:
+            found[f"irc.source{end}"] = f"{source.file}:{source.line}"
+    return found

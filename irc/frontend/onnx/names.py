@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import chain, count, takewhile
 
 from irc.frontend.onnx.proto import OnnxNode
-from irc.ir.location import Loc, at
+from irc.ir.location import Loc, at, fuse
 
 _LINE = re.compile(r"(.*):(\d{1,9})")
 _SCOPES = re.compile(r"'((?:[^'\\]|\\.)*)'")
@@ -27,9 +28,15 @@ def location(node: OnnxNode) -> Loc:
 
 
 def _ours(metadata: Mapping[str, str]) -> Loc:
-    line = _LINE.fullmatch(metadata.get("irc.source", ""))
+    """The places of an operator that was several are numbered from the second: `irc.module.1`."""
+    ends = takewhile(lambda end: f"irc.module{end}" in metadata, chain([""], (f".{n}" for n in count(1))))
+    return fuse(_our_place(metadata, end) for end in ends)
+
+
+def _our_place(metadata: Mapping[str, str], end: str) -> Loc:
+    line = _LINE.fullmatch(metadata.get(f"irc.source{end}", ""))
     file, number = (line[1], int(line[2])) if line else ("", 0)
-    return at(metadata["irc.module"], metadata.get("irc.class", ""), file, number)
+    return at(metadata[f"irc.module{end}"], metadata.get(f"irc.class{end}", ""), file, number)
 
 
 def _of_torch(metadata: Mapping[str, str], op: str) -> Loc:

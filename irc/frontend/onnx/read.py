@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,24 @@ from typing import Any
 from irc.frontend.nested import is_list, is_mapping
 from irc.frontend.onnx.importer import import_model
 from irc.frontend.onnx.inputs import Inputs
+from irc.frontend.onnx.names import location
 from irc.frontend.onnx.proto import OnnxModel, is_model, model_of, parse
 from irc.frontend.onnx.tensors import Tensors
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
+from irc.ir.location import Loc
 from irc.ir.scalars import Array
 
 LARGEST = 2**31  # bytes of a file: Protocol Buffers end there
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value of a file: its name, what computes it, where that comes from."""
+
+    name: str
+    op: str
+    loc: Loc
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class Imported:
     name: str
     module: Module
     samples: dict[str, Array]
+    places: tuple[Place, ...]  # of what its operators compute from the inputs
 
 
 def read(model: object, inputs: Any = None, *, dynamic: Any = None) -> Imported:
@@ -55,7 +67,15 @@ def _imported(name: str, place: str, model: OnnxModel, tensors: Tensors, inputs:
     except IrcError as error:
         placed = [d if d.place or d.loc or d.span else replace(d, place=place) for d in error.diagnostics]
         raise type(error)(placed) from error
-    return Imported(name, module, wanted.samples)
+    return Imported(name, module, wanted.samples, tuple(_places(model, names)))
+
+
+def _places(model: OnnxModel, inputs: Sequence[str]) -> Iterator[Place]:
+    known = set(inputs)
+    for node in model.graph.nodes:
+        if known.intersection(node.inputs):
+            known.update(name for name in node.outputs if name)
+            yield from (Place(name, node.op, location(node)) for name in node.outputs if name)
 
 
 def _by_name(inputs: Any, names: list[str]) -> Mapping[str, Any]:

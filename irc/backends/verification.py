@@ -1,0 +1,117 @@
+"""What `irc verify` finds: an artifact against the interpreter, bit by bit, and against the float graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from irc.backends.base import Backend, Job, Tolerance
+from irc.backends.compare import (
+    Accuracy,
+    Agreement,
+    Distance,
+    Divergence,
+    accuracy_of,
+    distance,
+    divergence,
+    first_divergence,
+    within,
+)
+from irc.backends.data import Dataset
+from irc.backends.execute import Call, calls_of, outputs_of, traced
+from irc.backends.sides import on_backend, on_interpreter
+from irc.ir.diagnostics import Diagnostic, MismatchError
+from irc.ir.graph import Module, Value
+from irc.ir.interpret import bind_dims, run_node
+from irc.ir.ops.structure import Kernel
+from irc.ir.scalars import Array
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `irc verify` found: bit-equality of every output, its distance to the float graph, top-1 with labels."""
+
+    samples: int
+    outputs: tuple[Agreement, ...]
+    to_float: tuple[Distance, ...] = ()
+    accuracy: Accuracy | None = None
+    divergence: Divergence | None = None
+    tolerated: bool = False  # every layer that differs is as close to the interpreter's as its floats allow
+
+    @property
+    def exact(self) -> bool:
+        """Whether every output of every sample has the bits of the interpreter."""
+        return all(output.exact for output in self.outputs)
+
+    def require_exact(self) -> None:
+        """Raise MismatchError, with the first layer that differs, unless all is equal or differs as it may."""
+        if self.tolerated:
+            return
+        found = [
+            Diagnostic(
+                f"{o.name} differs from the interpreter in {o.differing} of {o.elements} elements, by up to "
+                f"{o.largest:g}, first in call {o.first}",
+                notes=(f"the first value that differs is {self.divergence}",) if self.divergence else (),
+            )
+            for o in self.outputs
+            if not o.exact
+        ]
+        if found:
+            raise MismatchError(found)
+
+
+def verify_samples(
+    job: Job[Any, Any], backend: Backend[Any, Any, Any], folder: Path, captured: Module, data: Dataset
+) -> Verification:
+    """Run all samples on the backend, and the lowered and the float graph on the interpreter."""
+    graph = job.module.main
+    calls = calls_of(graph, data)
+    compiled = on_backend(job, backend, folder, backend.name)
+    lowered, floats = on_interpreter(job.module, "the lowered graph"), on_interpreter(captured, "the float graph")
+    agreements = [Agreement(f"output{i}") for i in range(len(graph.outputs))]
+    given: list[list[Array]] = []
+    expected = lowered.run(calls, job.progress)
+    for index, (mine, theirs) in enumerate(zip(compiled.run(calls, job.progress), expected, strict=True)):
+        given.append(mine)
+        for agreement, a, b in zip(agreements, mine, theirs, strict=True):
+            agreement.add(index, a, b)
+    first = next((a.first for a in agreements if a.first is not None), None)
+    found, tolerated = None, False
+    if first is not None and backend.trace is not None:
+        shown = list(backend.trace(job, folder, calls[first]))
+        found = first_divergence(shown, traced(job.module, calls[first]))
+        if backend.tolerance is not None:
+            wrong = _wrong_layer(job.module, calls[first], dict(shown), backend.tolerance)
+            found, tolerated = wrong or found, wrong is None
+    outputs = outputs_of(given, len(data))
+    references = outputs_of(list(floats.run(calls_of(captured.main, data), job.progress)), len(data))
+    return Verification(
+        len(data),
+        tuple(agreements),
+        tuple(map(distance, outputs, references)),
+        accuracy_of(references, outputs, data.labels),
+        found,
+        tolerated,
+    )
+
+
+def _wrong_layer(module: Module, call: Call, shown: Mapping[Value, Array], allowed: Tolerance) -> Divergence | None:
+    """The first layer whose result is further off than allowed, each computed from the operands that the backend saw.
+
+    So small differences of floats do not add up from layer to layer, and a wrong layer is not excused by them.
+    """
+    graph = module.main
+    dims = bind_dims(graph, call)
+    seen: dict[Value, Array] = dict(zip(graph.inputs, call, strict=True))
+    for node in graph.nodes:
+        if node.terminator:
+            continue
+        expected = run_node(node, [seen[v] for v in node.operands], dims, module)
+        inner = node.body.outputs if isinstance(node, Kernel) else node.results
+        for value, place, array in zip(node.results, inner, expected, strict=True):
+            seen[value] = shown.get(place, shown.get(value, array))
+            if not within(seen[value], array, allowed(node, array)):
+                return divergence(place, seen[value], array)
+    return None

@@ -1,0 +1,212 @@
+"""`irc compare`: any two of PyTorch, ONNX, IR text and artifacts, with the first layer that differs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import Irc
+from small_model import two_layers
+
+import irc as package
+from irc.ir.files import read_module, write_module
+from irc.tables import BACKENDS, BUILT_IN, Row
+
+BROKEN = '''
+from dataclasses import dataclass
+
+from irc import Data, Module, Pass, PassContext
+
+
+@dataclass(frozen=True)
+class Spoil(Pass):
+    """Double the weights of a layer."""
+
+    name = "spoil"
+    effect = "exact"
+    layer: str = "fc2"
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        for node in module.walk():
+            if node.opname == "linear" and node.loc.path == self.layer:
+                node.w.node.value = Data.of(2 * node.w.node.value.array)
+                node.touch()
+'''
+
+
+class Net(torch.nn.Module):
+    """Two layers with a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.norm, self.fc2 = torch.nn.Linear(8, 16), torch.nn.BatchNorm1d(16), torch.nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc2(torch.relu(self.norm(self.fc1(x))))
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(Net().eval(), (torch.ones(2, 8),)), path)
+    return path
+
+
+def rows(out: str) -> list[list[str]]:
+    """The cells of the table of layers."""
+    return [line.split() for line in out.partition("\nlayer ")[2].splitlines()[1:]]
+
+
+def test_pytorch_against_integers(irc: Irc, net: Path, data: Path) -> None:
+    """Values meet by where they come from, codes as what they stand for."""
+    irc("compile", net, "--passes", "quant8,fuse", "--calib", data, "-o", "q", "--backend", "reference")
+    out = irc("compare", net, "q", "--data", data, "--layerwise").stdout
+    head, columns = out.splitlines()[:2]
+    assert head == f"q on reference against {net} on PyTorch, 10 samples"
+    assert columns.split() == ["linf", "rel", "cos", "sqnr"]
+    assert "top-1: A" in out
+    assert "3 layers, 8 samples" in out
+    found = rows(out)
+    assert (found[0][0], found[0][2]) == ("norm", "_native_batch_norm_legit_no_training")
+    assert [row[-5] for row in found] == ["linear", "requantize", "linear"]
+    assert all(30 < float(row[-1]) < 80 for row in found)
+
+
+def test_text_against_pytorch(irc: Irc, net: Path) -> None:
+    irc("inspect", net, "--text")
+    irc("compile", net, "-o", "f")
+    out = irc("compare", net, "f/input.irc", "--layerwise", "--metric", "rel=1e-5").stdout
+    assert [row[:1] for row in rows(out)][:2] == [["fc1"], ["norm"]]
+    irc("compare", "f/input.irc", "f/lowered.irc", "--layerwise")
+    irc("compare", f"{net}@interpreter", net, "--input", "x=f32[2, 8]")
+
+
+def test_onnx_in_onnxruntime_and_imported(irc: Irc, net: Path) -> None:
+    irc("export", "onnx", net, "-o", "net.onnx")
+    out = irc("compare", "net.onnx", "net.onnx@interpreter", "--layerwise").stdout
+    assert "net.onnx on the interpreter against net.onnx on onnxruntime" in out
+    assert [row[0] for row in rows(out)][-1] == "fc2"
+    out = irc("compare", net, "net.onnx", "--layerwise", "--quiet")
+    assert out.stdout == ""
+    # The file says of a folded batch norm that it is both, so it stands beside the batch norm.
+    assert "norm" in [row[0] for row in rows(irc("compare", net, "net.onnx", "--layerwise").stdout)]
+
+
+def test_the_same_bits(irc: Irc, model: Path, data: Path) -> None:
+    """Two runs of one graph are held to equal bits, value by value."""
+    irc("compile", model, "--passes", "quant8,fuse", "--calib", data, "-o", "q")
+    found = json.loads(irc("compare", "q@interpreter", "q", "--layerwise", "--json").stdout)
+    assert (found["schema"], found["agrees"], found["bounds"]) == (1, True, {"linf": 0.0})
+    assert {row["linf"] for row in found["layers"]} == {0.0}
+    assert found["outputs"][0]["sqnr"] == "inf"
+    assert found["first divergence"] is None
+
+
+@pytest.mark.parametrize("layer", ["fc1", "fc2"])
+def test_the_first_layer_that_differs(irc: Irc, model: Path, layer: str) -> None:
+    Path("spoil.py").write_text(BROKEN)
+    irc("opt", model, "--load", "spoil.py", "--passes", f"spoil{{layer={layer}}}", "-o", "bad.irc")
+    done = irc("compare", model, "bad.irc", "--layerwise", code=3)
+    assert "output0 of bad.irc on the interpreter against" in done.stderr
+    number = layer[-1]
+    assert f'"{layer}" (Linear) mlp.py:1{number}: the first layer that differs: linear against linear, rel is' in (
+        done.stderr
+    )
+    assert [row[0] for row in rows(done.stdout) if row[-1] == "<-"] == [layer]
+    assert "compared on random data (use --data)" in done.stderr
+    found = json.loads(irc("compare", model, "bad.irc", "--layerwise", "--json", code=3).stdout.split("\n{\n")[0])
+    assert found["first divergence"].startswith(f'"{layer}"')
+
+
+def test_bounds(irc: Irc, model: Path, data: Path) -> None:
+    irc("compile", model, "--passes", "quant4,fuse", "--calib", data, "-o", "q")
+    irc("compare", model, "q", "--data", data, "--metric", "sqnr=3", "--metric", "top1")
+    done = irc("compare", model, "q", "--data", data, "--metric", "sqnr=200", "--metric", "linf=1e-9", code=3)
+    assert "dB, demanded at least 200 dB; linf is " in done.stderr
+    assert done.stdout.splitlines()[1].split() == ["sqnr", "linf"]
+
+
+def test_texts_without_places_meet_by_name(irc: Irc) -> None:
+    for name, op in (("a", "gelu"), ("b", "relu")):
+        Path(f"{name}.irc").write_text(
+            f"func @main(%x: f32[1, 4]) -> f32[1, 4] {{\n"
+            f"  %act = {op} %x : f32[1, 4]\n  %end = neg %act : f32[1, 4]\n  return %end\n}}\n"
+        )
+    done = irc("compare", "a.irc", "b.irc", "--layerwise", "--quiet", code=3)
+    assert "the first layer that differs: relu against gelu, rel is" in done.stderr
+
+
+def test_sides_of_other_batches(irc: Irc, data: Path) -> None:
+    """A batch of 4 against a batch that varies: samples that fill up the last batch do not count."""
+    write_module(two_layers(4), Path("four.irc"))
+    write_module(two_layers("b"), Path("any.irc"))
+    out = irc("compare", "four.irc", "any.irc", "--data", data, "--layerwise").stdout
+    assert "3 layers" in out
+    assert "10 samples" in out
+
+
+def test_inputs_may_have_other_names(irc: Irc, model: Path, data: Path) -> None:
+    Path("y.irc").write_text(str(read_module(model)).replace("%x", "%y"))
+    done = irc("compare", model, "y.irc", "--weights", "mlp.safetensors", "--data", data, code=2)
+    assert "mlp.safetensors" in done.stderr
+    irc("compare", model, "y.irc", "--weights", model.parent / "weights.safetensors", "--data", data)
+
+
+def test_nothing_in_common(irc: Irc) -> None:
+    for name in ("a", "b"):
+        Path(f"{name}.irc").write_text(
+            f'func @main(%x: f32[1, 4]) -> f32[1, 4] {{\n  %0 = neg %x : f32[1, 4]  at "{name}"\n  return %0\n}}\n'
+        )
+    out = irc("compare", "a.irc", "b.irc", "--layerwise").stdout
+    assert "the two sides have no place in the model in common" in out
+
+
+def test_mistakes(irc: Irc, model: Path, artifact: Path) -> None:
+    for arguments, message in [
+        (("--metric", "snr=3"), "--metric snr=3: there is no metric 'snr'"),
+        (("--metric", "sqnr=high"), "--metric sqnr=high: 'high' is no number"),
+        (("--data", "none.npz"), "--data none.npz: there is no such file"),
+    ]:
+        assert message in irc("compare", model, artifact, *arguments, code=2).stderr
+    assert "mlp.irc: torch does not run it" in irc("compare", f"{model}@torch", artifact, code=2).stderr
+    assert "what does: compiled, interpreter" in irc("compare", f"{artifact}@onnxruntime", model, code=2).stderr
+
+
+def test_models_that_do_not_compare(irc: Irc, model: Path) -> None:
+    two = "func @main(%x: f32[b, 8], %y: f32[b, 8]) -> f32[b, 8] where b in [1, 8] {\n  %0 = add %x, %y : f32[b, 8]\n"
+    Path("two.irc").write_text(two + "  return %0\n}\n")
+    assert "takes the inputs x, y; given are x" in irc("compare", model, "two.irc", code=2).stderr
+    one = "func @main(%x: f32[b, 8]) -> f32[b, 8] where b in [1, 8] {\n  %0 = neg %x : f32[b, 8]\n"
+    Path("one.irc").write_text(one + "  return %0\n}\n")
+    assert "output0 has the shape [32, 3] in" in irc("compare", model, "one.irc", code=2).stderr
+    many = one.replace("-> f32[b, 8]", "-> (f32[b, 8], f32[b, 8])")
+    Path("many.irc").write_text(many + "  return %0, %x\n}\n")
+    assert "has 1 outputs, " in irc("compare", "one.irc", "many.irc", code=2).stderr
+
+
+def test_a_backend_that_cannot_show_its_layers(irc: Irc, artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = replace(BACKENDS.get("reference"), trace=None)
+    monkeypatch.setitem(BACKENDS._rows, "reference", Row(blind, BUILT_IN, lazy=False))
+    assert "art on reference cannot show its layers" in irc("compare", "art", "art", "--layerwise", code=2).stderr
+    irc("compare", "art", "art")
+
+
+def test_from_python(irc: Irc, data: Path) -> None:
+    net = Net().eval()
+    module = package.capture(net, torch.ones(2, 8))
+    samples = {"x": np.load(data)["x"]}
+    found = package.compare(net, module, samples, layerwise=True, inputs=torch.ones(2, 8))
+    assert found.agrees
+    assert found.first is None
+    small = module.apply("quant4", calib=samples)
+    found = package.compare(module, small, samples, layerwise=True, bounds={"sqnr": 60})
+    assert found.first is not None
+    assert found.first.source is not None
+    assert found.first.source.path == "norm"
+    with pytest.raises(package.IrcError, match="the first layer that differs"):
+        found.require()
