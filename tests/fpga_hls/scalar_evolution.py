@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from irc.tables import resolve
 READ = ["-std=c++14", "-nostdinc", "-nostdinc++", "-isystem", str(HEADERS), "-D__SYNTHESIS__"]
 EMIT = ["-gline-tables-only", "-O1", "-Xclang", "-disable-llvm-passes", "-fno-exceptions", "-Wno-unknown-pragmas"]
 VERSIONS = range(13, 30)
+KEEP_CALLS = "function(mem2reg,loop-simplify)"
+INLINE = "cgscc(inline),function(sroa,early-cse,instcombine,simplifycfg,gvn,instcombine,simplifycfg,loop-simplify)"
+"""The same with calls in place, and what constants decide decided."""
 
 
 def llvm() -> tuple[str, str]:
@@ -66,9 +70,10 @@ class Code:
 
 @dataclass(frozen=True)
 class Counted:
-    """A loop of the compiled program: its blocks, the line of its `for`, how often its body runs."""
+    """A loop of the compiled program: its blocks, the file and line of its `for`, how often its body runs."""
 
     blocks: frozenset[str]
+    file: str
     line: int
     count: int
 
@@ -76,10 +81,10 @@ class Counted:
 class Program:
     """A compiled program, and what the linter knows of its source."""
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, passes: str = KEEP_CALLS) -> None:
         clang, opt = llvm()
         text = _run([clang, *READ, *EMIT, "-S", "-emit-llvm", str(source), "-o", "-"])
-        text = _run([opt, "-S", "-passes=function(mem2reg,loop-simplify)"], text)
+        text = _run([opt, "-S", "-inline-threshold=1000000", f"-passes={passes}"], text)
         shown = _run([opt, "-disable-output", "-passes=print<scalar-evolution>"], text)
         self._metadata = dict(re.findall(r"^(!\d+) = (?:distinct )?(.*)$", text, re.MULTILINE))
         self._counts = _counts(shown)
@@ -93,6 +98,17 @@ class Program:
         """The processes of the stage function of that name, with their iterations."""
         (code,) = [c for c in self.codes.values() if re.match(rf"_ZN\w+_stages{len(name)}{name}E", c.name)]
         return self._processes(code, 1)
+
+    def pipelined(self, name: str) -> int:
+        """The iterations of the pipelined loops of an `extern "C"` function with its calls in place."""
+        code = self.codes[name]
+        loops = self._loops_of(code)
+        total = 0
+        for loop in loops:
+            if self._source(code, loop).pragma("PIPELINE"):
+                around = [other.count for other in loops if loop.blocks < other.blocks]
+                total += loop.count * prod(around)
+        return total
 
     # -- costs
 
@@ -130,7 +146,7 @@ class Program:
         return self._functions[code.file, code.line]
 
     def _source(self, code: Code, loop: Counted) -> Loop:
-        return self._loops[code.file, loop.line]
+        return self._loops[loop.file, loop.line]
 
     def _loops_of(self, code: Code) -> list[Counted]:
         found: list[Counted] = []
@@ -138,12 +154,18 @@ class Program:
             match = re.search(r"!llvm\.loop (!\d+)", lines[-1]) if lines else None
             if match:
                 (header,) = [b for b in code.successors(latch) if (code.name, b) in self._counts]
-                line = self._line(re.findall(r"!\d+", self._metadata[match[1]])[1])
-                found.append(Counted(code.natural_loop(header, latch), line, self._counts[code.name, header]))
+                location = self._metadata[re.findall(r"!\d+", self._metadata[match[1]])[1]]
+                file = self._file_of(re.search(r"scope: (!\d+)", location)[1])
+                line = int(re.search(r"line: (\d+)", location)[1])
+                blocks = code.natural_loop(header, latch)
+                found.append(Counted(blocks, str(file), line, self._counts[code.name, header]))
         return found
 
-    def _line(self, location: str) -> int:
-        return int(re.search(r"line: (\d+)", self._metadata[location])[1])
+    def _file_of(self, scope: str) -> Path:
+        """The file of a scope, from the folder of the program if it is in it."""
+        file = self._metadata[re.search(r"file: (!\d+)", self._metadata[scope])[1]]
+        path = Path(re.search(r'directory: "(.*?)"', file)[1], re.search(r'filename: "(.*?)"', file)[1]).resolve()
+        return path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
 
     def _codes(self, text: str) -> list[Code]:
         codes: list[Code] = []
@@ -151,13 +173,11 @@ class Program:
             place = re.search(r"!dbg (!\d+)", head)
             if place is None:
                 continue
-            subprogram = self._metadata[place[1]]
-            file = self._metadata[re.search(r"file: (!\d+)", subprogram)[1]]
-            path = Path(re.search(r'directory: "(.*?)"', file)[1], re.search(r'filename: "(.*?)"', file)[1]).resolve()
-            if not path.is_relative_to(self._folder):
+            path = self._file_of(place[1])
+            if path.is_absolute():
                 continue
-            line = int(re.search(r"line: (\d+)", subprogram)[1])
-            code = Code(re.search(r"@([\w.$]+)\(", head)[1], str(path.relative_to(self._folder)), line)
+            line = int(re.search(r"line: (\d+)", self._metadata[place[1]])[1])
+            code = Code(re.search(r"@([\w.$]+)\(", head)[1], str(path), line)
             _split(code, body)
             codes.append(code)
         return codes

@@ -61,6 +61,7 @@ class Cost:
     cycles: int = 0
     words: int = 0  # from and to memory
     busy: dict[str, int] = field(default_factory=dict[str, int])  # cycles of each process
+    loops: dict[str, int] = field(default_factory=dict[str, int])  # iterations of each process
 
     @cached_property
     def bound(self) -> str:
@@ -72,6 +73,11 @@ class Cost:
     def bytes(self) -> int:
         return self.words * WORD
 
+    @property
+    def iterations(self) -> int:
+        """Of the process that has most: what a synthesis report calls trip counts, over all tiles."""
+        return max(self.loops.values())
+
     def utilisation(self, size: Size) -> float:
         """The part of the multipliers that is busy with products of the layer."""
         return self.macs / (self.cycles * size.multipliers)
@@ -82,7 +88,7 @@ def cost(layer: Layer, size: Size) -> Cost:
     run = layer.run
     if isinstance(run, Move):
         cycles = run.bytes + TILE_LATENCY
-        return Cost(0, cycles, tiles(2 * run.bytes, WORD), {"move": cycles})
+        return Cost(0, cycles, tiles(2 * run.bytes, WORD), {"move": cycles}, {"move": run.bytes})
     return min((_cost_in(layer, run, tiling, size) for tiling in run.tilings(size)), key=lambda found: found.cycles)
 
 
@@ -95,12 +101,14 @@ def _cost_in(layer: Layer, run: Tiled, tiling: Tiling, size: Size) -> Cost:
     found = Cost(run.macs)
     longest = 0
     for part in parts_of(run, tiling):
-        busy = _busy(layer, run, part, size)
+        loops = iterations(layer, run, part, size)
+        busy = {name: count + _latency(run, name) for name, count in loops.items()}
         longest = max(longest, sum(sorted(busy.values())[-4:-1]))
         found.cycles += part.count * max(busy.values())
         for name, cycles in busy.items():
             found.busy[name] = found.busy.get(name, 0) + part.count * cycles
-        found.words += part.count * _words(run, busy)
+            found.loops[name] = found.loops.get(name, 0) + part.count * loops[name]
+        found.words += part.count * _words(run, loops)
     found.cycles += longest
     return found
 
@@ -123,8 +131,8 @@ def parts_of(run: Tiled, tiling: Tiling) -> Iterator[Part]:
                 yield Part(rows, columns, words, k == 0, k == last, alike)
 
 
-def _busy(layer: Layer, run: Tiled, part: Part, size: Size) -> dict[str, int]:
-    """The cycles of each process for a tile."""
+def iterations(layer: Layer, run: Tiled, part: Part, size: Size) -> dict[str, int]:
+    """The iterations of the loops of each process for a tile."""
     elements = part.rows * part.packs
     vectors, table = front_vectors(layer), run.tail.table
     parameters = part.packs * 4 * len(vectors) if part.first or (isinstance(run, Fold) and run.kind == "DOT") else 0
@@ -132,7 +140,7 @@ def _busy(layer: Layer, run: Tiled, part: Part, size: Size) -> dict[str, int]:
         parameters += run.exponentials.size
     if part.last:
         parameters += part.packs * 4 * len(run.tail.vectors) + (table.size if table is not None else 0)
-    found = {
+    return {
         "first": _first(run, part),
         "weights": _weights(run, part, size) if isinstance(run, Gemm) else 0,
         "operands": sum(elements * a.bytes for a in run.tail.operands) if part.last else 0,
@@ -141,12 +149,17 @@ def _busy(layer: Layer, run: Tiled, part: Part, size: Size) -> dict[str, int]:
         "steps": elements * len(run.tail.steps) if part.last else 0,
         "store": elements * run.tail.y.bytes if part.last else 0,
     }
-    return {name: cycles + TILE_LATENCY for name, cycles in found.items()}
 
 
-def _words(run: Tiled, busy: dict[str, int]) -> int:
+def _latency(run: Tiled, process: str) -> int:
+    """Cycles of a process for a tile beside its iterations."""
+    passes = PASSES.get(type(run)) if process == "compute" else None
+    return TILE_LATENCY if passes is None else TILE_LATENCY + passes * TILE_LATENCY + ROW_LATENCY
+
+
+def _words(run: Tiled, loops: dict[str, int]) -> int:
     """The words that a tile reads and writes."""
-    words = {name: busy[name] - TILE_LATENCY for name in (*LOADS, "store")}
+    words = {name: loops[name] for name in (*LOADS, "store")}
     if isinstance(run, Gemm) and not isinstance(run.w, Computed):
         words["weights"] = words["weights"] * run.w.bits // 8
     return sum(words.values())
@@ -170,5 +183,4 @@ def _compute(run: Tiled, part: Part, size: Size) -> int:
         return part.rows * tiles(part.columns, size.pe) * tiles(part.words, size.simd)
     if isinstance(run, Fold):
         return part.rows * part.packs
-    passes = PASSES[type(run)]
-    return passes * (part.rows * part.packs + TILE_LATENCY) + part.rows + ROW_LATENCY
+    return PASSES[type(run)] * part.rows * part.packs + part.rows

@@ -72,6 +72,7 @@ def _row(path: str, found: Costs, size: Size) -> dict[str, Any]:
         "layer": path,
         "kinds": ", ".join(kind_of(layer).lower() for layer, _ in found),
         "cycles": cycles,
+        "iterations": sum(c.iterations for _, c in found),
         "bound": slowest.bound,
         "traffic bytes": sum(c.bytes for _, c in found),
         "multipliers busy": f"{100 * macs / (cycles * size.multipliers):.0f} %" if macs else "",
