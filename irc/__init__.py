@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from irc.passes.base import PassContext as PassContext
     from irc.plugins import Plugin as Plugin
     from irc.tools.compare import compare as compare
+    from irc.tools.sensitivity import sensitivity as sensitivity
 
 
 def __getattr__(name: str) -> Any:

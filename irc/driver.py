@@ -224,7 +224,7 @@ def lower(
     """
     warnings = Warnings(feedback.warn)
     module = clone(read.module)
-    kind, data = _data(read, settings)
+    kind, data = data_of(read, settings)
     samples = _Spoken(data.samples, UNCHOSEN[kind], warnings) if kind in UNCHOSEN else data.samples
     cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warnings)
     if backend is not None:
@@ -236,7 +236,8 @@ def lower(
     return Lowered(read.name, read.module, module, stages, watcher.records, data, kind, cx.notes, warnings.texts)
 
 
-def _data(read: Read, settings: Settings) -> tuple[Literal["given", "of the model", "random"], Dataset]:
+def data_of(read: Read, settings: Settings) -> tuple[Literal["given", "of the model", "random"], Dataset]:
+    """The samples of the settings, else those of the model, else random ones, and which these are."""
     graph = read.module.main
     if settings.calib is not None:
         return "given", read_data(settings.calib, graph, "--calib")

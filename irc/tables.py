@@ -164,6 +164,7 @@ API = Table(  # what `import irc` offers, see irc/__init__.py
         "compile": "irc.driver:compile",
         "capture": "irc.driver:capture",
         "compare": "irc.tools.compare:compare",
+        "sensitivity": "irc.tools.sensitivity:sensitivity",
         "apply": "irc.driver:apply",
         "load": "irc.driver:load",
         "parse": "irc.ir.parser:parse",

@@ -28,6 +28,7 @@ VERBS = {
         "Check an artifact against the interpreter, bit by bit.",
     ),
     "compare": ("irc.cli.compare:compare_command", "Any two of model, IR text and artifact, layer by layer."),
+    "analyze": ("irc.cli.analyze:analyze_command", "Where accuracy is lost, and the options that win it back."),
     "lint": ("irc.cli.lint:lint_command", "What HLS would refuse, or run in sequence, in a project."),
     "calibrate": ("irc.cli.calibrate:calibrate_command", "Fit the estimate of LUTs and FFs to a synthesis report."),
     "bench": ("irc.cli.bench:bench_command", "Time an artifact on this machine, against other runtimes."),

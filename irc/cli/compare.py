@@ -22,7 +22,7 @@ from irc.cli.options import (
     threads_option,
     voice_options,
 )
-from irc.cli.output import table
+from irc.cli.output import measured_text, place_of, table
 from irc.cli.verify import accuracy_lines
 from irc.tools.compare import compare_sides
 
@@ -108,10 +108,8 @@ def lines_of(found: Comparison, shown: Sequence[str]) -> list[str]:
 
 
 def _layer(row: Row, shown: Sequence[str], found: Comparison) -> dict[str, str]:
-    source = row.source
     return {
-        "layer": source.path if source else "",
-        "line": f"{source.file}:{source.line}" if source and source.file else "",
+        **place_of(row.loc),
         "A": row.a,
         "B": row.b,
         **_numbers(row, shown),
@@ -120,12 +118,7 @@ def _layer(row: Row, shown: Sequence[str], found: Comparison) -> dict[str, str]:
 
 
 def _numbers(row: Row, shown: Sequence[str]) -> dict[str, str]:
-    return {name: number(METRICS[name].of(row.measured)) for name in shown}
-
-
-def number(value: float) -> str:
-    """A measured number in four digits."""
-    return f"{value:.4g}" if math.isfinite(value) else str(value)
+    return {name: measured_text(METRICS[name].of(row.measured)) for name in shown}
 
 
 def to_json(found: Comparison) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from irc.backends.report import columns_of, number_text
 from irc.ir.diagnostics import Diagnostic, UsageError
 from irc.ir.files import is_device, write_module
 from irc.ir.graph import Module
+from irc.ir.location import Loc
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -49,3 +51,16 @@ def _cut(text: str, widest: int) -> str:
     """A text on one line of limited width; names of a model may hold anything."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= widest else text[: widest - 3] + "..."
+
+
+def place_of(loc: Loc) -> dict[str, str]:
+    """The first place of a location as cells of a table: module path and source line."""
+    if not loc.sources:
+        return {"layer": "", "line": ""}
+    source = loc.sources[0]
+    return {"layer": source.path, "line": f"{source.file}:{source.line}" if source.file else ""}
+
+
+def measured_text(value: float) -> str:
+    """A measured number in four digits."""
+    return f"{value:.4g}" if math.isfinite(value) else str(value)

@@ -20,7 +20,7 @@ from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.ir.verify import verify
-from irc.passes.base import Pass, PassContext, build, options_of
+from irc.passes.base import Pass, PassContext, build, option_text, options_of
 from irc.tables import PASSES, PRESETS
 
 _TOKEN = re.compile(r'\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<word>[^\s,{}="]+)|(?P<punct>[,{}=]))')
@@ -42,6 +42,24 @@ def parse_pipeline(text: str) -> list[Stage]:
 def pipeline_text(stages: Sequence[Stage]) -> str:
     """The canonical text of a pipeline, presets expanded; parses back to the same passes."""
     return ",".join(str(stage.run) for stage in stages)
+
+
+def with_words(text: str, name: str, option: str, words: Sequence[str]) -> str:
+    """A pipeline text that gives a pass, or the preset that runs it, more words for an option.
+
+    Raises UsageError if the text does not run the pass.
+    """
+    parser = _Parser(text)
+    while True:
+        start = parser.position
+        named, options = parser.named()
+        if any(stage.run.name == name for stage in expand(named, options)):
+            options[option] = [*options.get(option, []), *words]
+            given = " ".join(f"{key}={','.join(map(option_text, values))}" for key, values in options.items())
+            return f"{text[:start]}{named}{{{given}}}{text[parser.position :]}"
+        if parser.peek() != ",":
+            raise UsageError(f"the pipeline does not run '{name}'", hint="quant8 and its relatives do")
+        parser.take()
 
 
 def parse_named(text: str, source: str) -> tuple[str, dict[str, list[str]]]:

@@ -90,9 +90,9 @@ class QuantizePass(Pass):
         self._check_options()
         graph = module.main
         # Hessians come from the float graph, so before anything is changed.
-        layers = self._layers(graph)
-        hessians = self._hessians(module, layers, cx) if self.rounding == "gptq" else {}
-        ranges = _take_ranges(graph)
+        layers = self.layers_of(graph)
+        hessians = self.hessians_of(module, layers, cx) if self.rounding == "gptq" else {}
+        ranges = take_ranges(graph)
         if self.activations is not None:
             if not ranges:
                 hint = "run calibrate before it: calibrate,quantize; activations=none quantizes weights only"
@@ -116,7 +116,7 @@ class QuantizePass(Pass):
 
     # -- layers
 
-    def _layers(self, graph: Graph) -> list[Layer]:
+    def layers_of(self, graph: Graph) -> list[Layer]:
         """Every linear and convolution with constant weights, with the bits of options and overrides."""
         ops = weighted(graph)
         if not ops:
@@ -137,7 +137,7 @@ class QuantizePass(Pass):
             return None
         return self.group if layer.constant.value.array.shape[1] % self.group == 0 else None
 
-    def _hessians(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Gram]]:
+    def hessians_of(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Gram]]:
         """X^T X of each layer's input over the samples, one a group of channels."""
         if cx.samples is None or sample_count(cx.samples) == 0:
             raise IrcError("rounding=gptq needs samples", hint="--calib data.npz, or quantize{rounding=mse}")
@@ -161,9 +161,9 @@ class QuantizePass(Pass):
                 tick()
         return grams
 
-    def _quantize_weight(self, layer: Layer, hessians: list[Gram] | None) -> None:
-        """Put `dequantize(const codes)` in place of a layer's float weights."""
-        const, bits = layer.constant, layer.weights
+    def coded_weight(self, layer: Layer, bits: int, hessians: list[Gram] | None) -> tuple[Array, Encoding]:
+        """The codes of a layer's float weights in so many bits, and what they mean."""
+        const = layer.constant
         w = const.value.array
         kept = expand_mask(const.mask, w.shape) if const.mask else None
         group = self._group_of(layer)
@@ -175,8 +175,14 @@ class QuantizePass(Pass):
             encoding = Encoding(Data.of(scales.reshape(len(w), -1)), axis=1, group=group)
             scales = np.repeat(scales.reshape(len(w), -1), group, axis=1)
         codes = nearest(w, scales, bits) if hessians is None else _round_groups(w, hessians, scales, bits, kept)
+        return codes, encoding
+
+    def _quantize_weight(self, layer: Layer, hessians: list[Gram] | None) -> None:
+        """Put `dequantize(const codes)` in place of a layer's float weights."""
+        const = layer.constant
+        codes, encoding = self.coded_weight(layer, layer.weights, hessians)
         b = Builder.before_node(layer.op, const.loc.via(self.name))
-        quantized = b.const(codes, integer(bits, signed=True), encoding, const.result.name)
+        quantized = b.const(codes, integer(layer.weights, signed=True), encoding, const.result.name)
         if const.mask is not None:
             cast(Const, quantized.node).mask = const.mask
         layer.op.w = dequantized(b, quantized)
@@ -231,7 +237,7 @@ def _apply_override(text: str, layers: list[Layer]) -> None:
         layer.inputs = int(match[2] or layer.inputs)
 
 
-def _take_ranges(graph: Graph) -> dict[Value, Range]:
+def take_ranges(graph: Graph) -> dict[Value, Range]:
     """Remove every `observe` node and return what it saw."""
     ranges: dict[Value, Range] = {}
     for node in list(graph.nodes):
@@ -407,7 +413,7 @@ class _Plan:
         readers = [use for use in value.uses if not self._is_weight(use)]
         b = self._behind(value)
         if isinstance(value.node, Const):
-            codes = _encode(value.node.value.array, element)
+            codes = encoded(value.node.value.array, element)
             pair = dequantized(b, b.const(codes, element.scalar, element.encoding, value.name))
         else:
             pair = dequantized(b, quantized(b, value, element))
@@ -470,7 +476,7 @@ class _Plan:
         return Builder(self.graph, value.node.next, value.node.loc.via(self.options.name))
 
 
-def _encode(array: Array, element: Element) -> Array:
+def encoded(array: Array, element: Element) -> Array:
     """Codes of a float array under a per-tensor encoding."""
     encoding = cast(Encoding, element.encoding)
     codes = np.rint(array.astype(np.float64) / float(encoding.scales)) + int(encoding.zps)
