@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from irc.passes.base import Pass as Pass
     from irc.passes.base import PassContext as PassContext
     from irc.plugins import Plugin as Plugin
+    from irc.tools.check import check as check
     from irc.tools.compare import compare as compare
     from irc.tools.sensitivity import sensitivity as sensitivity
 

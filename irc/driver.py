@@ -19,10 +19,11 @@ from irc.backends.compare import Distance
 from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
+from irc.backends.fallbacks import Fallback, in_float
 from irc.backends.folder import MANIFEST, claim, under_construction
 from irc.backends.schedule import read_schedule
 from irc.backends.sides import on_interpreter, on_torch
-from irc.feedback import Feedback, silence
+from irc.feedback import Feedback
 from irc.ir.clone import clone
 from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
 from irc.ir.files import read_module
@@ -30,6 +31,7 @@ from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import PassContext, build, configured_text
+from irc.passes.integerize import Integerize
 from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
 from irc.passes.sampling import batch_size, batches
 from irc.reproducer import described, write_reproducer
@@ -41,6 +43,7 @@ MADE_UP = 16  # random samples where there are no others
 GOLDEN_SAMPLES = 8
 TORCH_TOLERANCE = 1e-3  # of the largest output
 STRICT = "a warning, which --strict makes an error"
+STRICT_FALLBACK = "a fallback, which --strict makes an error"
 UNCHOSEN = {
     "random": "no samples are given, so ranges are those of random data: the result is right for size and speed, not "
     "for accuracy (use --calib)",
@@ -216,17 +219,25 @@ def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> lis
 
 
 def lower(
-    read: Read, stages: list[Stage], backend: Backend[Any, Any, Any] | None, settings: Settings, feedback: Feedback
+    read: Read,
+    stages: list[Stage],
+    backend: Backend[Any, Any, Any] | None,
+    settings: Settings,
+    feedback: Feedback,
+    *,
+    types_only: bool = False,
 ) -> Lowered:
-    """Run the stages on a copy of the model.
+    """Run the stages on a copy of the model; with `types_only` as quickly as types can be had.
 
     Raises what the passes raise; a pass that fails for no reason of the user's leaves a reproducer behind.
     """
     warnings = Warnings(feedback.warn)
     module = clone(read.module)
-    kind, data = data_of(read, settings)
+    kind, data = ("random", made_up(module.main, 1, settings.seed)) if types_only else data_of(read, settings)
     samples = _Spoken(data.samples, UNCHOSEN[kind], warnings) if kind in UNCHOSEN else data.samples
-    cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warnings)
+    cx = PassContext(
+        samples=samples, types_only=types_only, seed=settings.seed, progress=feedback.progress, warn=warnings
+    )
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands
     stages = [Stage(stage.run.resolved(cx), stage.source) for stage in stages]
@@ -325,6 +336,7 @@ def compile_to(
         lowered = lower(read, stages, backend, settings, feedback)
         job = replace(empty, module=lowered.module, progress=feedback.progress)
         product = backend.lower(job)
+        _tell(fallbacks_of(lowered, backend), lowered, settings, feedback)
         job = replace(job, golden=_golden(lowered))
         if settings.tune and backend.tune is not None:
             feedback.step("tuning")
@@ -337,6 +349,22 @@ def compile_to(
         artifact = Artifact.load(folder)
         report = artifact.report
     return Artifact(path, artifact.manifest, report)  # not read again: another irc may put its own there
+
+
+def fallbacks_of(lowered: Lowered, backend: Backend[Any, Any, Any]) -> list[Fallback]:
+    """What stays in float though the pipeline was to make integers of it."""
+    asked = [stage.run for stage in lowered.stages if isinstance(stage.run, Integerize)]
+    return in_float(lowered.module, asked[-1].islands, backend.device) if asked else []
+
+
+def _tell(found: Sequence[Fallback], lowered: Lowered, settings: Settings, feedback: Feedback) -> None:
+    """Say what falls back. Raises IrcError if `strict` and not all of it is what options or defaults say."""
+    silent = [f.diagnostic for f in found if not f.stated]
+    if settings.strict and silent:
+        raise IrcError([replace(d, notes=(*d.notes, STRICT_FALLBACK)) for d in silent])
+    for fallback in found:
+        lowered.notes.append(fallback.text)
+        feedback.tell(fallback.text)
 
 
 def _judge(unmet: Sequence[str], lowered: Lowered, settings: Settings, feedback: Feedback) -> None:
@@ -355,18 +383,6 @@ def export(model: Any, path: Path, settings: Settings, feedback: Feedback) -> No
     write = EXPORTS.get(backend.name)
     lowered = lower(read_model(model, settings), stages_of(settings, backend), backend, settings, feedback)
     write(replace(empty, module=lowered.module), path)
-
-
-def check(model: Any, settings: Settings, feedback: Feedback) -> str:
-    """The name of a model that could be compiled like this. Raises IrcError with everything that stands in the way.
-
-    Samples are made up where there are none: they do not decide what can be compiled.
-    """
-    backend, empty = read_backend(settings)
-    stages = stages_of(settings, backend)
-    lowered = lower(read_model(model, settings), stages, backend, settings, replace(feedback, warn=silence))
-    backend.lower(replace(empty, module=lowered.module))
-    return lowered.name
 
 
 def _contents(lowered: Lowered, backend: Backend[Any, Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:

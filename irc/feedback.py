@@ -24,9 +24,10 @@ def silence(text: str) -> None:
 
 @dataclass(frozen=True)
 class Feedback:
-    """Where warnings, steps (`-v`), IR and tables that were asked for, and progress go."""
+    """Where warnings, fallbacks, steps (`-v`), IR and tables that were asked for, and progress go."""
 
     warn: Callable[[str], None] = python_warning
+    tell: Callable[[str], None] = silence
     step: Callable[[str], None] = silence
     show: Callable[[str], None] = print
     progress: Progress = no_progress

@@ -163,6 +163,7 @@ API = Table(  # what `import irc` offers, see irc/__init__.py
     {
         "compile": "irc.driver:compile",
         "capture": "irc.driver:capture",
+        "check": "irc.tools.check:check",
         "compare": "irc.tools.compare:compare",
         "sensitivity": "irc.tools.sensitivity:sensitivity",
         "apply": "irc.driver:apply",

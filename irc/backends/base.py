@@ -34,7 +34,8 @@ What the driver does with it, in this order:
  1. reads `--backend 'mine{clock=250}' --target big` into `options` and a target, before any work;
  2. runs the user's passes, then `pipeline` (legalisation that every job needs), with `requant` and `islands` as what
     `auto` means;
- 3. `lower(job)`: if it raises, all diagnostics are printed and nothing is written; `irc check` stops here;
+ 3. `lower(job)`: if it raises, all diagnostics are printed and nothing is written; `irc check` stops here, and asks
+    `estimate` what is known of the result;
  4. runs the interpreter on a few samples: `job.golden`; with `--tune` also `tune`, and `lower` once more;
  5. `emit(job, lowered, folder)` with `folder` the artifact under construction, in which `src/` (or `lib/`) and
     anything else not named in `irc.backends.contents.RESERVED` is the backend's; names of files it writes must not
@@ -148,7 +149,9 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
     takes it apart or what to do. `trace` runs one call and yields (value of the module, array) for every value the
     backend can show, in order, so that `irc verify` can name the first layer that differs; None if it cannot.
     `tolerance` says how far each node's floats may be off; None if every bit is the interpreter's. `subject` makes an
-    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing. A
+    artifact and the inputs of one call ready for `irc bench`; None if its speed here means nothing. `estimate` tells
+    what `emit` will, as far as it is known before; its "fallbacks" are texts on what `lower` does otherwise than asked
+    for. `device` is the function that runs on the device where `main` stays on a host. A
     backend with `schedules` heeds `job.schedule` and tells how it laid things out; `tune` measures how what is left
     open is laid out best, None if there is nothing to measure. Up to `threads` threads
     can run an artifact together.
@@ -170,6 +173,8 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
     islands: tuple[str, ...] = ()
     trace: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], Iterable[tuple[Value, Array]]] | None = None
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
+    estimate: Callable[[Job[TargetT, OptionsT], LoweredT], ReportData] | None = None
+    device: str = ""
     tune: Callable[[Job[TargetT, OptionsT], LoweredT], Mapping[str, str]] | None = None
     schedules: bool = False
     tolerance: Tolerance | None = None

@@ -83,14 +83,20 @@ class Layer:
         }
 
 
+def one_sample(module: Module) -> Module:
+    """A copy with all functions in `main`, where a symbolic batch is 1."""
+    single = clone(module)
+    for step in (Inline(), Specialize(batch=1)):
+        step.run(single, PassContext())
+    return single
+
+
 def layers_of(module: Module) -> list[Layer]:
     """The layers of one run of `main`, in the order in which they run; functions count as often as they are called.
 
     A symbolic batch counts as 1, other symbols at their upper bound.
     """
-    single = clone(module)
-    for step in (Inline(), Specialize(batch=1)):
-        step.run(single, PassContext())
+    single = one_sample(module)
     layers: dict[str, Layer] = {}
     for node in single.main.nodes:
         if isinstance(node, Op) and not node.terminator and not isinstance(node, Const):

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, UsageError, did_you_mean
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, UsageError, did_you_mean, merged
 from irc.tables import resolve
 from irc.version import __version__
 
@@ -113,12 +113,14 @@ def _leaving_clean_when_terminated() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def fail(ctx: click.Context, error: IrcError) -> None:
-    """Print every diagnostic and leave with the exit code of their kind."""
-    for diagnostic in error.diagnostics:
+def fail(ctx: click.Context, error: IrcError, *, told: bool = False) -> None:
+    """Print every diagnostic once, with all its places, and leave with the exit code of their kind. `told` says that
+    stdout has them as JSON already."""
+    diagnostics = merged(error.diagnostics)
+    for diagnostic in diagnostics:
         click.echo(click.style("error: ", fg="red", bold=True) + str(diagnostic), err=True)
-    if ctx.meta.get(JSON):
-        found = [as_json(diagnostic) for diagnostic in error.diagnostics]
+    if ctx.meta.get(JSON) and not told:
+        found = [as_json(diagnostic) for diagnostic in diagnostics]
         with suppress(OSError):  # stdout may be what failed
             click.echo(json.dumps({"schema": 1, "exit": error.exit_code, "errors": found}, indent=1))
     ctx.exit(error.exit_code)
@@ -134,6 +136,8 @@ def as_json(diagnostic: Diagnostic) -> dict[str, Any]:
         "source": f"{source.file}:{source.line}" if source and source.file else "",
         "notes": list(diagnostic.notes),
         "hint": diagnostic.hint,
+        "uses": diagnostic.uses,
+        "places": [str(loc.sources[0]) for loc in (diagnostic.loc, *diagnostic.others) if loc.sources],
     }
 
 

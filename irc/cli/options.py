@@ -122,12 +122,16 @@ def feedback(verbose: bool, quiet: bool) -> Feedback:
     def warn(text: str) -> None:
         click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
 
+    def tell(text: str) -> None:
+        click.echo(click.style("fallback: ", fg="yellow", bold=True) + text, err=True)
+
     def say(text: str) -> None:
         click.echo(text, err=True)
 
     terminal = sys.stderr.isatty() and not quiet
     return Feedback(
         warn=silence if quiet else warn,
+        tell=silence if quiet else tell,
         step=say if verbose else silence,
         show=say,
         progress=bars if terminal else no_progress,

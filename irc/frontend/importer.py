@@ -28,6 +28,7 @@ from irc.ir.scalars import Array
 from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
+UNTYPED = object()  # stands for the result of an operator that the IR has no type for
 _NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 
 
@@ -70,7 +71,7 @@ class _Importer:
                 self.values[node] = self._call(node)
             elif node.op == "output":
                 self._outputs(node)
-        self.problems.raise_if_any()
+        self.problems.raise_if_any(self.graph)
         for node in self.graph.nodes:  # parameters that only served to compute others
             if isinstance(node, Const) and not node.result.uses:
                 node.erase()
@@ -146,17 +147,23 @@ class _Importer:
         loc = location(node.meta, self.locations)
         context = Context(Builder.at_end(self.graph, loc), name, self.symbols, fake)
         try:
+            if any(self.values.get(n) is UNTYPED for n in node.all_input_nodes):
+                if converter(name) is None and target is not operator.getitem:
+                    raise unsupported(name, loc)
+                self.problems.unjudged += 1
+                return self._stand_in(context, fake)
             if target is operator.getitem:
                 return self._part(node)
             if name in COMPUTED:
                 return self._computed(node, context)
             convert = converter(name)
             if convert is None:
-                raise IrcError(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
+                raise unsupported(name, loc)
             keywords = {k: self._argument(v) for k, v in node.kwargs.items()}
             arguments = _in_order(target, [self._argument(a) for a in node.args], keywords)
             return self._checked(context, convert(context, *arguments), fake)
         except IrcError as error:
+            self.problems.missing += 1
             for diagnostic in error.diagnostics:
                 self.problems.add(_placed(diagnostic, loc, name))
             return self._stand_in(context, fake)
@@ -209,16 +216,15 @@ class _Importer:
         return result
 
     def _stand_in(self, context: Context, fake: Any) -> Any:
-        """A value of the right type in place of one that could not be built, so that later problems are found too."""
+        """An input of the right type in place of a result that could not be built, so that later problems are found
+        too. UNTYPED for one whose type the IR does not have.
+        """
         if is_list(fake):
             return tuple(self._stand_in(context, f) for f in fake if f is not None)
         try:
-            return Value(context.type_of(fake), self.graph, -1)
-        except IrcError as error:
-            for diagnostic in error.diagnostics:
-                self.problems.add(_placed(diagnostic, context.b.loc, context.target))
-            self.problems.raise_if_any()  # without a type there is no going on
-            raise
+            return self.graph.add_input(context.type_of(fake), f"unsupported.{len(self.graph.inputs)}")
+        except IrcError:  # there is a problem with the operator already
+            return UNTYPED
 
     # -- outputs
 
@@ -230,7 +236,7 @@ class _Importer:
             if spec.kind == OutputKind.USER_OUTPUT:
                 if isinstance(value, Value):
                     values.append(value)
-                elif value is not None:
+                elif value is not None and value is not UNTYPED:
                     self.problems.add(Diagnostic(f"the model returns the number {value}", hint="return tensors only"))
             elif spec.kind != OutputKind.USER_INPUT_MUTATION:  # what is left in an input after the call is no result
                 name = self.names.get(spec.target or "", spec.target)
@@ -245,6 +251,11 @@ class _Importer:
             self.problems.add(Diagnostic("the model returns no tensor"))
         if not self.problems.found:
             Builder.at_end(self.graph).add(Return(tuple(values)))
+
+
+def unsupported(name: str, loc: Loc) -> IrcError:
+    """An operator without a converter, as an error."""
+    return IrcError(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
 
 
 def _run(node: torch.fx.Node, inputs: Mapping[torch.fx.Node, Any]) -> Any:

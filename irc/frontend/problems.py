@@ -2,32 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.builder import Builder
+from irc.ir.diagnostics import Diagnostic, IrcError, merged
+from irc.ir.graph import Graph, Module
+from irc.ir.ops.structure import Const, Return
+from irc.ir.verify import verify
 
-SHOWN_PLACES = 6  # how many further places a diagnostic lists
+
+class ImportFailed(IrcError):
+    """Some operators have no equivalent.
+
+    `missing` is how many could not be imported, `unjudged` how many were not tried, since they work on what those give;
+    `partial` is what the others are, with inputs in place of the missing results (None if nothing could be built).
+    """
+
+    def __init__(
+        self, diagnostics: Iterable[Diagnostic], *, missing: int = 0, unjudged: int = 0, partial: Module | None = None
+    ) -> None:
+        super().__init__(diagnostics)
+        self.missing = missing
+        self.unjudged = unjudged
+        self.partial = partial
+
+    def saying(self, diagnostics: Iterable[Diagnostic]) -> ImportFailed:
+        """The same failure with other diagnostics."""
+        return ImportFailed(diagnostics, missing=self.missing, unjudged=self.unjudged, partial=self.partial)
 
 
 @dataclass
 class Problems:
-    """Diagnostics by message, so that a problem of twelve equal blocks is told once, with all its places."""
+    """Diagnostics as they are found; a problem of twelve equal blocks is told once, with all its places.
 
-    found: dict[str, list[Diagnostic]] = field(default_factory=dict[str, list[Diagnostic]])
+    `missing` and `unjudged` count operators, see ImportFailed.
+    """
+
+    found: list[Diagnostic] = field(default_factory=list[Diagnostic])
+    missing: int = 0
+    unjudged: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
-        self.found.setdefault(diagnostic.message, []).append(diagnostic)
+        self.found.append(diagnostic)
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, graph: Graph) -> None:
+        """Raise ImportFailed with what was built in the graph so far, if there are any."""
         if self.found:
-            raise IrcError([_merged(group) for group in self.found.values()])
+            raise ImportFailed(
+                merged(self.found), missing=self.missing, unjudged=self.unjudged, partial=_partial(graph)
+            )
 
 
-def _merged(group: list[Diagnostic]) -> Diagnostic:
-    first, *others = group
-    places = list(dict.fromkeys(str(d.loc.sources[0]) for d in others if d.loc.sources))
-    if not others:
-        return first
-    shown = ", ".join(places[:SHOWN_PLACES]) + (", ..." if len(places) > SHOWN_PLACES else "")
-    note = f"and {len(others)} more: {shown}"
-    return Diagnostic(first.message, first.loc, notes=(*first.notes, note), hint=first.hint)
+def _partial(graph: Graph) -> Module | None:
+    """A module of what was built: what nothing reads are its results."""
+    ends = [v for node in graph.nodes if not isinstance(node, Const) for v in node.results if not v.uses]
+    if not ends:
+        return None
+    Builder.at_end(graph).add(Return(tuple(ends)))
+    for node in graph.nodes:
+        if isinstance(node, Const) and not node.result.uses:
+            node.erase()
+    module = Module([graph])
+    try:
+        verify(module)
+    except IrcError:
+        return None
+    return module

@@ -25,10 +25,11 @@ from irc.frontend.archive import Archive, damaged
 from irc.frontend.aten import is_importable
 from irc.frontend.aten import nearest as nearest_op
 from irc.frontend.expressions import checked_expression, is_symbol
+from irc.frontend.problems import ImportFailed
 from irc.frontend.provenance import recorded
 from irc.frontend.stored import Tensors, last_line, load_plain, read_json, unsafe
 from irc.frontend.untyped import is_dict, is_list, quiet
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.diagnostics import Diagnostic, IrcError, merged
 from irc.ir.location import Loc
 
 _serialize = cast(Any, _untyped_serialize)
@@ -142,6 +143,7 @@ class _Cleaner:
         self.stand_ins = {name: f"w{i}" for i, name in enumerate(dict.fromkeys(weights))}
         self.locations: dict[str, Loc] = {}
         self.unsupported: list[Diagnostic] = []
+        self.others = 0  # operators that are supported by name
 
     def program(self, data: Any) -> dict[str, Any]:
         try:
@@ -155,7 +157,7 @@ class _Cleaner:
         signature = self._value("signature", module["signature"])
         ranges = {self._symbol(k): self._value("range", v) for k, v in data["range_constraints"].items()}
         if self.unsupported:
-            raise IrcError(self.unsupported)
+            raise ImportFailed(merged(self.unsupported), missing=len(self.unsupported), unjudged=self.others)
         return {
             "graph_module": {
                 "graph": graph,
@@ -224,7 +226,9 @@ class _Cleaner:
         if not _OPERATOR.fullmatch(target):
             raise unsafe(self.place, f"the program calls {target!r}, which is no operator")
         name = target.removeprefix("torch.ops.")
-        if not is_importable(name):
+        if is_importable(name):
+            self.others += 1
+        else:
             self.unsupported.append(Diagnostic(f"{name} is not supported", loc, hint=nearest_op(name)))
         return target
 

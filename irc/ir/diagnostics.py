@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from irc.ir.location import UNKNOWN, Loc
 
 WIDEST = 160  # characters of a line that an excerpt shows
+SHOWN_PLACES = 6  # how many further places a diagnostic lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding. `place` is free text before the message (a file, an option) where neither span nor location fits."""
+    """One finding. `place` is free text before the message (a file, an option) where neither span nor location fits.
+    `others` are further places with the same finding.
+    """
 
     message: str
     loc: Loc = UNKNOWN
@@ -55,6 +58,12 @@ class Diagnostic:
     place: str = ""
     notes: tuple[str, ...] = ()
     hint: str = ""
+    others: tuple[Loc, ...] = ()
+
+    @property
+    def uses(self) -> int:
+        """How often it was found."""
+        return 1 + len(self.others)
 
     def __str__(self) -> str:
         where: list[str] = []
@@ -68,9 +77,23 @@ class Diagnostic:
         if self.span:
             lines.append(self.span.excerpt())
         lines += [f"  note: {note}" for note in self.notes]
+        if self.others:
+            places = list(dict.fromkeys(str(loc.sources[0]) for loc in self.others if loc.sources))
+            shown = ", ".join(places[:SHOWN_PLACES]) + (", ..." if len(places) > SHOWN_PLACES else "")
+            lines.append(f"  note: and {len(self.others)} more" + (f": {shown}" if shown else ""))
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
+
+
+def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Each finding once, with all its places, in order; findings in a text keep their own lines."""
+    found: dict[object, Diagnostic] = {}
+    for d in diagnostics:
+        key = (d.message, d.place, d.notes, d.hint, d.span)
+        first = found.get(key)
+        found[key] = d if first is None else replace(first, others=(*first.others, d.loc, *d.others))
+    return list(found.values())
 
 
 class IrcError(Exception):
@@ -85,6 +108,10 @@ class IrcError(Exception):
             diagnostics = (diagnostics,)
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__("\n".join(str(d) for d in self.diagnostics))
+
+    def saying(self, diagnostics: Iterable[Diagnostic]) -> IrcError:
+        """The same error with other diagnostics."""
+        return type(self)(diagnostics)
 
     def __reduce__(self) -> tuple[type[IrcError], tuple[tuple[Diagnostic, ...]]]:
         return type(self), (self.diagnostics,)

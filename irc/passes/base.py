@@ -45,10 +45,11 @@ class PassContext:
 
     `samples` are calibration inputs by name (leading sample axis), None if the user gave none. `requant` and `islands`
     are what the backend prefers for `integerize` where the user said `auto`. `warn` reports something the user should
-    know.
+    know. With `types_only` nobody looks at values: ranges and roundings need not be good, only quick.
     """
 
     samples: Samples | None = None
+    types_only: bool = False
     seed: int = 0
     requant: Literal["fixed", "float"] = "fixed"
     islands: tuple[str, ...] = ()

@@ -19,6 +19,8 @@ from irc.ir.scalars import F32, Array
 from irc.passes.base import Pass, PassContext, Samples
 from irc.passes.sampling import batches, sample_count
 
+GUESS = 4.0  # the magnitude of an activation of which only the type counts
+
 
 @dataclass
 class _Seen:
@@ -67,6 +69,10 @@ class Calibrate(Pass):
 
     def run(self, module: Module, cx: PassContext) -> None:
         graph = module.main
+        if cx.types_only:
+            for value in activations(graph):
+                self._insert(graph, value, _Seen(-GUESS, GUESS))
+            return
         if cx.samples is None:
             raise IrcError("calibrate needs samples", hint="--calib data.npz, or calib= in Python")
         samples = {name: array[: self.samples] for name, array in cx.samples.items()}
@@ -102,7 +108,8 @@ class Calibrate(Pass):
                 tick()
 
     def _insert(self, graph: Graph, value: Value, record: _Seen) -> None:
-        lo, hi = record.percentile(self.percentile) if self.observer == "percentile" else (record.lo, record.hi)
+        cut = self.observer == "percentile" and record.counts.size
+        lo, hi = record.percentile(self.percentile) if cut else (record.lo, record.hi)
         if not lo <= hi:
             lo = hi = 0.0  # never finite on any sample: a value that only masks see
         node = value.node
@@ -112,7 +119,7 @@ class Calibrate(Pass):
             else Builder(graph, node.next, node.loc.via(self.name))
         )
         histogram = None
-        if self.observer == "mse":
+        if self.observer == "mse" and record.counts.size:
             histogram = b.const(record.counts.astype(np.float32), F32)
         readers = value.uses
         observed = b(Observe(value, histogram, lo=lo, hi=hi), value.name)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
@@ -88,6 +88,10 @@ class QuantizePass(Pass):
 
     def run(self, module: Module, cx: PassContext) -> None:
         self._check_options()
+        quick = replace(self, rounding="nearest") if cx.types_only else self
+        quick._write(module, cx)
+
+    def _write(self, module: Module, cx: PassContext) -> None:
         graph = module.main
         # Hessians come from the float graph, so before anything is changed.
         layers = self.layers_of(graph)

@@ -65,7 +65,7 @@ class Smooth(Pass):
             if not 2 <= getattr(self, option) <= 8:
                 raise UsageError(f"smooth: {option}={getattr(self, option)} is outside 2 .. 8 bits")
         groups = list(_groups(module.main))
-        if not groups:
+        if not groups or cx.types_only:
             return
         if cx.samples is None or sample_count(cx.samples) == 0:
             raise IrcError("smooth needs samples", hint="--calib data.npz, or calib= in Python")

@@ -189,7 +189,7 @@ def test_backend_may_not_write_common_files(irc, model):
 
 def test_refusals_of_a_backend_come_all_at_once(irc, model, tmp_path):
     error = irc("compile", model, "--load", BROKEN, "--backend", "refusing", "-o", "art", code=1).stderr
-    assert error.count("linear: not here") == 2
+    assert '"fc1" (Linear) mlp.py:11: linear: not here\n  note: and 1 more: "fc2" (Linear) mlp.py:12' in error
     assert '"fc1" (Linear) mlp.py:11' in error
     assert not (tmp_path / "art").exists()
 
@@ -328,20 +328,6 @@ def test_specialized_batch(irc, model, data, tmp_path):
 @pytest.mark.parametrize("text", ["batch=0", "dims=b:65", "dims=n:1", "dims=b"])
 def test_specialize_out_of_range(irc, model, text):
     assert "specialize" in irc("opt", model, "--passes", f"specialize{{{text}}}", code=2).stderr
-
-
-# -- check
-
-
-def test_check(irc, model, tmp_path):
-    names = {p.name for p in tmp_path.iterdir()}
-    assert irc("check", model, "--passes", "quant8,fuse").output == "mlp can be compiled for reference\n"
-    options = ("--load", BROKEN, "--backend", "refusing")
-    assert irc("check", model, *options, code=1).stderr.count("linear: not here") == 2
-    found = json.loads(irc("check", model, *options, "--json", code=1).stdout)
-    assert [error["layer"] for error in found["errors"]] == ["fc1", "fc2"]
-    assert json.loads(irc("check", model, "--json").stdout)["errors"] == []
-    assert {p.name for p in tmp_path.iterdir()} == names
 
 
 def test_models_without_samples(irc, tmp_path):

@@ -93,7 +93,7 @@ UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [
         [(2, 3, 4)],
         "not neighbours",
     ),
-    (lambda x: torch.complex(x, x).real, [(3,)], "complex64 are not supported"),
+    (lambda x: torch.complex(x, x).real, [(3,)], "aten.complex.default is not supported"),
     (lambda x: x.shape[0], [(3,)], "the model returns the number 3"),
     (lambda x: None, [(3,)], "the model returns no tensor"),
     (lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5), [(1, 2, 4)], "dropout inside attention"),

@@ -16,7 +16,7 @@ from irc.backends.cpu_simd.legality import problems
 from irc.backends.cpu_simd.library import NAME, object_of
 from irc.backends.cpu_simd.lower import LOWERINGS, STEPS
 from irc.backends.cpu_simd.package import FOLDER, is_name, write_library
-from irc.backends.cpu_simd.reports import report
+from irc.backends.cpu_simd.reports import estimate, report
 from irc.backends.cpu_simd.runtime import Session, in_memory, opened, require, session
 from irc.backends.cpu_simd.schedule.cache import remember, remembered
 from irc.backends.cpu_simd.schedule.record import Record, read_records, text_of
@@ -155,6 +155,7 @@ CPU: Backend[Isa, Options, Compiled] = Backend(
     start=start,
     trace=trace,
     subject=subject,
+    estimate=lambda job, lowered: estimate(lowered.program, job.target),
     tune=tune,
     schedules=True,
     tolerance=allowed,

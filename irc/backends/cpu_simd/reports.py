@@ -11,15 +11,28 @@ from irc.backends.cpu_simd.lowering import Launch
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.views import Buffer
 
+BYTES_A_LINE = {True: 4.5, False: 3.5}  # of LLVM text, as machine code: x86, Arm
+
 
 def report(program: Program, isa: Isa, code: bytes) -> ReportData:
     """Sizes in all, and kernels and weights by module path. The workspace is that of the smallest sizes."""
+    return _report(program, isa, {"code bytes": code_bytes(code)})
+
+
+def estimate(program: Program, isa: Isa) -> ReportData:
+    """The same before anything is compiled: machine code is about as long as the text it is made of (measured: within
+    a third)."""
+    lines = program.text(isa).count("\n")
+    return _report(program, isa, {"code bytes, estimated": round(BYTES_A_LINE[isa.is_x86] * lines)})
+
+
+def _report(program: Program, isa: Isa, code: dict[str, int]) -> ReportData:
     least = {name: symbol.lo for name, symbol in program.symbols.items()}
     summary: dict[str, Any] = {
         "instruction set": isa.name,
         "kernels": len(program.kernels),
         "launches": len(program.launches),
-        "code bytes": code_bytes(code),
+        **code,
         "weight bytes": len(program.weights),
         "workspace bytes": program.workspace_bytes(least),
     }

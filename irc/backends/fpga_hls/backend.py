@@ -139,24 +139,35 @@ def _folds(schedule: Mapping[str, str]) -> dict[str, tuple[int, int]]:
 
 def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
     """Write the project to `src`."""
-    told = _emit_engine(job, lowered, folder) if isinstance(lowered, Plan) else _emit_dataflow(job, lowered, folder)
+    options, golden = job.options, _golden(job)
+    if isinstance(lowered, Plan):
+        bill = engine_bill(lowered, job.target, options.factors)
+        files = engine_project(lowered, costs(lowered), options.top, bill, options.clock, golden)
+    else:
+        bill = bill_of(lowered, job.target, options.io, options.factors)
+        files = project(lowered, options.top, options.io, bill, options.clock, golden)
+    _write(files, folder / SOURCES)
+    return estimate(job, lowered)
+
+
+def estimate(job: HlsJob, lowered: Lowered) -> ReportData:
+    """Cycles, area, and what is missed: all that is known without a synthesis."""
+    told = _of_engine(job, lowered) if isinstance(lowered, Plan) else _of_dataflow(job, lowered)
     if job.options.calibration:
         told["notes"].append(calibration_of(job.options.calibration).note)
     return told
 
 
-def _emit_engine(job: HlsJob, plan: Plan, folder: Path) -> ReportData:
+def _of_engine(job: HlsJob, plan: Plan) -> ReportData:
     options = job.options
     known, bill = costs(plan), engine_bill(plan, job.target, options.factors)
-    _write(engine_project(plan, known, options.top, bill, options.clock, _golden(job)), folder / SOURCES)
     missed = engine_unmet(plan, known, bill, options.clock, options.fps)
     return {**engine_report(plan, known, bill, options.clock), "unmet": missed}
 
 
-def _emit_dataflow(job: HlsJob, design: Design, folder: Path) -> ReportData:
+def _of_dataflow(job: HlsJob, design: Design) -> ReportData:
     options = job.options
     bill = bill_of(design, job.target, options.io, options.factors)
-    _write(project(design, options.top, options.io, bill, options.clock, _golden(job)), folder / SOURCES)
     missed = [*unmet(design, bill, options.clock, options.fps), *idle_masks(design)]
     folds = {stage.name: "x".join(map(str, stage.fold)) for stage in design.stages if stage.foldable}
     return {**report(design, bill, options.clock), "unmet": missed, "schedule": folds}
@@ -201,6 +212,8 @@ HLS: Backend[Part, Options, Lowered] = Backend(
     emit=emit,
     start=start,
     trace=trace,
+    estimate=estimate,
+    device=ACCELERATOR,
     schedules=True,
     lowerings=LOWERINGS,
     reasons=REASONS,

@@ -72,6 +72,11 @@ def lower(job: OnnxJob) -> OnnxModel:
 def emit(job: OnnxJob, lowered: OnnxModel, folder: Path) -> ReportData:
     """Write `model.onnx`."""
     write(lowered, folder / MODEL, job.options)
+    return estimate(job, lowered)
+
+
+def estimate(job: OnnxJob, lowered: OnnxModel) -> ReportData:
+    """The size of the file."""
     return {"summary": {"ONNX operators": len(lowered.nodes), "bytes of weights in the file": lowered.weight_bytes}}
 
 
@@ -121,6 +126,7 @@ ONNX: Backend[Format, Options, OnnxModel] = Backend(
     emit=emit,
     start=start,
     trace=trace,
+    estimate=estimate,
     tolerance=allowed,
     lowerings=LOWERINGS,
     reasons={

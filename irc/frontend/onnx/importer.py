@@ -94,7 +94,7 @@ class _Importer:
         self._inputs(scope)
         self._nodes(self.model.graph.nodes, scope)
         self._outputs(scope)
-        self.problems.raise_if_any()
+        self.problems.raise_if_any(self.graph)
         self._drop_unused()
         give_meanings(self.graph, self.encodings)
         return Module([self.graph])
@@ -194,6 +194,7 @@ class _Importer:
             except IrcError as error:
                 if error.exit_code != IrcError.exit_code:
                     raise
+                self.problems.missing += scope.loc is None
                 for diagnostic in error.diagnostics:
                     self.problems.add(_placed(diagnostic, loc, node.op))
             for i, name in enumerate(node.outputs):
@@ -209,14 +210,14 @@ class _Importer:
         version = scope.opsets.get(node.domain, 1)  # files do not always import what is not of the standard
         function = self.model.functions.get((node.domain, node.op, node.overload))
         if function is not None:
-            return () if missing else self._expanded(function, node, operands, scope, loc)
+            return self._unjudged(scope) if missing else self._expanded(function, node, operands, scope, loc)
         if problem := problem_of(node, version):
             raise IrcError(f"{_title(node, version)} is damaged: {problem}")
         conversion = CONVERTERS.get((node.domain, node.op))
         if conversion is None:
             return self._without_converter(node, version, operands, scope, loc, missing)
         if missing:
-            return ()
+            return self._unjudged(scope)
         return self._converted(conversion, node, version, operands, scope, loc)
 
     def _without_converter(
@@ -234,7 +235,11 @@ class _Importer:
             reason = REASONS.get((node.domain, node.op), "")
             message = f"{_title(node, version)} is not supported" + (f": {reason}" if reason else "")
             raise IrcError(Diagnostic(message, loc, hint=nearest(node.op)))
-        return () if missing else self._expanded(body, node, operands, scope, loc)
+        return self._unjudged(scope) if missing else self._expanded(body, node, operands, scope, loc)
+
+    def _unjudged(self, scope: _Scope) -> Sequence[Value | None]:
+        self.problems.unjudged += scope.loc is None
+        return ()
 
     def _converted(
         self,
@@ -289,9 +294,9 @@ class _Importer:
         attributes = {**function.attributes, **node.attributes}
         opsets = {**self.model.opsets, **function.opsets}
         inner = _Scope(values, {}, opsets, None, loc, scope.depth + 1)
-        before = sum(map(len, self.problems.found.values()))
+        before = len(self.problems.found)
         self._nodes([_substituted(n, attributes, absent) for n in function.nodes], inner)
-        failed = sum(map(len, self.problems.found.values())) > before
+        failed = len(self.problems.found) > before
         if failed:
             return ()
         wanted = zip(function.outputs, node.outputs, strict=False)

@@ -66,7 +66,7 @@ def _imported(name: str, place: str, model: OnnxModel, tensors: Tensors, inputs:
         module = import_model(model, tensors, wanted)
     except IrcError as error:
         placed = [d if d.place or d.loc or d.span else replace(d, place=place) for d in error.diagnostics]
-        raise type(error)(placed) from error
+        raise error.saying(placed) from error
     return Imported(name, module, wanted.samples, tuple(_places(model, names)))
 
 
