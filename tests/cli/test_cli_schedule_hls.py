@@ -21,3 +21,20 @@ def test_a_folding_of_the_users(irc: Irc, model: Path, data: Path):
     found = irc("compile", model, *HLS, "--calib", data, "--schedule", "mine.txt", "-o", "none.hls", code=2)
     assert "there is no stage 'nowhere' to fold" in found.stderr
     assert not Path("none.hls").exists()
+
+
+def test_an_engine_of_the_users(irc: Irc, model: Path, data: Path):
+    engine = ("--backend", "hls{style=engine}", "--passes", "quant8,fuse", "--calib", data)
+    irc("compile", model, *engine)
+    _, size, *layers = Path("mlp.hls/schedule.txt").read_text().splitlines()
+    assert size.startswith("engine size = array{pe=")
+    assert [line.partition(" = ")[0] for line in layers] == ["fc1_linear", "fc2_linear"]
+    Path("mine.txt").write_text("engine size = array{pe=16 rows=128 columns=16 words=4 simd=1}\n")
+    irc("compile", model, *engine, "--schedule", "mine.txt", "-o", "mine.hls")
+    assert "static constexpr int rows = 128;" in Path("mine.hls/src/accelerator.cpp").read_text()
+    assert "bit-equal to the interpreter" in irc("verify", "mine.hls").stdout
+    Path("mine.txt").write_text("fc3_linear = tile{rows=1}\n")
+    found = irc("compile", model, *engine, "--schedule", "mine.txt", "-o", "none.hls", code=2).stderr
+    assert "the engine has no layer 'fc3_linear' with tiles" in found
+    assert "did you mean" in found
+    assert not Path("none.hls").exists()

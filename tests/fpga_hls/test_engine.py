@@ -24,11 +24,12 @@ from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.device import PARTS, Part
 from irc.backends.fpga_hls.engine.build import build
-from irc.backends.fpga_hls.engine.cost import TILE_LATENCY, cost
+from irc.backends.fpga_hls.engine.cost import TILE_LATENCY, least_cost
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.memory import new_view
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Size
+from irc.backends.fpga_hls.engine.reports import costs
 from irc.backends.fpga_hls.engine.sizes import best_size
 from irc.backends.fpga_hls.folding import Budget
 from irc.backends.fpga_hls.lint.check import lint
@@ -223,7 +224,7 @@ func @main(%x: i8[100, 256]) -> i32[100, 80] {
     module = legalised(parse(text.replace("ones", str([[1] * 256] * 80))))
     (layer,) = build(module.functions[ACCELERATOR]).layers
     size = Size(32, rows=64, columns=64, words=16, simd=2)
-    found = cost(layer, size)
+    found = least_cost(layer, size)
     turns = 256 // 16 // 2
     compute = 2 * (50 * 2 * turns + TILE_LATENCY) + 2 * (50 * 1 * turns + TILE_LATENCY)
     read_x = 4 * (50 * 16 + TILE_LATENCY)
@@ -264,6 +265,38 @@ def test_deit_tiny(tmp_path: Path, preset: str):
     with HLS.start(given, tmp_path) as run:
         ((result,),) = run([[images[:1]]])
     assert np.array_equal(result, given.golden[0].outputs[0])
+
+
+# -- what the user decides
+
+
+def test_the_schedule_of_an_engine_is_the_users(tmp_path: Path):
+    given = engine_job("digits_cnn", "quant8")
+    whole = emitted(given, tmp_path).schedule
+    assert HLS.emit(given, HLS.lower(given), tmp_path)["schedule"] == whole
+    layer = "separable_pointwise_conv_conv"
+    mine = {"engine size": "array{pe=16 rows=128 columns=16 words=8 simd=2}", layer: "tile{rows=7}"}
+    plan = HLS.lower(replace(given, schedule=mine, options=Options()))  # auto: whose schedule it is decides the style
+    assert isinstance(plan, Plan)
+    assert plan.size == Size(16, 128, 16, 8, 2)
+    assert plan.schedule.items() >= mine.items()
+    again = HLS.lower(replace(given, schedule=plan.schedule))
+    assert again.schedule == plan.schedule
+    assert sum(c.cycles for _, c in costs(plan)) > sum(c.cycles for _, c in costs(HLS.lower(given)))
+
+
+@pytest.mark.tool("g++")
+def test_a_layer_in_tiles_of_the_users(tmp_path: Path):
+    """Rows that do not divide those of the layer, and others that are all of them: the same bits."""
+    need_compiler()
+    given = engine_job("digits_cnn", "quant8")
+    plan = HLS.lower(given)
+    tiles = [(layer.name, tiling.rows) for layer, tiling in zip(plan.layers, plan.tilings, strict=True) if tiling]
+    less = {name: max(1, rows - 1 - i % 3) for i, (name, rows) in enumerate(tiles)}
+    assert any(rows > 1 for rows in less.values())
+    given = replace(given, schedule={name: f"tile{{rows={rows}}}" for name, rows in less.items()})
+    emitted(given, tmp_path)
+    assert differing(given, tmp_path, 4) == []
 
 
 # -- which style

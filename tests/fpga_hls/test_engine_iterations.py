@@ -20,7 +20,7 @@ from test_engine import engine_trials
 from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.engine.build import build
-from irc.backends.fpga_hls.engine.cost import Part, best_tiling, cost, iterations, parts_of
+from irc.backends.fpga_hls.engine.cost import Part, cost, iterations, parts_of
 from irc.backends.fpga_hls.engine.emit import namespace
 from irc.backends.fpga_hls.engine.plan import Plan, planned
 from irc.backends.fpga_hls.engine.program import Gemm, Layer, Move, Size, Tiled, Tiling
@@ -118,11 +118,11 @@ def kinds_of(run: Tiled, tiling: Tiling) -> Iterator[tuple[int, Part]]:
 
 
 def checks_of(plan: Plan, i: int, layer: Layer) -> Iterator[Check]:
-    run = layer.run
-    if isinstance(run, Move):
-        yield Check(i, layer.name, 0, "move", cost(layer, plan.size).loops["move"])
+    run, tiling = layer.run, plan.tilings[i]
+    if isinstance(run, Move) or tiling is None:
+        yield Check(i, layer.name, 0, "move", cost(layer, None, plan.size).loops["move"])
         return
-    for t, part in kinds_of(run, best_tiling(layer, run, plan.size)):
+    for t, part in kinds_of(run, tiling):
         for process, count in iterations(layer, run, part, plan.size).items():
             yield Check(i, layer.name, t, process, count)
 

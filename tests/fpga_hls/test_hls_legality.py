@@ -270,7 +270,37 @@ def test_schedules_that_cannot_be():
     assert "fold: there is no stage 'head' to fold" in said(SMALL, schedule={"head": "2x2"})
     for size in ("8", "0x1", "4x", "axb"):
         assert f"head: the folding '{size}' is not PExSIMD" in said(SMALL, schedule={"head": size})
-    assert "a schedule goes with style=dataflow" in said(SMALL, schedule={"head": "2x2"}, style="engine")
+    assert "the schedule is one of an engine" in said(SMALL, schedule={"engine size": "x"}, style="dataflow")
+
+
+WHOLE = "array{pe=32 rows=64 columns=64 words=16 simd=1}"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"relu": "8x4"}, "relu: '8x4' is not tile{...}"),
+        ({"relu_copy": "tile{rows=1}"}, "the engine has no layer 'relu_copy' with tiles"),
+        ({"relu_clamp": "tile{rows=0}"}, "relu_clamp: tiles of 0 rows, expected 1 to 1"),
+        ({"relu_clamp": "tile{rows=9}"}, "relu_clamp: tiles of 9 rows, expected 1 to 1"),
+        ({"relu_clamp": "tile{height=9}"}, "tile has no option 'height'"),
+        ({"relu_clamp": "tile"}, "tile needs the option rows"),
+        ({"engine size": "8x4"}, "engine size: '8x4' is not array{...}"),
+        (
+            {"engine size": WHOLE.replace("pe=32", "pe=24")},
+            "engine size: pe=24 columns=64, expected a multiple of 16, and",
+        ),
+        (
+            {"engine size": WHOLE.replace("columns=64", "columns=80")},
+            "pe=32 columns=80, expected a multiple of 16, and a",
+        ),
+        ({"engine size": WHOLE.replace("rows=64", "rows=16")}, "a tile of 16 x 64 elements, expected at least 2048"),
+        ({"engine size": WHOLE.replace("simd=1", "simd=3")}, "engine size: words=16, expected a multiple of simd=3"),
+        ({"engine size": WHOLE.replace("words=16", "words=0")}, "engine size: words=0, expected 1 to 4096"),
+    ],
+)
+def test_engine_schedules_that_cannot_be(schedule: dict[str, str], message: str):
+    assert message in said(SMALL, schedule=schedule, style="engine")
 
 
 def test_unknown_part():

@@ -20,6 +20,7 @@ from irc.backends.fpga_hls.engine.build import build as build_engine
 from irc.backends.fpga_hls.engine.plan import Plan, planned
 from irc.backends.fpga_hls.engine.project import project as engine_project
 from irc.backends.fpga_hls.engine.reports import costs, engine_bill, engine_report, engine_unmet
+from irc.backends.fpga_hls.engine.schedule import SIZE, read_schedule
 from irc.backends.fpga_hls.engine.sizes import best_size
 from irc.backends.fpga_hls.engine.watch import engine_watched
 from irc.backends.fpga_hls.fifo import size_fifos
@@ -87,9 +88,11 @@ def lower(job: HlsJob) -> Lowered:
     if found := problems(job.module, unsupported):
         raise IrcError(found)
     if job.options.style == "engine":
-        if job.schedule:
-            raise UsageError("hls: a schedule goes with style=dataflow; the engine has one array for all layers")
         return _engine(job, "style=engine asks for it")
+    if SIZE in job.schedule:
+        if job.options.style == "dataflow":
+            raise UsageError("hls: the schedule is one of an engine", hint="style=engine")
+        return _engine(job, "the schedule is one of an engine")
     design = _dataflow(job)
     if job.options.style == "dataflow" or job.options.io != "m_axi" or job.schedule:
         return design
@@ -107,8 +110,10 @@ def _dataflow(job: HlsJob) -> Design:
 
 
 def _engine(job: HlsJob, why: str) -> Plan:
+    schedule = read_schedule(job.schedule)
     program = build_engine(job.module.functions[ACCELERATOR])
-    return planned(program, best_size(program, job.target, _budget(job), job.options.factors), why)
+    size = schedule.size or best_size(program, job.target, _budget(job), job.options.factors)
+    return planned(program, size, why, schedule.rows)
 
 
 def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
@@ -162,7 +167,7 @@ def _of_engine(job: HlsJob, plan: Plan) -> ReportData:
     options = job.options
     known, bill = costs(plan), engine_bill(plan, job.target, options.factors)
     missed = engine_unmet(plan, known, bill, options.clock, options.fps)
-    return {**engine_report(plan, known, bill, options.clock), "unmet": missed}
+    return {**engine_report(plan, known, bill, options.clock), "unmet": missed, "schedule": plan.schedule}
 
 
 def _of_dataflow(job: HlsJob, design: Design) -> ReportData:

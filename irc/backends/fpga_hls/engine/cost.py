@@ -30,7 +30,7 @@ from irc.backends.fpga_hls.resources import ROW_LATENCY
 TILE_LATENCY = 60
 """Cycles of a process beside its loop: its start, the way through its pipeline, the first word of memory (assumed)."""
 
-PASSES = {Softmax: 2, Norm: 1}
+PASSES: dict[type[object], int] = {Softmax: 2, Norm: 1}
 """How often the front reads the packs of a row before it is done with them."""
 
 LOADS = ("first", "weights", "operands", "parameters")
@@ -83,18 +83,27 @@ class Cost:
         return self.macs / (self.cycles * size.multipliers)
 
 
-def cost(layer: Layer, size: Size) -> Cost:
-    """Cycles and traffic of a layer, in its best tiles."""
+def best_tiling(layer: Layer, size: Size) -> Tiling | None:
+    """The tiles in which a layer takes least time; None if it has none."""
+    run = layer.run
+    if isinstance(run, Move):
+        return None
+    return min(run.tilings(size), key=lambda tiling: _cost_in(layer, run, tiling, size).cycles)
+
+
+def cost(layer: Layer, tiling: Tiling | None, size: Size) -> Cost:
+    """Cycles and traffic of a layer in such tiles."""
     run = layer.run
     if isinstance(run, Move):
         cycles = run.bytes + TILE_LATENCY
         return Cost(0, cycles, tiles(2 * run.bytes, WORD), {"move": cycles}, {"move": run.bytes})
-    return min((_cost_in(layer, run, tiling, size) for tiling in run.tilings(size)), key=lambda found: found.cycles)
+    assert tiling is not None
+    return _cost_in(layer, run, tiling, size)
 
 
-def best_tiling(layer: Layer, run: Tiled, size: Size) -> Tiling:
-    """The tiles in which a layer takes least time."""
-    return min(run.tilings(size), key=lambda tiling: _cost_in(layer, run, tiling, size).cycles)
+def least_cost(layer: Layer, size: Size) -> Cost:
+    """Cycles and traffic of a layer in its best tiles."""
+    return cost(layer, best_tiling(layer, size), size)
 
 
 def _cost_in(layer: Layer, run: Tiled, tiling: Tiling, size: Size) -> Cost:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from irc.backends.fpga_hls.emit.writer import Writer, folded, harmless, loc_lines
-from irc.backends.fpga_hls.engine.cost import best_tiling
 from irc.backends.fpga_hls.engine.memory import WORD, element_bytes
 from irc.backends.fpga_hls.engine.plan import Parameters, Plan
 from irc.backends.fpga_hls.engine.program import (
@@ -152,7 +151,7 @@ def layer_table(plan: Plan, name: str) -> str:
         with writer.namespace(namespace(name)):
             writer.line(f"const irc::Layer layers[{len(plan.layers)}] = {{")
             for i, layer in enumerate(plan.layers):
-                _layer(writer, plan, layer, plan.weight_words[i], plan.parameter_places[i])
+                _layer(writer, plan, i, layer)
             writer.line("};")
             writer.line()
     return writer.text()
@@ -164,12 +163,12 @@ def kind_of(layer: Layer) -> str:
     return run.kind if isinstance(run, Fold) else type(run).__name__.upper()
 
 
-def _layer(writer: Writer, plan: Plan, layer: Layer, weights: int, parameters: Parameters) -> None:
+def _layer(writer: Writer, plan: Plan, i: int, layer: Layer) -> None:
     run = layer.run
     writer.line(f"    // {layer.name}")
     for text in loc_lines(layer.loc):
         writer.line("    // " + harmless(text))
-    lines = _move(run) if isinstance(run, Move) else _tiled(plan, layer, run, weights, parameters)
+    lines = _move(run) if isinstance(run, Move) else _tiled(plan, i, run)
     writer.line("    {")
     writer.line(f"        irc::{kind_of(layer)},")
     writer.lines(f"        {text}" for text in lines)
@@ -201,8 +200,9 @@ def _window(window: Window) -> str:
     return f"{{{', '.join(map(str, numbers))}}}, // window"
 
 
-def _tiled(plan: Plan, layer: Layer, run: Tiled, weights: int, parameters: Parameters) -> list[str]:
-    tiling = best_tiling(layer, run, plan.size)
+def _tiled(plan: Plan, i: int, run: Tiled) -> list[str]:
+    tiling = plan.tilings[i]
+    assert tiling is not None
     rows, tail = run.rows, run.tail
     depth = (run.depth, run.depth_words, run.taps) if isinstance(run, Gemm) else (1, 1, tiling.depth_tiles)
     counts = (tiling.row_tiles, tiling.column_tiles, tiling.depth_tiles, tiling.of(rows.batches))
@@ -214,12 +214,14 @@ def _tiled(plan: Plan, layer: Layer, run: Tiled, weights: int, parameters: Param
         _numbers(counts, "row_tiles, column_tiles, depth_tiles, tiles"),
         _window(run.window if isinstance(run, Gemm | Fold) else Window()),
         _access(run.x, "x"),
-        *_weights(run, weights),
+        *_weights(run, plan.weight_words[i]),
         _access(second, "second"),
         _access(third, "third"),
         _access(tail.y, "y"),
         *_front(run),
-        _numbers(_place(parameters), "parameters: place, vectors of front and steps, entries of their tables"),
+        _numbers(
+            _place(plan.parameter_places[i]), "parameters: place, vectors of front and steps, entries of their tables"
+        ),
         *_norm(run),
         *_steps(tail.steps),
         "0, 0, {}, {}, {},",

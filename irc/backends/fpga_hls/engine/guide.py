@@ -10,6 +10,7 @@ from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Layer, Size
 from irc.backends.fpga_hls.engine.reports import Costs, utilisation
+from irc.backends.fpga_hls.engine.schedule import SIZE
 from irc.backends.fpga_hls.utilisation import Bill
 
 
@@ -72,11 +73,17 @@ What the engine takes of the part is estimated from its structure, not synthesis
 
 ## Change the engine
 
-`Size` in `{name}.cpp` says how large it is; weights are packed for it, so it is chosen when the project is written: the
-fastest one within a share of the DSPs and LUTs of the part.
+`Size` in `{name}.cpp` says how large it is. Weights are packed for it, so it is chosen when the project is written: the
+fastest one within a share of the DSPs and LUTs of the part, or the one that you name. `schedule.txt` of the artifact has
+the size and the rows of the tiles of every layer, by the entries above; keep the lines that you want to change:
 
-    irc compile ... --backend 'hls{{style=engine dsp=0.5 lut=0.5}}'
+    irc compile ... --schedule FILE    # `{SIZE} = {plan.schedule[SIZE]}`{_tile_example(plan)}
+    irc compile ... --backend 'hls{{style=engine dsp=0.5 lut=0.5}}'   # the fastest in half of the DSPs and LUTs
+    irc compile ... --backend 'hls{{style=engine fps=100}}'   # says if that is not reached
     irc compile ... --backend 'hls{{style=dataflow}}'     # a stage for each layer instead, everything on chip
+
+`pe` columns times `simd` words of depth ({WORD} codes each) are multiplied at once; `rows`, `columns` and `words` are the
+largest tile, which lies on chip.
 
 ## Files
 
@@ -89,6 +96,12 @@ fastest one within a share of the DSPs and LUTs of the part.
 | `tb.cpp`, `golden.h` | test bench and golden vectors |
 | `run_hls.tcl`, `Makefile` | scripts |
 """
+
+
+def _tile_example(plan: Plan) -> str:
+    """Of a layer in the middle."""
+    lines = [f"{name} = {text}" for name, text in plan.schedule.items() if name != SIZE]
+    return f", `{lines[len(lines) // 2]}`" if lines else ""
 
 
 def _row(layer: Layer, found: Cost, size: Size) -> str:

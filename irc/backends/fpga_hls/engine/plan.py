@@ -5,11 +5,12 @@ Activations share memory: a buffer is there from the layer that writes it first 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from irc.backends.fpga_hls.engine.cost import best_tiling
 from irc.backends.fpga_hls.engine.memory import WORD, Buffer, element_bytes, padded, tiles
 from irc.backends.fpga_hls.engine.program import (
     Computed,
@@ -20,8 +21,10 @@ from irc.backends.fpga_hls.engine.program import (
     Program,
     Size,
     Softmax,
+    Tiling,
     front_vectors,
 )
+from irc.backends.fpga_hls.engine.schedule import chosen_tilings, schedule_texts
 from irc.ir.scalars import Array
 
 MARGIN = 4 * WORD
@@ -63,6 +66,7 @@ class Plan:
 
     program: Program
     size: Size
+    tilings: tuple[Tiling | None, ...]  # of each layer
     why: str  # an engine, and not a dataflow accelerator
     activation_bytes: int
     constants: bytes  # at the beginning of the activations
@@ -83,15 +87,28 @@ class Plan:
     def layers(self) -> tuple[Layer, ...]:
         return self.program.layers
 
+    @property
+    def schedule(self) -> dict[str, str]:
+        """How it is laid out, as texts."""
+        names = (layer.name for layer in self.layers)
+        return schedule_texts(self.size, dict(zip(names, self.tilings, strict=True)))
 
-def planned(program: Program, size: Size, why: str = "") -> Plan:
-    """Give everything its place."""
+
+def planned(program: Program, size: Size, why: str = "", rows: Mapping[str, int] | None = None) -> Plan:
+    """Give everything its place; layers in `rows` get tiles of so many rows, others those that take least time.
+
+    Raises UsageError for rows that cannot be.
+    """
+    chosen = chosen_tilings(program.layers, size, rows or {})
+    tilings = tuple(chosen.get(layer.name) or best_tiling(layer, size) for layer in program.layers)
     constants = _place_constants(program.layers)
     total = _place_buffers(program, len(constants))
     weights, parameters = Image(), Image()
     weight_words = tuple(weights.append(_weights(layer, size)) for layer in program.layers)
     places = tuple(_parameters(layer, parameters) for layer in program.layers)
-    return Plan(program, size, why, total, constants, weights.bytes(), weight_words, parameters.bytes(), places)
+    return Plan(
+        program, size, tilings, why, total, constants, weights.bytes(), weight_words, parameters.bytes(), places
+    )
 
 
 def buffers_of(layer: Layer) -> Iterable[Buffer]:

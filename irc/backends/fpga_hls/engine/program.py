@@ -218,39 +218,56 @@ class Gemm:
         """Products of the layer, without those of padding."""
         return self.rows.all * self.columns * self.depth * self.taps
 
+    def most_rows(self, size: Size) -> int:
+        """Of a tile."""
+        return min(size.rows, self.rows.count)
+
+    def tiling(self, size: Size, rows: int) -> Tiling:
+        """Tiles of so many rows."""
+        pitch = tiles(min(self.columns, size.columns), size.pe) * size.pe // WORD
+        row_tiles, column_tiles = tiles(self.rows.count, rows), tiles(self.columns, size.columns)
+        depth_tiles = tiles(self.taps * self.depth_words, size.words)
+        return Tiling(rows, size.columns, size.words, pitch, row_tiles, column_tiles, depth_tiles)
+
     def tilings(self, size: Size) -> list[Tiling]:
         """Rows in as few tiles as possible, all alike; and in more, so that the first one is there sooner."""
-        pitch = tiles(min(self.columns, size.columns), size.pe) * size.pe // WORD
-        depth = self.taps * self.depth_words
         least = tiles(self.rows.count, size.rows)
-        found: list[Tiling] = []
-        for count in (least, 2 * least, 3 * least, 4 * least):
-            rows = tiles(self.rows.count, count)
-            row_tiles = tiles(self.rows.count, rows)
-            column_tiles, depth_tiles = tiles(self.columns, size.columns), tiles(depth, size.words)
-            found.append(Tiling(rows, size.columns, size.words, pitch, row_tiles, column_tiles, depth_tiles))
-        return found
+        return [self.tiling(size, tiles(self.rows.count, more * least)) for more in (1, 2, 3, 4)]
 
     @property
     def reads(self) -> list[Access]:
         return [self.x, *([self.w.access] if isinstance(self.w, Computed) else []), *self.tail.operands]
 
 
-def _by_packs(rows: Rows, columns: int, taps: int, size: Size) -> list[Tiling]:
-    """Tiles of whole rows, or of as many channels as vectors hold: as large as possible, and smaller ones."""
-    width = min(columns, CHANNELS)
-    pitch = tiles(width, WORD)
-    least = tiles(rows.count, max(1, min(size.rows, size.packs // pitch)))
-    found: list[Tiling] = []
-    for count in (least, 2 * least, 4 * least):
-        height = tiles(rows.count, count)
-        row_tiles = tiles(rows.count, height)
-        found.append(Tiling(height, pitch * WORD, 1, pitch, row_tiles, tiles(columns, pitch * WORD), taps))
-    return found
+class ByPacks:
+    """Layers whose tiles are whole rows, or as many of their channels as vectors hold."""
+
+    rows: Rows
+    columns: int
+    taps: int
+
+    @property
+    def _pitch(self) -> int:
+        return tiles(min(self.columns, CHANNELS), WORD)
+
+    def most_rows(self, size: Size) -> int:
+        """Of a tile."""
+        return min(self.rows.count, max(1, min(size.rows, size.packs // self._pitch)))
+
+    def tiling(self, size: Size, rows: int) -> Tiling:
+        """Tiles of so many rows."""
+        width = self._pitch * WORD
+        row_tiles, column_tiles = tiles(self.rows.count, rows), tiles(self.columns, width)
+        return Tiling(rows, width, 1, self._pitch, row_tiles, column_tiles, self.taps)
+
+    def tilings(self, size: Size) -> list[Tiling]:
+        """Tiles as large as possible, and smaller ones."""
+        least = tiles(self.rows.count, self.most_rows(size))
+        return [self.tiling(size, tiles(self.rows.count, more * least)) for more in (1, 2, 4)]
 
 
 @dataclass(frozen=True)
-class Fold:
+class Fold(ByPacks):
     """The taps of a window folded channel by channel: MAX, SUM, DOT (times weights [taps, columns]); COPY of one."""
 
     kind: str
@@ -268,16 +285,13 @@ class Fold:
     def macs(self) -> int:
         return self.rows.all * self.columns * self.taps if self.kind == "DOT" else 0
 
-    def tilings(self, size: Size) -> list[Tiling]:
-        return _by_packs(self.rows, self.columns, self.taps, size)
-
     @property
     def reads(self) -> list[Access]:
         return [self.x, *self.tail.operands]
 
 
 @dataclass(frozen=True)
-class Softmax:
+class Softmax(ByPacks):
     """int_softmax along rows."""
 
     rows: Rows
@@ -288,9 +302,7 @@ class Softmax:
     frac: int
     tail: Tail
     macs: int = 0
-
-    def tilings(self, size: Size) -> list[Tiling]:
-        return _by_packs(self.rows, self.columns, 1, size)
+    taps: int = 1
 
     @property
     def reads(self) -> list[Access]:
@@ -298,7 +310,7 @@ class Softmax:
 
 
 @dataclass(frozen=True)
-class Norm:
+class Norm(ByPacks):
     """int_norm along rows."""
 
     rows: Rows
@@ -313,9 +325,7 @@ class Norm:
     zp: int
     tail: Tail
     macs: int = 0
-
-    def tilings(self, size: Size) -> list[Tiling]:
-        return _by_packs(self.rows, self.columns, 1, size)
+    taps: int = 1
 
     @property
     def reads(self) -> list[Access]:

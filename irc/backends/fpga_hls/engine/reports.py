@@ -31,7 +31,7 @@ Costs = list[tuple[Layer, Cost]]
 
 
 def costs(plan: Plan) -> Costs:
-    return [(layer, cost(layer, plan.size)) for layer in plan.layers]
+    return [(layer, cost(layer, tiling, plan.size)) for layer, tiling in zip(plan.layers, plan.tilings, strict=True)]
 
 
 def utilisation(layers: Costs, size: Size) -> float:

@@ -7,7 +7,7 @@ from itertools import product
 
 from irc.backends.fpga_hls.area import UNCALIBRATED, Factors, total
 from irc.backends.fpga_hls.device import Part
-from irc.backends.fpga_hls.engine.cost import cost
+from irc.backends.fpga_hls.engine.cost import least_cost
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.program import CHANNELS, Program, Size
@@ -41,6 +41,6 @@ def best_size(program: Program, part: Part, budget: Budget, factors: Factors = U
     room = [s for s in sizes if budget.allows(areas[s]) and areas[s].bram36 <= BLOCK_RAM * part.bram36]
     if not room:
         return min(sizes, key=lambda s: (areas[s].bram18, areas[s].lut))
-    cycles = {s: sum(cost(layer, s).cycles for layer in program.layers) for s in room}
+    cycles = {s: sum(least_cost(layer, s).cycles for layer in program.layers) for s in room}
     enough = WORTHWHILE * min(cycles.values())
     return min((s for s in room if cycles[s] <= enough), key=lambda s: (areas[s].lut, cycles[s]))
