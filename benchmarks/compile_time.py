@@ -2,6 +2,7 @@
 
     python -m benchmarks.compile_time                        # a table, and compile_time.json
     python -m benchmarks.compile_time --model resnet18 --twice
+    python -m benchmarks.compile_time --model deit_tiny --passes quant8,fuse --backend 'hls{style=engine}'
 
 Weights and the 16 calibration images are random: figures for speed and size. Wall-clock time is only worth something on
 a machine that does nothing else; processor time says what the compile itself needs.
@@ -27,6 +28,18 @@ from benchmarks.machine import facts
 from benchmarks.models import MODELS
 
 COLUMNS = ("command", "wall s", "cpu s", "peak MB", "files", "MB", "same bytes")
+FIGURES = (
+    "cycles per sample",
+    "milliseconds per sample",
+    "multipliers",
+    "multipliers busy in these",
+    "memory traffic per sample, bytes",
+    "DSP, estimated",
+    "BRAM36, estimated",
+    "LUT, estimated",
+    "fits zcu102, estimated",
+)
+"""Of the report of an engine."""
 DEFAULT = ("resnet18", "resnet50", "mobilenet_v2", "deit_tiny")
 SAMPLES = 16
 
@@ -73,34 +86,38 @@ def digest(artifact: Path) -> str:
     return found.hexdigest()
 
 
-def measure(model: str, passes: str, twice: bool, folder: Path) -> dict[str, object]:
-    """Compile a model, or compile it twice and compare the bytes."""
+def measure(model: str, passes: str, backend: str, twice: bool, folder: Path) -> dict[str, object]:
+    """Compile a model, or compile it twice and compare the bytes; with the figures of its report."""
     program, calib = save(model, folder)
     digests: list[str] = []
     row: dict[str, object] = {}
     for index in range(2 if twice else 1):
         out = folder / f"{model}{index}.hls"
-        options = ["--passes", passes, "--backend", "hls", "--calib", str(calib), "--output", str(out), "--quiet"]
+        options = ["--passes", passes, "--backend", backend, "--calib", str(calib), "--output", str(out), "--quiet"]
         measured = run("compile", str(program), *options)
         row = row or measured
         digests.append(digest(out))
     files = [p for p in (folder / f"{model}0.hls").rglob("*") if p.is_file()]
     size = round(sum(p.stat().st_size for p in files) / 2**20, 1)
     same = len(set(digests)) == 1 if twice else "not asked"
-    return {"command": f"compile {model} {passes}", **row, "files": len(files), "MB": size, "same bytes": same}
+    summary = json.loads((folder / f"{model}0.hls" / "report.json").read_text())["summary"]
+    figures = {name: summary[name] for name in FIGURES if name in summary}
+    command = f"compile {model} {passes} {backend}"
+    return {"command": command, **row, "files": len(files), "MB": size, "same bytes": same, **figures}
 
 
 @click.command()
 @click.option("--model", "models", multiple=True, type=click.Choice(DEFAULT), default=DEFAULT)
 @click.option("--passes", default="quant4,fuse")
+@click.option("--backend", default="hls")
 @click.option("--twice", is_flag=True, help="Compile twice and compare the bytes.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("compile_time.json"))
-def main(models: tuple[str, ...], passes: str, twice: bool, out: Path) -> None:
+def main(models: tuple[str, ...], passes: str, backend: str, twice: bool, out: Path) -> None:
     """Measure and print."""
     rows: list[dict[str, object]] = [{"command": "--help", **fastest("--help")}]
     for model in models:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(model, passes, twice, Path(folder)))
+            rows.append(measure(model, passes, backend, twice, Path(folder)))
         print(rows[-1], flush=True)
     table = Table(*COLUMNS)
     for row in rows:

@@ -74,16 +74,16 @@ What the engine takes of the part is estimated from its structure, not synthesis
 ## Change the engine
 
 `Size` in `{name}.cpp` says how large it is. Weights are packed for it, so it is chosen when the project is written: the
-fastest one within a share of the DSPs and LUTs of the part, or the one that you name. `schedule.txt` of the artifact has
-the size and the rows of the tiles of every layer, by the entries above; keep the lines that you want to change:
+fastest one within a share of the DSPs and LUTs of the part, or the one that you name. `schedule.txt` of the artifact
+has the size and the rows of the tiles of every layer, by the entries above; keep the lines that you want to change:
 
     irc compile ... --schedule FILE    # `{SIZE} = {plan.schedule[SIZE]}`{_tile_example(plan)}
     irc compile ... --backend 'hls{{style=engine dsp=0.5 lut=0.5}}'   # the fastest in half of the DSPs and LUTs
     irc compile ... --backend 'hls{{style=engine fps=100}}'   # says if that is not reached
     irc compile ... --backend 'hls{{style=dataflow}}'     # a stage for each layer instead, everything on chip
 
-`pe` columns times `simd` words of depth ({WORD} codes each) are multiplied at once; `rows`, `columns` and `words` are the
-largest tile, which lies on chip.
+`pe` columns times `simd` words of depth ({WORD} codes each) are multiplied at once; `rows`, `columns` and `words` are
+the largest tile, which lies on chip.
 
 ## Files
 
