@@ -17,6 +17,7 @@ from irc.ir.scalars import I64, ScalarType
 from irc.ir.types import Element
 
 Number: TypeAlias = bool | int | float
+MOST_CONSTANT = 2**24  # elements of a constant that is computed while importing
 UNBOUNDED = 4096  # the bound of a size that the model does not bound; buffers are sized by it
 
 
@@ -36,6 +37,12 @@ class Building:
         if not isinstance(d, int):
             self.unsupported(f"{what} is {d}, not a number", "capture the model with a fixed size there")
         return d
+
+    def countable(self, count: int, what: str) -> int:
+        """A number of elements that are computed here, one after the other. Gives up beyond `MOST_CONSTANT`."""
+        if count > MOST_CONSTANT:
+            self.unsupported(f"{what} of {count} elements", f"at most {MOST_CONSTANT}")
+        return count
 
     def const(self, value: Number, scalar: ScalarType) -> Value:
         """A rank-0 constant."""

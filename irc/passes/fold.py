@@ -9,9 +9,16 @@ from irc.ir.rewrite import Rule, fixpoint
 from irc.passes.base import Pass, PassContext
 from irc.passes.rules import affine, integers, views
 from irc.passes.rules.arithmetic import MergeClamps, MergeConstants
-from irc.passes.rules.constants import FoldConstants
+from irc.passes.rules.constants import EmptyConstant, FoldConstants
 
-RULES: tuple[Rule, ...] = (*affine.FOLDING, MergeConstants(), MergeClamps(), *views.RULES, *integers.RULES)
+RULES: tuple[Rule, ...] = (
+    *affine.FOLDING,
+    MergeConstants(),
+    MergeClamps(),
+    *views.RULES,
+    *integers.RULES,
+    EmptyConstant(),
+)
 
 
 @dataclass(frozen=True)

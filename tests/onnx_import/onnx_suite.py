@@ -1,4 +1,5 @@
-"""The backend test suite of the ONNX project, on the interpreter: an adapter, and a run of it that counts."""
+"""The backend test suite of the ONNX project, on the interpreter and on the backend `cpu`: adapters, and runs of it
+that count."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -19,10 +20,17 @@ from onnx.backend.base import Backend, BackendRep
 from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
+from irc.backends.base import Job
+from irc.backends.cpu_simd.backend import CPU, Options
+from irc.backends.cpu_simd.isa import host
+from irc.backends.cpu_simd.runtime import session
 from irc.frontend.onnx.read import read
 from irc.ir.diagnostics import IrcError
+from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array, scalar
+from irc.passes.base import PassContext
+from irc.passes.pipeline import run_pipeline
 
 HELD = {
     scalar(name): np.dtype(held)
@@ -37,41 +45,59 @@ HELD = {
 """What holds a value of a type that NumPy lacks."""
 
 
-class Interpreted(BackendRep):
-    """A model that runs on the interpreter.
+Machine = Callable[[Module, list[Array]], list[Array]]
+"""Runs `main` of a module once."""
 
-    Tests of one operator give shapes, axes and the like as inputs of the model, where irc must know them when it reads
-    it: then these inputs, else all, become constants.
+
+class Prepared(BackendRep):
+    """A model that runs on one of our machines.
+
+    Tests of one operator give shapes, axes, weights and the like as inputs of the model, where irc must know them when
+    it reads or compiles it: then small inputs, else all but the first, else all, become constants.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, machine: Machine) -> None:
         self.model = model
+        self.machine = machine
         self.names = [p.name for p in model.graph.input if p.name not in {t.name for t in model.graph.initializer}]
 
     def run(self, inputs: Sequence[Any], **kwargs: Any) -> tuple[Any, ...]:
         given = dict(zip(self.names, inputs, strict=True))
         small = {name: v for name, v in given.items() if getattr(v, "ndim", 0) <= 1}
         reasons: list[IrcError] = []
-        for bound in ({}, small, given):
+        for bound in ({}, small, dict(list(given.items())[1:]), given):
             try:
                 module = read(_with_constants(self.model, bound)).module
+                found = self.machine(module, [_plain(v) for name, v in given.items() if name not in bound])
             except IrcError as error:
                 reasons.append(error)
                 continue
-            fed = [_plain(v) for name, v in given.items() if name not in bound]
-            found = interpret(module, fed)
             return tuple(_held(a, v.type.scalar) for a, v in zip(found, module.main.outputs, strict=True))
         raise reasons[0]
 
 
-class IrcBackend(Backend):
+class OnInterpreter(Backend):
+    machine: ClassVar[Machine] = interpret
+
     @classmethod
-    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> Interpreted:
-        return Interpreted(model)
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> Prepared:
+        return Prepared(model, cls.machine)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:
         return device == "CPU"
+
+
+def on_cpu(module: Module, inputs: list[Array]) -> list[Array]:
+    """What the backend `cpu` makes of a module, behind the passes of `irc compile`."""
+    run_pipeline(f"clean,{CPU.pipeline}", module, PassContext())
+    job = Job(module, host(), Options())
+    with session(module.main, CPU.lower(job).program, job.target) as run:
+        return run(inputs)
+
+
+class OnCpu(OnInterpreter):
+    machine = on_cpu
 
 
 def _with_constants(model: onnx.ModelProto, values: Mapping[str, Any]) -> onnx.ModelProto:
@@ -129,9 +155,9 @@ class Count:
 
 
 @cache
-def suite() -> dict[str, Callable[[], object]]:
+def suite(backend: type[Backend]) -> dict[str, Callable[[], object]]:
     """All tests for the CPU that need no download, by name."""
-    runner: Any = onnx.backend.test.BackendTest(IrcBackend, __name__)
+    runner: Any = onnx.backend.test.BackendTest(backend, __name__)
     return {name: test for category, cls in runner.test_cases.items() for name, test in _tests(category, cls)}
 
 
@@ -143,15 +169,18 @@ def _tests(category: str, cls: type[unittest.TestCase]) -> Iterator[tuple[str, C
             yield name, getattr(cls(name), name)
 
 
-def stored() -> dict[str, Callable[[], object]]:
+def stored(backend: type[Backend]) -> dict[str, Callable[[], object]]:
     """The tests that are files, which load fast."""
     kinds = ("simple", "pytorch-converted", "pytorch-operator")
     cases = [case for kind in kinds for case in load_model_tests(kind=kind)]
-    return {f"{case.name}_cpu": partial(_run_stored, Path(str(case.model_dir)), case.rtol, case.atol) for case in cases}
+    return {
+        f"{case.name}_cpu": partial(_run_stored, backend, Path(str(case.model_dir)), case.rtol, case.atol)
+        for case in cases
+    }
 
 
-def _run_stored(folder: Path, rtol: float, atol: float) -> None:
-    prepared = IrcBackend.prepare(onnx.load(folder / "model.onnx"))
+def _run_stored(backend: type[Backend], folder: Path, rtol: float, atol: float) -> None:
+    prepared: Any = backend.prepare(onnx.load(folder / "model.onnx"))
     for data in sorted(folder.glob("test_data_set*")):
         inputs, wanted = (_arrays(data, what) for what in ("input", "output"))
         Runner.assert_similar_outputs(wanted, prepared.run(inputs), rtol, atol)
@@ -162,11 +191,16 @@ def _arrays(folder: Path, what: str) -> list[Array]:
     return [onnx.numpy_helper.to_array(onnx.TensorProto.FromString(file.read_bytes())) for file in files]
 
 
-def excluded() -> dict[str, str]:
-    """Why tests are excluded, by name: `onnx_suite_excluded.txt`."""
+def excluded(backend: type[Backend]) -> dict[str, str]:
+    """Why tests are excluded, by name: `onnx_suite_excluded.txt`, and for the backend `cpu` those of `..._cpu.txt`."""
+    own = _reasons("onnx_suite_excluded_cpu.txt") if backend is OnCpu else {}
+    return {**_reasons("onnx_suite_excluded.txt"), **own}
+
+
+def _reasons(file: str) -> dict[str, str]:
     reasons: dict[str, str] = {}
     reason = ""
-    for line in Path(__file__).with_name("onnx_suite_excluded.txt").read_text().splitlines():
+    for line in Path(__file__).with_name(file).read_text().splitlines():
         if line.startswith("["):
             reason = line[1:-1]
         elif not line.startswith("#"):

@@ -36,6 +36,13 @@ def branch(*nodes: onnx.NodeProto) -> onnx.GraphProto:
     return helper.make_graph(list(nodes), "branch", [], [onnx.ValueInfoProto(name="r")])
 
 
+def referring(op: str, attribute: str) -> onnx.NodeProto:
+    """An operator with an attribute of a function, where there is no function."""
+    made = node(op, ["x"], ["y"])
+    made.attribute.add(name=attribute, ref_attr_name=attribute, type=onnx.AttributeProto.FLOAT)
+    return made
+
+
 QONNX = ("qonnx.custom_op.general",)
 MICROSOFT = ("com.microsoft",)
 X = {"x": "f32[1, 4, 8, 8]"}
@@ -89,6 +96,22 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
     "attribute of nobody": (
         model([node("Relu", ["x"], ["y"], slope=1.0)], {"x": "f32[4]"}),
         "it has an attribute 'slope', which the standard does not know",
+    ),
+    "attribute of another kind": (
+        model([node("QuickGelu", ["x"], ["y"], domain=MICROSOFT[0], alpha="x")], {"x": "f32[4]"}, domains=MICROSOFT),
+        "QuickGelu: its attribute alpha is 'x'",
+    ),
+    "attribute of no function": (
+        model([referring("LeakyRelu", "alpha")], {"x": "f32[4]"}),
+        "LeakyRelu: its attribute alpha is Reference(name='alpha')",
+    ),
+    "long padding": (
+        model([node("Pad", ["x", "p"], ["y"], mode="edge")], {"x": "f32[4]"}, constants={"p": np.array([0, 2**32])}),
+        "Pad: padding of 4294967300 elements\n  hint: at most 16777216",
+    ),
+    "resizing": (
+        model([node("Resize", ["x", "", "", "s"], ["y"])], {"x": "f32[4]"}, constants={"s": np.array([2**17])}),
+        "Resize: a resized axis of 33554432 elements",
     ),
     "required attribute": (
         model([node("Concat", ["x", "x"], ["y"])], {"x": "f32[4]"}),

@@ -178,7 +178,7 @@ CASES = [
         "the order is [1, 0]",
     ),
     (
-        "SingleConcat",
+        "ShorterConcat",
         "canonicalize",
         "%y = concat %x, %x {axis = 0} : f32[4]",
         "%x: f32[2]",
@@ -454,6 +454,14 @@ CASES = [
         "",
         "f32[2]",
         "the mask of a constant would be lost",
+    ),
+    (
+        "EmptyConstant",
+        "fold",
+        "%y = relu %x : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the result is f32[2]",
     ),
     # fold: integers
     (

@@ -34,6 +34,7 @@ def pieces(c: Building, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Valu
 def pad_axis(c: Building, x: Value, axis: int, before: int, after: int, mode: str) -> Value:
     """Padding that repeats elements is a lookup with constant indices."""
     size = c.number(x.type.shape[axis], f"the size in {mode} padding")
+    c.countable(before + size + after, "padding")
     positions = np.arange(-before, size + after)
     if mode == "replicate":
         index = positions.clip(0, size - 1)

@@ -250,11 +250,12 @@ class _Importer:
         scope: _Scope,
         loc: Loc,
     ) -> Sequence[Value | None]:
-        sizes = self._sizes(node, operands)
         context = self._context(node, version, scope, loc)
+        _check_attributes(conversion, node, context)
+        sizes = self._sizes(node, operands)
         if sizes is not None:
             return (context.of_sizes(sizes),)
-        _check_form(conversion, node, operands, context)
+        _check_inputs(conversion, node, operands, context)
         try:
             result: Result = conversion.convert(context, *operands, **node.attributes)
         except (ValueError, IndexError, ArithmeticError) as error:  # numbers of the file that contradict each other
@@ -327,19 +328,25 @@ def _substituted(node: OnnxNode, attributes: Mapping[str, Any], absent: set[str]
     return OnnxNode(node.op, node.domain, node.name, inputs, node.outputs, own, node.metadata, node.overload)
 
 
-def _check_form(conversion: Conversion, node: OnnxNode, operands: list[Value | None], context: Context) -> None:
-    """Give up on inputs and attributes that the converter does not know; leave out inputs at the end that are empty."""
+def _check_inputs(conversion: Conversion, node: OnnxNode, operands: list[Value | None], context: Context) -> None:
+    """Give up on inputs that the converter does not know; leave out inputs at the end that are empty."""
     while operands and operands[-1] is None and len(operands) > conversion.least:
         operands.pop()
     if len(operands) < conversion.least or any(v is None for v in operands[: conversion.least]):
         context.unsupported(f"it has {len(operands)} inputs, expected at least {conversion.least}")
     if conversion.most is not None and len(operands) > conversion.most:
         context.unsupported(f"its input {conversion.most} ('{node.inputs[conversion.most]}')")
+
+
+def _check_attributes(conversion: Conversion, node: OnnxNode, context: Context) -> None:
+    """Give up on attributes that the converter does not know, or that are of another kind."""
     for name, value in node.attributes.items():
         if isinstance(value, Unreadable):
             context.unsupported(f"its attribute {name} is a {value.kind}")
         if name not in conversion.attributes:
             context.unsupported(f"its attribute {name}")
+        if not conversion.admits(name, value):
+            context.unsupported(f"its attribute {name} is {value!r:.80}")
     if absent := conversion.required - node.attributes.keys():
         context.unsupported(f"it lacks the attribute {min(absent)}")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from irc.frontend.nested import is_list
 from irc.frontend.onnx.context import Converter
+from irc.frontend.onnx.proto import Reference, Unreadable
 
 CONVERTERS: dict[tuple[str, str], Conversion] = {}
 F = TypeVar("F", bound=Converter)
@@ -23,6 +27,10 @@ class Conversion:
     attributes: frozenset[str]
     required: frozenset[str]
 
+    def admits(self, attribute: str, value: Any) -> bool:
+        """Whether an attribute of the file is what the converter says that it takes."""
+        return _admits(_hints(self.convert).get(attribute, Any), value)
+
     @staticmethod
     def of(function: Converter) -> Conversion:
         parameters = list(inspect.signature(function).parameters.values())[1:]
@@ -33,6 +41,24 @@ class Conversion:
         required = frozenset(p.name for p in named if p.default is p.empty)
         least = sum(p.default is p.empty for p in places)
         return Conversion(function, least, None if variadic else len(places), names, required)
+
+
+@cache
+def _hints(function: Converter) -> dict[str, Any]:
+    return get_type_hints(function)
+
+
+def _admits(hint: Any, value: Any) -> bool:
+    origin = get_origin(hint)
+    if hint is Any:
+        return not isinstance(value, Reference | Unreadable)
+    if origin in (Union, UnionType):
+        return any(_admits(option, value) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if origin in (Sequence, tuple):
+        return is_list(value) and all(_admits(get_args(hint)[0], item) for item in value)
+    return isinstance(value, int | float if hint is float else hint)
 
 
 def converts(*operators: str, domain: str = "") -> Callable[[F], F]:

@@ -62,6 +62,24 @@ class FoldConstants(Rule):
         ]
 
 
+class EmptyConstant(Rule):
+    """op, whose results have no elements -> empty constants"""
+
+    pattern = op_(Op)
+
+    def guard(self, m: Match) -> Miss | None:
+        op = m.root
+        if isinstance(op, STRUCTURAL) or not op.pure:
+            return Miss(f"{op.opname} is no computation")
+        full = [v.type for v in op.results if 0 not in (v.type.static_shape or ())]
+        return Miss(f"the result is {full[0]}") if full else None
+
+    def build(self, m: Match, b: Builder) -> Sequence[Value]:
+        types = [v.type for v in m.root.results]
+        empty = [np.zeros(t.static_shape or (), t.scalar.dtype) for t in types]
+        return [b(Const(Data.of(a, t.scalar), t.element)) for a, t in zip(empty, types, strict=True)]
+
+
 def _symbolic(attribute: Any) -> bool:
     """Whether an attribute holds a symbolic dimension."""
     if isinstance(attribute, tuple):

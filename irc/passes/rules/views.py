@@ -45,16 +45,23 @@ class IdentityPermute(Rule):
         return m["x"]
 
 
-class SingleConcat(Rule):
-    """concat x -> x"""
+class ShorterConcat(Rule):
+    """concat(x, nothing, y) -> concat(x, y), concat(x) -> x"""
 
-    pattern = op_(Concat, any_("x"))
+    pattern = op_(Concat, name="concat")
 
     def guard(self, m: Match) -> Miss | None:
-        return None if len(m.root.operands) == 1 else Miss(f"{len(m.root.operands)} tensors are joined")
+        parts, given = self._parts(m), len(m.root.operands)
+        return None if parts and len(parts) < max(given, 2) else Miss(f"{given} tensors are joined")
+
+    def _parts(self, m: Match) -> tuple[Value, ...]:
+        """The operands that have elements."""
+        concat: Concat = m.node("concat")
+        return tuple(x for x in concat.xs if x.type.shape[concat.axis] != 0)
 
     def build(self, m: Match, b: Builder) -> Value:
-        return m["x"]
+        parts, concat = self._parts(m), m.node("concat")
+        return parts[0] if len(parts) == 1 else b(Concat(parts, concat.axis))
 
 
 class MergeReshapes(Rule):
@@ -140,7 +147,7 @@ def _needless(op: Op) -> Iterator[tuple[int, Expand]]:
 RULES: tuple[Rule, ...] = (
     Identity(),
     IdentityPermute(),
-    SingleConcat(),
+    ShorterConcat(),
     MergeReshapes(),
     MergePermutes(),
     MergeSlices(),

@@ -496,6 +496,7 @@ def _of_nothing(c: Context, x: Value, axes: tuple[int, ...], keep: bool, neutral
     """The neutral element of a reduction, where there is nothing to reduce."""
     shape = [1 if i in axes else d for i, d in enumerate(x.type.shape) if keep or i not in axes]
     sizes = [c.number(d, "a size") for d in shape]
+    c.countable(math.prod(sizes), "a result")
     scalar = x.type.scalar
     low = neutral if scalar.is_float else scalar.min if neutral < 0 else scalar.max
     return c.b.const(np.full(sizes, low, scalar.dtype), scalar)
@@ -536,7 +537,9 @@ def _prod(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
 
 def _of_one(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
     shape = [1 if i in axes else d for i, d in enumerate(x.type.shape) if keep or i not in axes]
-    return c.b.const(np.ones([c.number(d, "a size") for d in shape], x.type.scalar.dtype), x.type.scalar)
+    sizes = [c.number(d, "a size") for d in shape]
+    c.countable(math.prod(sizes), "a result")
+    return c.b.const(np.ones(sizes, x.type.scalar.dtype), x.type.scalar)
 
 
 def _l1(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
@@ -623,7 +626,7 @@ def _less_one(c: Context, x: Value, axis: int) -> int:
 def hardmax(c: Context, x: Value, *, axis: int = -1) -> Value:
     """1 at the first of the largest values along an axis, else 0."""
     axis = c.axis(axis, x.type.rank)
-    size = c.number(x.type.shape[axis], "the size of the axis")
+    size = c.countable(c.number(x.type.shape[axis], "the size of the axis"), "an axis")
     column = np.arange(size).reshape([-1 if i == axis else 1 for i in range(x.type.rank)])
     return c.cast(c.b(Compare(c.b(Argmax(x, (axis,), True)), c.b.const(column, I64), "eq")), x.type.scalar)
 

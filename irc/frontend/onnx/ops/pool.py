@@ -181,6 +181,9 @@ def _aspect(c: Context, old: Sequence[object], wanted: Sequence[object] | None, 
     return min(ratios) if policy == "not_larger" else max(ratios)
 
 
+SHORTEST = 256  # the length as which shorter axes count, where every element of the new one is computed here
+
+
 def _along(
     c: Context,
     x: Value,
@@ -191,6 +194,7 @@ def _along(
     region: tuple[float, float] | None,
     how: Resizing,
 ) -> Value:
+    c.countable(new * max(size, SHORTEST), "a resized axis")
     if how.mode == "nearest":
         out = c.b(Gather(x, c.b.const(how.nearest(size, new, factor, region), I64), axis))
     else:

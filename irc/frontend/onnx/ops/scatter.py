@@ -51,7 +51,7 @@ def _written(c: Context, x: Value, places: Array, updates: Value, reduction: str
     if reduction != "none":
         c.unsupported(f"reduction={reduction}", "only plain writing has an equivalent")
     size = product(x.type.shape)
-    count = c.number(size, "the size")
+    count = c.countable(c.number(size, "the size"), "a tensor to write to")
     source = np.arange(count)
     source[places.ravel()] = count + np.arange(places.size)
     both = c.b(Concat((c.b(Reshape(x, (size,))), c.b(Reshape(updates, (places.size,)))), 0))

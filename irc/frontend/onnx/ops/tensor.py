@@ -187,10 +187,8 @@ def range_(c: Context, start: Value, limit: Value, delta: Value, *, stash_type: 
         if step == 0:
             c.unsupported("the step is 0")
         count = max(math.ceil((last - first) / step), 0)
-        if count > MOST_CONSTANT:
-            c.unsupported(f"a range of {count} elements", f"at most {MOST_CONSTANT}")
         kind = start.type.scalar
-        values: Array = first + np.arange(count) * step
+        values: Array = first + np.arange(c.countable(count, "a range")) * step
         return c.b.const(values, kind)
     first, last = (c.dims(v, "an end of the range")[0] for v in (start, limit))
     step = c.ints(delta, "the step")[0]
@@ -204,8 +202,6 @@ def float_or_int(values: Array) -> float:
     """The value of an array of one element."""
     return values.reshape(()).item()
 
-
-MOST_CONSTANT = 2**24
 
 # -- slices
 
@@ -423,7 +419,7 @@ def gather_nd(c: Context, x: Value, indices: Value, *, batch_dims: int = 0) -> V
 @converts("OneHot")
 def one_hot(c: Context, indices: Value, depth: Value, values: Value, *, axis: int = -1) -> Value:
     """values[1] where the index is, else values[0]; an index outside of the range is nowhere."""
-    size = int(c.single(depth, "the depth"))
+    size = c.countable(int(c.single(depth, "the depth")), "a depth")
     rank = indices.type.rank + 1
     at = c.axis(axis, rank)
     index = from_start(c, indices, size)
@@ -488,5 +484,6 @@ def reverse_sequence(c: Context, x: Value, lengths: Value, *, batch_axis: int = 
     index = np.where(steps < known[:, None], known[:, None] - 1 - steps, steps)
     index = index if batch_axis == 0 else index.T
     whole = tuple(c.number(d, "a size") for d in x.type.shape)
+    c.countable(math.prod(whole), "a lookup")
     spread = np.broadcast_to(index.reshape((*index.shape, *[1] * (len(whole) - 2))), whole)
     return gather_elements(c, x, c.b.const(spread, I64), axis=time_axis)
