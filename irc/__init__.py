@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from irc.passes.base import Pass as Pass
     from irc.passes.base import PassContext as PassContext
     from irc.plugins import Plugin as Plugin
+    from irc.tools.bisect import bisect as bisect
     from irc.tools.check import check as check
     from irc.tools.compare import compare as compare
+    from irc.tools.reduce import reduce as reduce
     from irc.tools.sensitivity import sensitivity as sensitivity
 
 

@@ -234,17 +234,29 @@ def lower(
     warnings = Warnings(feedback.warn)
     module = clone(read.module)
     kind, data = ("random", made_up(module.main, 1, settings.seed)) if types_only else data_of(read, settings)
-    samples = _Spoken(data.samples, UNCHOSEN[kind], warnings) if kind in UNCHOSEN else data.samples
-    cx = PassContext(
-        samples=samples, types_only=types_only, seed=settings.seed, progress=feedback.progress, warn=warnings
-    )
-    if backend is not None:
-        cx.requant, cx.islands = backend.requant, backend.islands
+    cx = context(data, kind, backend, settings, feedback, warnings)
+    cx.types_only = types_only
     stages = [Stage(stage.run.resolved(cx), stage.source) for stage in stages]
     watcher = run_watched(module, stages, cx, settings, data.samples, feedback)
     if settings.strict:
         warnings.refuse()
     return Lowered(read.name, read.module, module, stages, watcher.records, data, kind, cx.notes, warnings.texts)
+
+
+def context(
+    data: Dataset,
+    kind: str,
+    backend: Backend[Any, Any, Any] | None,
+    settings: Settings,
+    feedback: Feedback,
+    warn: Callable[[str], None],
+) -> PassContext:
+    """What passes are handed; samples of a kind that nobody chose say so when they are looked at."""
+    samples = _Spoken(data.samples, UNCHOSEN[kind], warn) if kind in UNCHOSEN else data.samples
+    cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
+    if backend is not None:
+        cx.requant, cx.islands = backend.requant, backend.islands
+    return cx
 
 
 def data_of(read: Read, settings: Settings) -> tuple[Literal["given", "of the model", "random"], Dataset]:

@@ -16,24 +16,30 @@ from irc.passes.pipeline import Stage, pipeline_text
 from irc.watch import Snapshot
 
 NAME = "irc-reproducer"
+BEFORE, INPUTS = "before.irc", "inputs.npz"
 
 
 def write_reproducer(
     before: Snapshot, rest: Sequence[Stage], samples: Mapping[str, Array] | None, seed: int, error: BaseException
 ) -> Path | None:
     """Write a new folder in the current one, or where temporary files go. None if there is no place for it."""
+    words = [f"irc opt {BEFORE}", f"--passes {shlex.quote(pipeline_text(rest))}", f"--seed {seed}", "--verify=run"]
+    words += [f"--calib {INPUTS}"] if samples else []
+    return write_case(before, samples, " ".join(words), "".join(traceback.format_exception(error)))
+
+
+def write_case(before: Snapshot, samples: Mapping[str, Array] | None, command: str, error: str) -> Path | None:
+    """Write the IR, samples, the command that shows the failure, and what it looks like. None if there is no place."""
     folder = _new_folder()
     if folder is None:
         return None
-    (folder / "before.irc").write_text(before.text, encoding="utf-8")
+    (folder / BEFORE).write_text(before.text, encoding="utf-8")
     if before.arrays:
         save_arrays(before.arrays, folder / WEIGHTS)
-    words = ["irc opt before.irc", f"--passes {shlex.quote(pipeline_text(rest))}", f"--seed {seed}", "--verify=run"]
     if samples:
-        write_npz(folder / "inputs.npz", samples)
-        words.append("--calib inputs.npz")
-    (folder / "command.txt").write_text(" ".join(words) + "\n", encoding="utf-8")
-    (folder / "error.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        write_npz(folder / INPUTS, samples)
+    (folder / "command.txt").write_text(command + "\n", encoding="utf-8")
+    (folder / "error.txt").write_text(error, encoding="utf-8")
     return folder
 
 

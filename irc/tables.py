@@ -165,6 +165,8 @@ API = Table(  # what `import irc` offers, see irc/__init__.py
         "capture": "irc.driver:capture",
         "check": "irc.tools.check:check",
         "compare": "irc.tools.compare:compare",
+        "bisect": "irc.tools.bisect:bisect",
+        "reduce": "irc.tools.reduce:reduce",
         "sensitivity": "irc.tools.sensitivity:sensitivity",
         "apply": "irc.driver:apply",
         "load": "irc.driver:load",

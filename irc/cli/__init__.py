@@ -29,6 +29,7 @@ VERBS = {
     ),
     "compare": ("irc.cli.compare:compare_command", "Any two of model, IR text and artifact, layer by layer."),
     "analyze": ("irc.cli.analyze:analyze_command", "Where accuracy is lost, and the options that win it back."),
+    "debug": ("irc.cli.debug:debug_command", "The pass, the lowering, the layers that break a check."),
     "lint": ("irc.cli.lint:lint_command", "What HLS would refuse, or run in sequence, in a project."),
     "calibrate": ("irc.cli.calibrate:calibrate_command", "Fit the estimate of LUTs and FFs to a synthesis report."),
     "bench": ("irc.cli.bench:bench_command", "Time an artifact on this machine, against other runtimes."),
@@ -38,6 +39,7 @@ VERBS = {
     "targets": ("irc.cli.lists:targets_command", "The backends and targets, with their options."),
 }
 JSON = "irc.json"  # set in the context by --json
+LOADED = "irc.loaded"  # the files of --load
 INTERRUPTED = 130
 REFUSALS = (  # of a file system, where neither irc nor the model is at fault
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from irc.cli import JSON
+from irc.cli import JSON, LOADED
 from irc.cli.progress import bars
 from irc.driver import Settings
 from irc.feedback import Feedback, silence
@@ -34,6 +34,7 @@ def chain(*options: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 
 def _load(ctx: click.Context, parameter: click.Parameter, files: Sequence[Path]) -> None:
+    ctx.meta[LOADED] = tuple(str(file.resolve()) for file in files)
     for file in files:
         load_file(file)
 

@@ -143,7 +143,7 @@ class _Trial:
     def __init__(self, prepared: Lowered, quantize: QuantizePass, settings: Settings, feedback: Feedback) -> None:
         self.module, self.quantize, self.progress = prepared.module, quantize, feedback.progress
         self.graph = self.module.main
-        cx = PassContext(prepared.data.samples, settings.seed, progress=feedback.progress)
+        cx = PassContext(samples=prepared.data.samples, seed=settings.seed, progress=feedback.progress)
         self.layers = quantize.layers_of(self.graph)
         gptq = quantize.rounding == "gptq"
         self.hessians = quantize.hessians_of(self.module, self.layers, cx) if gptq else {}
