@@ -24,8 +24,8 @@ from irc.cli.options import (
 from irc.ir.diagnostics import UsageError
 from irc.ir.location import Loc
 from irc.tools.bisect import SAMPLES, Setup, bisect_of, set_up
-from irc.tools.checks import Check
 from irc.tools.reduce import reduce_of
+from irc.tools.verdict import Check
 
 CHECKS = """\b
 Checks:

@@ -18,7 +18,7 @@ from irc.ir.location import Loc
 from irc.passes.base import PassContext
 from irc.passes.pipeline import Stage, pipeline_text, run_pipeline
 from irc.reproducer import BEFORE, INPUTS, described, write_case
-from irc.tools.checks import Check, Lowering, Verdict, distance
+from irc.tools.verdict import Check, Lowering, Verdict, distance
 from irc.watch import Snapshot
 
 SAMPLES = 16  # on which checks run, where nobody says how many

@@ -28,7 +28,7 @@ from irc.ir.verify import verify
 from irc.passes.pipeline import run_pipeline
 from irc.reproducer import write_case
 from irc.tools.bisect import SAMPLES, Setup, said, set_up
-from irc.tools.checks import GOOD, Check, Verdict
+from irc.tools.verdict import GOOD, Check, Verdict
 from irc.watch import Snapshot
 
 

@@ -197,7 +197,7 @@ def test_reduce_a_wrong_lowering(irc: Irc) -> None:
 def test_reduce_a_crash(irc: Irc, model: Path, data: Path) -> None:
     out = irc("debug", "reduce", model, "--load", "mine.py", "--passes", "fold,fall", "--calib", data).stdout
     assert out.splitlines()[:2] == [
-        "1 of 3 nodes are enough: RuntimeError: no way behind act (mine.py:37)",
+        "1 of 3 nodes are enough: RuntimeError: no way behind act (mine.py:31)",
         '  relu at "act" (ReLU) mlp.py:20',
     ]
 
