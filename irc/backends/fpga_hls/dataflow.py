@@ -6,9 +6,11 @@ stream with several readers gets a fork, and each without readers a drain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
+from irc.backends.fpga_hls.extent import Count, Extent
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import c_order, channels_last
 from irc.backends.fpga_hls.lower import LOWERINGS
@@ -16,9 +18,10 @@ from irc.backends.fpga_hls.lower.common import Anchor
 from irc.backends.fpga_hls.lower.math import elementwise
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import bounds_of
+from irc.backends.fpga_hls.resources import BIRTHS, COUNTED
 from irc.backends.fpga_hls.stage import Design, Port, Stage, Stream
 from irc.backends.regions import Region, regions_of
-from irc.ir.diagnostics import Collector, IrcError
+from irc.ir.diagnostics import Collector, Diagnostic, IrcError
 from irc.ir.graph import Graph, Value
 from irc.ir.location import UNKNOWN, Loc
 from irc.ir.op import Op
@@ -51,7 +54,9 @@ def build(accelerator: Graph, lowering: Callable[[type[Op]], Any] = LOWERINGS.ge
     found.raise_if_any()
     outputs = [_output_port(cx, value, i, names) for i, value in enumerate(accelerator.outputs)]
     design = Design(inputs, outputs, cx.stages)
-    _fork(design, names)
+    _fork(design, names, {s for s in design.streams if s.carries is None})
+    _hand_counts(design, cx.counts)
+    _fork(design, names, set(cx.counts.values()))
     return design
 
 
@@ -113,15 +118,29 @@ def _output_port(cx: Lowering, value: Value, index: int, names: Names) -> Port:
 # -- one producer and one consumer
 
 
-def _fork(design: Design, names: Names) -> None:
-    """Insert a fork behind every stream that several stages or outputs read, and a drain where none does."""
+def _hand_counts(design: Design, counts: Mapping[Count, Stream]) -> None:
+    """Give every stage whose loops a count bounds that count. Raises IrcError for those whose loops are fixed."""
+    found = Collector()
+    for stage in design.stages:
+        moved = [s.count.count for s in (*stage.inputs, *stage.outputs) if isinstance(s.count, Extent)]
+        if (moved and stage.template not in COUNTED) or len(set(moved)) > (2 if stage.template in BIRTHS else 1):
+            message = f"{stage.template}: how many of up to {moved[0].most} rows come shows only while it runs; its loops are fixed"
+            hint = "token-select{keep=0.7} keeps as many tokens of every sample"
+            found.found.append(Diagnostic(message, stage.loc, hint=hint))
+        elif stage.count is not None:
+            stage.counting = counts[stage.count]
+    found.raise_if_any()
+
+
+def _fork(design: Design, names: Names, streams: Set[Stream]) -> None:
+    """Insert a fork behind every one of some streams that several stages or outputs read, a drain where none does."""
     readers: dict[Stream, list[Stage | Port]] = {s: [] for s in design.streams}
     for stage in design.stages:
         for stream in stage.inputs:
             readers[stream].append(stage)
     for port in design.outputs:
         readers[port.stream].append(port)
-    shared = {stream: found for stream, found in readers.items() if len(found) != 1}
+    shared = {stream: found for stream, found in readers.items() if stream in streams and len(found) != 1}
     stages = [_fan_out(p.stream, p.stream.name, UNKNOWN, shared, names) for p in design.inputs if p.stream in shared]
     for stage in design.stages:
         forks = [_fan_out(s, stage.name, stage.loc, shared, names) for s in stage.outputs if s in shared]
@@ -135,7 +154,7 @@ def _fan_out(
     """A fork that gives each reader its own copy; a drain if there is no reader."""
     copies: list[Stream] = []
     for reader in readers[stream]:
-        copy = Stream(stream.code, stream.count, stream.value, stream.layout, names.fresh(f"{base}_copy"))
+        copy = replace(stream, name=names.fresh(f"{base}_copy"))
         copies.append(copy)
         if isinstance(reader, Stage):
             reader.replace_input(stream, copy)

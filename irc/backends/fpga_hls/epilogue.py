@@ -7,12 +7,14 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from irc.backends.fpga_hls.extent import Extent
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Shape
 from irc.backends.fpga_hls.lowering import Lowering
 from irc.backends.fpga_hls.ranges import Interval
 from irc.backends.fpga_hls.stage import Epilogue, Expression, Rom, Statement, Stream
 from irc.backends.fpga_hls.types import float_literal, literal
+from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.scalars import Array
@@ -106,12 +108,16 @@ class EpilogueBuilder:
 
     def constant(self, array: Array, role: str) -> str:
         """A constant that broadcasts to the results: a literal, or a ROM by channel, by row or by element."""
+        rows = self.layout.count // self.channels
         spread = self.layout.arrange(np.broadcast_to(array, self.shape)).reshape(-1, self.channels)
         if np.all(array == array.reshape(-1)[0]):
             value = array.reshape(-1)[0]
             return float_literal(float(value)) if array.dtype.kind == "f" else literal(int(value))
         if np.all(spread == spread[0]):
             return f"{self.rom(spread[0], role)}[channel]"
+        if isinstance(rows, Extent) or isinstance(self.channels, Extent):
+            message = f"{self.stage}: its {role} differs by row, and how many rows there are shows only while it runs"
+            raise IrcError(message, hint="one value for all tokens, or one a channel")
         if np.all(spread == spread[:, :1]):
             return f"{self.rom(spread[:, 0], role)}[index / {self.channels}]"
         return f"{self.rom(spread.reshape(-1), role)}[index]"

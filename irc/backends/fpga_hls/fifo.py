@@ -8,6 +8,10 @@ its time is possible, and a network of blocking FIFOs that has a possible schedu
 
 Only what happens between the point where paths part and the point where they join matters: times are counted from the
 last stage that all paths to the join pass through.
+
+A count comes before the data that it counts, and is read with the first of it. Its FIFOs hold one a sample, so with as
+many as SMALLEST samples behind a selector nothing waits for one. Sizes that a count decides enter as what they are at
+most: of a smaller sample less is held anywhere.
 """
 
 from __future__ import annotations
@@ -70,7 +74,7 @@ def _last_gates(inputs: Sequence[Stream], stages: Sequence[Stage]) -> list[int |
 
     gates: list[int | None] = []
     for place, stage in enumerate(stages):
-        sources = [producer[s] for s in stage.inputs if s in producer]
+        sources = [producer[s] for s in stage.inputs if s in producer and s.carries is None]
         gate = sources[0] if sources else _ENTRY
         for other in sources[1:]:
             gate = meet(gate, other)
@@ -86,7 +90,7 @@ def _timed(stage: Stage, arrivals: Arrivals) -> list[tuple[Stream, Arrival, Pace
     return [
         (stream, arrivals[stream], stage.takes.get(i, Pace()))
         for i, stream in enumerate(stage.inputs)
-        if stream in arrivals
+        if stream in arrivals and stream.carries is None
     ]
 
 

@@ -110,6 +110,11 @@ def _select(stage: Stage) -> Processes:
     return [("rank_rows", rows + rows * rows), ("repack_rows", rows * columns)]
 
 
+def _select_above(stage: Stage) -> Processes:
+    rows, columns = stage.number("rows"), stage.number("columns")
+    return [("compare_rows", rows), ("repack_rows", rows * columns)]
+
+
 def _reorder(stage: Stage) -> Processes:
     return _by_run(stage.number("blocks"), [(name, stage.number("count")) for name in ("store", "send")])
 
@@ -126,4 +131,5 @@ PROCESSES: dict[str, Callable[[Stage], Processes]] = {
     "int_norm": _norm,
     "reorder": _reorder,
     "select_rows": _select,
+    "select_above": _select_above,
 }

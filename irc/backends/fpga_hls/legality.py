@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from irc.backends.counts import uncountable
 from irc.backends.fpga_hls.boundary import ACCELERATOR
+from irc.backends.fpga_hls.extent import shape_of
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import Op
@@ -24,8 +24,8 @@ def problems(module: Module, unsupported: list[Diagnostic]) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     for value in accelerator.inputs:
         found += _input(value)
-    if counts := uncountable(inner_ops(accelerator), "the accelerator has loops of fixed length"):
-        return found + counts
+    for value in accelerator.outputs:
+        found += _output(value)
     named: set[str] = {d.message + str(d.loc) for d in unsupported}
     found += unsupported
     for op in inner_ops(accelerator):
@@ -53,6 +53,13 @@ def _input(value: Value) -> list[Diagnostic]:
     return []
 
 
+def _output(value: Value) -> list[Diagnostic]:
+    if value.type.static_shape is not None or shape_of(value) is None:
+        return []
+    message = f"a result is {value.type}, whose size shows only while it runs; ports carry as much of every sample"
+    return [Diagnostic(message, value.loc, hint="token-select{keep=0.7} keeps as many tokens of every sample")]
+
+
 def _op(op: Op) -> Diagnostic | None:
     """The first thing that stands against an op."""
     result = op.results[0].type
@@ -67,9 +74,10 @@ def _op(op: Op) -> Diagnostic | None:
         return Diagnostic(
             f"{op.opname} computes {floats[0]}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST
         )
-    if result.static_shape is None:
+    shape = shape_of(op.results[0])
+    if shape is None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
-    if 0 in result.static_shape:
+    if 0 in shape:
         return Diagnostic(f"{op.opname} gives an empty tensor, {result}", op.loc)
     if any(v.type.scalar == U32 for v in (*op.operands, op.results[0])):
         hint = "cast to i32 in the model"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from irc.backends.fpga_hls.extent import Count, shape_of
 from irc.backends.fpga_hls.identifiers import Names, identifier
 from irc.backends.fpga_hls.layout import Layout, Loop, Shape, c_order, merged, nest, refined
 from irc.backends.fpga_hls.ranges import Ranges
@@ -50,6 +51,7 @@ class Lowering:
         self.names = names
         self.stages: list[Stage] = []
         self.sources: dict[Value, Source] = {}
+        self.counts: dict[Count, Stream] = {}  # of each count that is born in the run
         self._moved: dict[tuple[Any, ...], Stream] = {}  # reorder and replay stages, which several readers share
         self._sole: set[str] = set()  # names that belong to one stage alone
 
@@ -60,8 +62,8 @@ class Lowering:
     # -- values
 
     def shape(self, value: Value) -> Shape:
-        """The static shape, which legality has checked."""
-        shape = value.type.static_shape
+        """The shape, which legality has checked."""
+        shape = shape_of(value)
         assert shape is not None
         return shape
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from irc.backends.fpga_hls.types import Code
 from irc.ir.diagnostics import Diagnostic
+from irc.ir.dims import Dim, bounds
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul
@@ -156,17 +157,23 @@ def _weighted(known: Ranges, op: Linear | Conv) -> Interval:
     return Interval(total.lo + bias.lo, total.hi + bias.hi)
 
 
+def most_of(op: Op, dim: Dim) -> int:
+    """What a dimension is at most; with fewer terms a sum stays within the bounds that zero is added to."""
+    symbols = {} if op.graph is None else op.graph.function.symbols
+    return bounds(dim, symbols)[1]
+
+
 @reads(Matmul)
 def _matmul(known: Ranges, op: Matmul) -> Interval:
     x, y = known.of(op.x).shifted(-op.x_zp), known.of(op.y).shifted(-op.y_zp)
-    total = x.times(y).with_zero().scaled(cast(int, op.x.type.shape[-1]))
+    total = x.times(y).with_zero().scaled(most_of(op, op.x.type.shape[-1]))
     known.sums[op] = total
     return total
 
 
 @reads(Sum)
 def _sum(known: Ranges, op: Sum) -> Interval:
-    terms = math.prod(cast(int, op.x.type.shape[a]) for a in op.reduced())
+    terms = math.prod(most_of(op, op.x.type.shape[a]) for a in op.reduced())
     x = known.of(op.x)
     known.sums[op] = x.with_zero().scaled(terms)
     return x.shifted(-op.x_zp).scaled(terms)

@@ -10,6 +10,12 @@ LINEAR = ("linear", "linear_blocks", "linear_nm")
 CONV = ("conv", "conv_blocks", "conv_nm")
 """Templates by what they compute; those behind the first make use of a mask."""
 
+COUNTED = {*LINEAR, "matmul", "int_softmax", "masked_int_softmax", "int_norm", "elementwise"}
+COUNTED |= {"reduce_sum", "fork", "drain", "split", "slice", "select_above"}
+"""Templates whose loops a count can bound that is born in the run."""
+BIRTHS = {"select_above"}
+"""Those that bring one into being, and may be bounded by another."""
+
 ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/norm.h
 
 
@@ -163,6 +169,10 @@ def _select(stage: Stage) -> int:
     return max(rows + rows * rows, rows * columns)
 
 
+def _select_above(stage: Stage) -> int:
+    return stage.number("rows") * stage.number("columns")
+
+
 def _reorder(stage: Stage) -> int:
     return stage.number("blocks") * stage.number("count") * (2 if stage.number("buffers") == 1 else 1)
 
@@ -183,6 +193,7 @@ FORMULAS: dict[str, Callable[[Stage], int]] = {
     "int_norm": _rows,
     "reorder": _reorder,
     "select_rows": _select,
+    "select_above": _select_above,
 }
 
 

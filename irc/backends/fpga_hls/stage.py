@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from irc.backends.fpga_hls.extent import Count, Extent
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
@@ -55,7 +56,10 @@ class Rom:
 
 @dataclass(eq=False)
 class Stream:
-    """A FIFO between two stages: its elements (one sample has `count`), and how many it holds."""
+    """A FIFO between two stages: its elements (one sample has `count`), and how many it holds.
+
+    One that `carries` a count has it as its only element; every stage whose loops it bounds gets a copy.
+    """
 
     code: Code
     count: int
@@ -63,6 +67,7 @@ class Stream:
     layout: Layout | None = None
     name: str = ""
     depth: int = 0
+    carries: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -135,9 +140,10 @@ Parameter: TypeAlias = "Placeholder | int"
 class Stage:
     """One process of the dataflow region: `name(...)` calls `template<parameters>(arguments)`.
 
-    Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last. `takes` and
-    `gives` say, by position, at which pace inputs are read and outputs written. `idle_mask` names the mask of its
-    weights if it saves nothing here.
+    Streams among the arguments that are not in `outputs` are inputs; those of the epilogue come last, and behind them
+    the stream `counting` of the count that its loops are bounded by, if there is one. `takes` and `gives` say, by
+    position, at which pace inputs are read and outputs written. `idle_mask` names the mask of its weights if it saves
+    nothing here.
     """
 
     name: str
@@ -152,10 +158,18 @@ class Stage:
     takes: dict[int, Pace] = field(default_factory=dict[int, Pace])
     gives: dict[int, Pace] = field(default_factory=dict[int, Pace])
     idle_mask: str = ""
+    counting: Stream | None = None
 
     @property
     def inputs(self) -> list[Stream]:
-        return [a for a in self.arguments if isinstance(a, Stream) and not any(a is out for out in self.outputs)]
+        given = [a for a in self.arguments if isinstance(a, Stream) and not any(a is out for out in self.outputs)]
+        return given if self.counting is None else [*given, self.counting]
+
+    @property
+    def count(self) -> Count | None:
+        """What is born in the run that bounds its loops."""
+        sizes = [v for v in (*self.config.values(), *self.parameters) if isinstance(v, Extent)]
+        return sizes[0].count if sizes else None
 
     @property
     def roms(self) -> list[Rom]:
@@ -197,6 +211,9 @@ class Stage:
 
     def replace_input(self, old: Stream, new: Stream) -> None:
         """Let the first argument that reads `old` read `new`."""
+        if old is self.counting:
+            self.counting = new
+            return
         self.arguments[next(i for i, a in enumerate(self.arguments) if a is old)] = new
 
 

@@ -267,6 +267,12 @@ def _select(stage: Stage) -> Area:
     return PROCESS * 2 + ram(scores, rows) + compare + fifo(1, rows)
 
 
+def _select_above(stage: Stage) -> Area:
+    """One comparison with a constant, a counter, a flag a row."""
+    bits, rows = stage.inputs[0].code.bits, stage.number("rows")
+    return PROCESS * 2 + Area(lut=bits + rows.bit_length(), ff=rows.bit_length()) + fifo(1, rows)
+
+
 def _replay(stage: Stage) -> Area:
     return PROCESS + ram(stage.outputs[0].code.bits, stage.number("inner"))
 
@@ -299,6 +305,7 @@ FORMULAS: dict[str, Callable[[Stage], Area]] = {
     "reorder": _reorder,
     "replay": _replay,
     "select_rows": _select,
+    "select_above": _select_above,
     "concat": _in_turn,
     "split": _in_turn,
 }

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 
 from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, folded, loc_lines
+from irc.backends.fpga_hls.extent import Extent
 from irc.backends.fpga_hls.identifiers import camel, identifier
-from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
+from irc.backends.fpga_hls.resources import COUNTED
+from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
 
 INPUT_NAMES = {
     "matmul": ["x", "w"],
     "masked_int_softmax": ["x", "mask"],
     "gather_rows": ["index"],
     "select_rows": ["scores", "x"],
+    "select_above": ["scores", "x"],
 }
 
 
@@ -51,8 +54,23 @@ def _config(writer: Writer, name: str, config: Config) -> None:
                 writer.line(f"static constexpr bool {field} = {str(value).lower()};")
             else:
                 kind = "int" if -(2**31) < value < 2**31 else "int64_t"
-                writer.line(f"static constexpr {kind} {field} = {value};")
+                most = f" // {value.text()}, at most" if isinstance(value, Extent) else ""
+                writer.line(f"static constexpr {kind} {field} = {value};{most}")
+        sizes = {field: value for field, value in config.items() if isinstance(value, Extent)}
+        if sizes:
+            _sizes(writer, sizes)
     writer.line()
+
+
+def _sizes(writer: Writer, sizes: dict[str, Extent]) -> None:
+    """What a count of n makes of them."""
+    writer.line()
+    writer.comment("The sizes of a sample with a count of n.")
+    with writer.block("template <class Config> struct Counted : Config", "};"):
+        for field in sizes:
+            writer.line(f"int {field};")
+        values = ", ".join(f"{field}({value.text()})" for field, value in sizes.items())
+        writer.line(f"explicit Counted(int n) : {values} {{}}")
 
 
 def _epilogue(writer: Writer, name: str, epilogue: Epilogue) -> None:
@@ -88,6 +106,9 @@ def _function(writer: Writer, stage: Stage) -> None:
     head = folded(f"inline void {stage.name}(", parameters, ")")
     with writer.block(head):
         writer.pragma("DATAFLOW")
+        if stage.counting is not None:
+            writer.line("int n;")
+            writer.line("irc::take_count(count, n);")
         writer.line(folded(f"{_callee(stage)}(", _arguments(stage, names), ");", "    "))
 
 
@@ -97,6 +118,8 @@ def _callee(stage: Stage) -> str:
 
 
 def _parameter(stage: Stage, parameter: Parameter) -> str:
+    if isinstance(parameter, Extent):
+        return f"Times<{parameter.factor}, {parameter.power}, {parameter.count.most}>"
     if isinstance(parameter, int):
         return str(parameter)
     if parameter == EPILOGUE and (stage.epilogue is None or stage.epilogue.is_identity):
@@ -108,6 +131,10 @@ def _arguments(stage: Stage, names: list[str]) -> list[str]:
     inputs = iter(names[: len(stage.inputs)])
     outputs = iter(names[len(stage.inputs) :])
     texts: list[str] = []
+    if stage.counting is not None:
+        texts.append("n")
+    elif CONFIG in stage.parameters and stage.template in COUNTED:
+        texts.append("FIXED")
     for argument in stage.arguments:
         if isinstance(argument, Rom):
             texts.append(argument.name)
@@ -120,8 +147,9 @@ def stream_names(stage: Stage) -> list[str]:
     """Parameter names of the inputs, then of the outputs."""
     known = list(INPUT_NAMES.get(stage.template, []))
     skips = [name for _, name in stage.epilogue.operands] if stage.epilogue else []
-    plain = len(stage.inputs) - len(skips)
+    counted = ["count"] if stage.counting is not None else []
+    plain = len(stage.inputs) - len(skips) - len(counted)
     known += [f"x{i}" if plain > 1 else "x" for i in range(len(known), plain)]
     outputs = ["y"] if len(stage.outputs) == 1 else [f"y{i}" for i in range(len(stage.outputs))]
-    taken = {*known[:plain], *outputs}
-    return [*known[:plain], *(f"{s}_stream" if s in taken else s for s in skips), *outputs]
+    taken = {*known[:plain], *outputs, "count", "n"}
+    return [*known[:plain], *(f"{s}_stream" if s in taken else s for s in skips), *counted, *outputs]

@@ -14,12 +14,14 @@ namespace irc {
 /// Loops:  count, II = 1.
 /// Buffer: none.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
-void elementwise(stream<X>& x, stream<Y>& y, Operands&... operands) {
+void elementwise(int n, stream<X>& x, stream<Y>& y, Operands&... operands) {
     int channel = 0;
-    for (int i = 0; i < Config::count; i++) {
+    const Sizes<Config> size(n);
+    for (int i = 0; i < size.count; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::count
 #pragma HLS PIPELINE II=1
         y.write(Epilogue()(x.read(), i, channel, operand(operands)...));
-        channel = channel == Config::channels - 1 ? 0 : channel + 1;
+        channel = channel == size.channels - 1 ? 0 : channel + 1;
     }
 }
 

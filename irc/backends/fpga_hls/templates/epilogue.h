@@ -45,27 +45,31 @@ template <class C> struct Saturate {
     }
 };
 
-/// Hands the values of ROWS x GROUPS runs of ceil(LENGTH / LANES) packs to the epilogue, one by one. Channels count
+/// Hands the values of rows x GROUPS runs of ceil(length / LANES) packs to the epilogue, one by one. Channels count
 /// through the GROUPS runs of a row; indices go on from one `block` of runs to the next.
 ///
-/// Loops:  ROWS x GROUPS x LENGTH, II = 1 (if the epilogue has it).
+/// Loops:  rows x GROUPS x length, II = 1 (if the epilogue has it).
 /// Buffer: one pack.
-template <int ROWS, int GROUPS, int LENGTH, class Epilogue, class T, int LANES, class Y, class... Operands>
-void unpack_runs(stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&... operands) {
+template <class Rows, int GROUPS, class Length, class Epilogue, class T, int LANES, class Y, class... Operands>
+void unpack_runs(int n, stream<Pack<T, LANES>>& x, stream<Y>& y, int block, Operands&... operands) {
     Pack<T, LANES> pack = splat<T, LANES>(0);
 #pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
-    int index = block * (ROWS * GROUPS * LENGTH);
+    const int rows = Rows::at(n);
+    const int length = Length::at(n);
+    int index = block * (rows * GROUPS * length);
     int lane = 0;
-    for (int row = 0; row < ROWS; row++) {
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Rows::most
         for (int group = 0; group < GROUPS; group++) {
-            for (int i = 0; i < LENGTH; i++) {
+            for (int i = 0; i < length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Length::most
 #pragma HLS PIPELINE II=1
                 if (lane == 0) {
                     pack = x.read();
                 }
                 // lint: allow partitioned-index: the sums of a pack leave one by one, through a multiplexer
-                y.write(Epilogue()(pack.lane[lane], index, group * LENGTH + i, operand(operands)...));
-                lane = lane == LANES - 1 || i == LENGTH - 1 ? 0 : lane + 1;
+                y.write(Epilogue()(pack.lane[lane], index, group * length + i, operand(operands)...));
+                lane = lane == LANES - 1 || i == length - 1 ? 0 : lane + 1;
                 index++;
             }
         }

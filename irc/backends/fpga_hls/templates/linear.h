@@ -35,7 +35,7 @@ void multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& a
 /// Loops:  rows x groups x out_tiles x in_tiles, II = 1; a run is read during its first output tile and replayed then.
 /// Buffer: one run (in_tiles packs), PE accumulators.
 template <class Shape, class X, int SIMD, class Cell, int TILES, int CELLS, class A, int PE>
-void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
+void dot_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == Shape::groups * Shape::out_tiles * Shape::in_tiles, "the memory has one row a tile");
     IRC_BUFFER Pack<X, SIMD> run[Shape::in_tiles];
 #pragma HLS AGGREGATE variable=run
@@ -43,10 +43,19 @@ void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], 
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     const typename Shape::Reader reader(memory);
 
-    for (int i = 0; i < (Shape::groups_first ? Shape::groups : Shape::rows); i++) {
-        for (int j = 0; j < (Shape::groups_first ? Shape::rows : Shape::groups); j++) {
-            for (int out = 0; out < Shape::out_tiles; out++) {
-                for (int in = 0; in < Shape::in_tiles; in++) {
+    constexpr int OUTER = Shape::groups_first ? Shape::groups : Shape::rows;
+    constexpr int INNER = Shape::groups_first ? Shape::rows : Shape::groups;
+    const int rows = Shape::Rows::at(n);
+    const int out_tiles = Shape::OutTiles::at(n);
+    const int in_tiles = Shape::InTiles::at(n);
+    for (int i = 0; i < (Shape::groups_first ? Shape::groups : rows); i++) {
+#pragma HLS LOOP_TRIPCOUNT max=OUTER
+        for (int j = 0; j < (Shape::groups_first ? rows : Shape::groups); j++) {
+#pragma HLS LOOP_TRIPCOUNT max=INNER
+            for (int out = 0; out < out_tiles; out++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::out_tiles
+                for (int in = 0; in < in_tiles; in++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::in_tiles
 #pragma HLS PIPELINE II=1
                     const Pack<X, SIMD> pack = out == 0 ? x.read() : run[in];
                     if (out == 0) {
@@ -55,7 +64,7 @@ void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], 
                     const int group = Shape::groups_first ? i : j;
                     const auto& w = reader.read(memory, (group * Shape::out_tiles + out) * Shape::in_tiles + in);
                     multiply_add<PE, SIMD>(pack, w, in == 0, acc);
-                    if (in == Shape::in_tiles - 1) {
+                    if (in == in_tiles - 1) {
                         y.write(acc);
                     }
                 }
@@ -66,6 +75,9 @@ void dot_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], 
 
 /// Sizes and types that follow from the Config of a linear stage.
 template <class Config> struct LinearShape {
+    using Rows = RowsOf<Config>;
+    using OutTiles = Fixed<tiles_of(Config::channels_out, Config::pe)>;
+    using InTiles = Fixed<tiles_of(Config::channels_in, Config::simd)>;
     static constexpr int rows = Config::rows;
     static constexpr int groups = 1;
     static constexpr bool groups_first = false;
@@ -85,7 +97,7 @@ template <class Config> struct LinearShape {
 /// Cycles:  rows x max(channels_in, out_tiles x in_tiles, channels_out).
 /// Buffer:  two rows of x.
 template <class Config, class Epilogue, class X, class Word, int TILES, int WORDS, class Y, class... Operands>
-void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
+void linear(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
 #pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
     using Shape = LinearShape<Config>;
@@ -93,9 +105,9 @@ void linear(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Ope
 #pragma HLS STREAM variable=runs depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear.sums");
 
-    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
-    dot_products<Shape>(runs, weights, sums);
-    unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
+    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);
+    dot_products<Shape>(n, runs, weights, sums);
+    unpack_runs<RowsOf<Config>, 1, Fixed<Config::channels_out>, Epilogue>(n, sums, y, 0, operands...);
 }
 
 /// Sizes and types that follow from the Config of a conv stage.
@@ -111,6 +123,10 @@ template <class Config> struct ConvShape : WindowShape<Config> {
     static constexpr int pixel_tiles = tiles_of(group_in, Config::simd);
     static constexpr int in_tiles = Window::taps * pixel_tiles;
     static constexpr int out_tiles = tiles_of(group_out, Config::pe);
+    using Arriving = Fixed<Config::height * Config::width * Config::groups>;
+    using Rows = Fixed<rows>;
+    using OutTiles = Fixed<out_tiles>;
+    using InTiles = Fixed<in_tiles>;
     static constexpr int run_depth = in_tiles + 1; // the next patch arrives while this one is replayed
     using Lane = typename Centered<typename Config::x_code, Config::x_zp>::type;
     using Sum = Acc<Config::acc_bits>;
@@ -138,10 +154,10 @@ void conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Opera
 #pragma HLS STREAM variable=patches depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("conv.sums");
 
-    pack_runs<Config::height * Config::width * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
+    pack_runs<typename Shape::Arriving, Fixed<Shape::group_in>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    dot_products<Shape>(patches, weights, sums);
-    unpack_runs<Shape::rows, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
+    dot_products<Shape>(FIXED, patches, weights, sums);
+    unpack_runs<typename Shape::Rows, Config::groups, Fixed<Shape::group_out>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
 /// acc[p] += x[p] * w[p] over the taps of each patch; the PE channels of a pack stay apart. PE multipliers.
@@ -200,10 +216,10 @@ void depthwise_conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>
     stream<Pack<typename Shape::Lane, Config::pe>> patches("depthwise_conv.patches");
     stream<Pack<typename Shape::Sum, Config::pe>> sums("depthwise_conv.sums");
 
-    pack_runs<Config::height * Config::width, Config::channels, Config::x_zp>(x, pixels);
+    pack_runs<Fixed<Config::height * Config::width>, Fixed<Config::channels>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Shape::channel_tiles, 1, Config::pad_value - Config::x_zp>(pixels, patches);
     channel_products<Shape>(patches, weights, sums);
-    unpack_runs<Shape::rows, 1, Config::channels, Epilogue>(sums, y, 0, operands...);
+    unpack_runs<Fixed<Shape::rows>, 1, Fixed<Config::channels>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
 /// The dimensions of a matmul operand: heads and the like; the row of x or column of w; the dimension summed over.
@@ -239,15 +255,15 @@ struct TiledIndex {
 
 /// Sizes of a matmul operand in tiles of FREE_LANES x DEPTH_LANES. Row (batch * free_tiles + free) * depth_tiles +
 /// depth of its buffer holds one tile, in lane free_lane * DEPTH_LANES + depth_lane.
-template <class ORDER, int BATCHES, int FREES, int DEPTHS, int FREE_LANES, int DEPTH_LANES> struct OperandShape {
+template <class ORDER, int BATCHES, class Frees, class Depths, int FREE_LANES, int DEPTH_LANES> struct OperandShape {
     using order = ORDER;
-    static constexpr int free_tiles = tiles_of(FREES, FREE_LANES);
-    static constexpr int depth_tiles = tiles_of(DEPTHS, DEPTH_LANES);
+    static constexpr int free_tiles = tiles_of(Frees::most, FREE_LANES);
+    static constexpr int depth_tiles = tiles_of(Depths::most, DEPTH_LANES);
     static constexpr int tiles = BATCHES * free_tiles * depth_tiles;
     static constexpr int lanes = FREE_LANES * DEPTH_LANES;
-    static constexpr int count = BATCHES * FREES * DEPTHS;
+    using Count = Nested<Fixed<BATCHES>, Nested<Frees, Depths>>;
 
-    static constexpr int extent(MatmulDim dim) { return dim == BATCH ? BATCHES : dim == FREE ? FREES : DEPTHS; }
+    static int extent(MatmulDim dim, int n) { return dim == BATCH ? BATCHES : dim == FREE ? Frees::at(n) : Depths::at(n); }
     static constexpr int split(MatmulDim dim) { return dim == BATCH ? 1 : dim == FREE ? FREE_LANES : DEPTH_LANES; }
 };
 
@@ -256,11 +272,16 @@ template <class ORDER, int BATCHES, int FREES, int DEPTHS, int FREE_LANES, int D
 ///
 /// Loops: one over all elements, II = 1.
 template <class Shape, int ZP, class X, class T>
-void load_operand(stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
+void load_operand(int n, stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
     using Order = typename Shape::order;
     TiledIndex index[3];
 #pragma HLS ARRAY_PARTITION variable=index type=complete
-    for (int i = 0; i < Shape::count; i++) {
+    const int inner = Shape::extent(Order::inner, n);
+    const int middle = Shape::extent(Order::middle, n);
+    const int outer = Shape::extent(Order::outer, n);
+    const int count = Shape::Count::at(n);
+    for (int i = 0; i < count; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::Count::most
 #pragma HLS PIPELINE II=1
         const TiledIndex& free = index[FREE];
         const TiledIndex& depth = index[DEPTH];
@@ -268,29 +289,37 @@ void load_operand(stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
         // lint: allow partitioned-index: scalars come one by one, so each memory has a write enable
         tiles[row][free.lane * Shape::split(DEPTH) + depth.lane] = T(int(x.read()) - ZP);
 
-        bool step = index[Order::inner].advance(true, Shape::extent(Order::inner), Shape::split(Order::inner));
-        step = index[Order::middle].advance(step, Shape::extent(Order::middle), Shape::split(Order::middle));
-        index[Order::outer].advance(step, Shape::extent(Order::outer), Shape::split(Order::outer));
+        bool step = index[Order::inner].advance(true, inner, Shape::split(Order::inner));
+        step = index[Order::middle].advance(step, middle, Shape::split(Order::middle));
+        index[Order::outer].advance(step, outer, Shape::split(Order::outer));
     }
 }
 
 /// Sends the rows of a buffered x: batch by batch, or (ROWS_FIRST) each row of all batches. Lanes past the depth are 0.
 ///
 /// Loops: batches x rows x depth tiles, II = 1.
-template <int BATCHES, int ROWS, int DEPTHS, bool ROWS_FIRST, class T, int TILES, int SIMD>
-void send_rows(const T (&tiles)[TILES][SIMD], stream<Pack<T, SIMD>>& y) {
-    constexpr int DEPTH_TILES = tiles_of(DEPTHS, SIMD);
-    for (int i = 0; i < (ROWS_FIRST ? ROWS : BATCHES); i++) {
-        for (int j = 0; j < (ROWS_FIRST ? BATCHES : ROWS); j++) {
-            for (int tile = 0; tile < DEPTH_TILES; tile++) {
+template <int BATCHES, class Rows, class Depths, bool ROWS_FIRST, class T, int TILES, int SIMD>
+void send_rows(int n, const T (&tiles)[TILES][SIMD], stream<Pack<T, SIMD>>& y) {
+    constexpr int DEPTH_TILES = tiles_of(Depths::most, SIMD);
+    constexpr int OUTER = ROWS_FIRST ? Rows::most : BATCHES;
+    constexpr int INNER = ROWS_FIRST ? BATCHES : Rows::most;
+    const int rows = Rows::at(n);
+    const int depth = Depths::at(n);
+    const int depth_tiles = tiles_of(depth, SIMD);
+    for (int i = 0; i < (ROWS_FIRST ? rows : BATCHES); i++) {
+#pragma HLS LOOP_TRIPCOUNT max=OUTER
+        for (int j = 0; j < (ROWS_FIRST ? BATCHES : rows); j++) {
+#pragma HLS LOOP_TRIPCOUNT max=INNER
+            for (int tile = 0; tile < depth_tiles; tile++) {
+#pragma HLS LOOP_TRIPCOUNT max=DEPTH_TILES
 #pragma HLS PIPELINE II=1
                 const int batch = ROWS_FIRST ? j : i;
                 const int row = ROWS_FIRST ? i : j;
                 Pack<T, SIMD> pack;
                 for (int s = 0; s < SIMD; s++) {
 #pragma HLS UNROLL
-                    const T value = tiles[(batch * ROWS + row) * DEPTH_TILES + tile][s];
-                    pack.lane[s] = tile * SIMD + s < DEPTHS ? value : T(0);
+                    const T value = tiles[(batch * Rows::most + row) * DEPTH_TILES + tile][s];
+                    pack.lane[s] = tile * SIMD + s < depth ? value : T(0);
                 }
                 y.write(pack);
             }
@@ -310,9 +339,20 @@ struct BufferReader {
 
 /// Sizes and types that follow from the Config of a matmul stage. The batches are the groups of dot_products.
 template <class Config> struct MatmulShape {
-    using XShape = OperandShape<typename Config::x_order, Config::batch, Config::rows, Config::depth, 1, Config::simd>;
-    using WShape =
-        OperandShape<typename Config::w_order, Config::batch, Config::columns, Config::depth, Config::pe, Config::simd>;
+    struct Columns {
+        static constexpr int most = Config::columns;
+        static int at(int n) { return Sizes<Config>(n).columns; }
+    };
+    struct Depths {
+        static constexpr int most = Config::depth;
+        static int at(int n) { return Sizes<Config>(n).depth; }
+    };
+    using Rows = RowsOf<Config>;
+    using Runs = Nested<Fixed<Config::batch>, Rows>;
+    using OutTiles = TilesOf<Columns, Config::pe>;
+    using InTiles = TilesOf<Depths, Config::simd>;
+    using XShape = OperandShape<typename Config::x_order, Config::batch, Rows, Depths, 1, Config::simd>;
+    using WShape = OperandShape<typename Config::w_order, Config::batch, Columns, Depths, Config::pe, Config::simd>;
     static constexpr int rows = Config::rows;
     static constexpr int groups = Config::batch;
     static constexpr bool groups_first = !Config::rows_first;
@@ -331,25 +371,27 @@ template <class Config> struct MatmulShape {
 
 /// Feeds x to the multipliers as it comes.
 template <class Config, class X, class T, int SIMD>
-std::enable_if_t<MatmulShape<Config>::x_in_order> feed_rows(stream<X>& x, stream<Pack<T, SIMD>>& runs) {
-    pack_runs<Config::batch * Config::rows, Config::depth, Config::x_zp>(x, runs);
+std::enable_if_t<MatmulShape<Config>::x_in_order> feed_rows(int n, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+    using Shape = MatmulShape<Config>;
+    pack_runs<typename Shape::Runs, typename Shape::Depths, Config::x_zp>(n, x, runs);
 }
 
 /// Feeds x to the multipliers through a buffer of the whole operand.
 template <class Config, class X, class T, int SIMD>
-std::enable_if_t<!MatmulShape<Config>::x_in_order> feed_rows(stream<X>& x, stream<Pack<T, SIMD>>& runs) {
+std::enable_if_t<!MatmulShape<Config>::x_in_order> feed_rows(int n, stream<X>& x, stream<Pack<T, SIMD>>& runs) {
 #pragma HLS DATAFLOW
-    using Shape = typename MatmulShape<Config>::XShape;
-    IRC_BUFFER T tiles[Shape::tiles][Shape::lanes];
+    using Shape = MatmulShape<Config>;
+    using XShape = typename Shape::XShape;
+    IRC_BUFFER T tiles[XShape::tiles][XShape::lanes];
 #pragma HLS ARRAY_PARTITION variable=tiles type=complete dim=2
 #pragma HLS STREAM variable=tiles type=pipo depth=Config::buffers
-    load_operand<Shape, Config::x_zp>(x, tiles);
-    send_rows<Config::batch, Config::rows, Config::depth, Config::rows_first>(tiles, runs);
+    load_operand<XShape, Config::x_zp>(n, x, tiles);
+    send_rows<Config::batch, RowsOf<Config>, typename Shape::Depths, Config::rows_first>(n, tiles, runs);
 }
 
 /// The processes of one block of a matmul, for the DATAFLOW region that calls it.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operands&... operands) {
+void multiply_block(int n, stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operands&... operands) {
 #pragma HLS INLINE
     using Shape = MatmulShape<Config>;
     using WShape = typename Shape::WShape;
@@ -360,10 +402,10 @@ void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operand
 #pragma HLS ARRAY_PARTITION variable=w_tiles type=complete dim=2
 #pragma HLS STREAM variable=w_tiles type=pipo depth=Config::buffers
 
-    feed_rows<Config>(x, runs);
-    load_operand<WShape, Config::w_zp>(w, w_tiles);
-    dot_products<Shape>(runs, w_tiles, sums);
-    unpack_runs<Config::batch * Config::rows, 1, Config::columns, Epilogue>(sums, y, block, operands...);
+    feed_rows<Config>(n, x, runs);
+    load_operand<WShape, Config::w_zp>(n, w, w_tiles);
+    dot_products<Shape>(n, runs, w_tiles, sums);
+    unpack_runs<typename Shape::Runs, 1, typename Shape::Columns, Epilogue>(n, sums, y, block, operands...);
 }
 
 /// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)), of two streams.
@@ -381,17 +423,17 @@ void multiply_block(stream<X>& x, stream<W>& w, stream<Y>& y, int block, Operand
 /// The channel of a result is n. An x without buffer waits until w is complete; if both come from one producer, the
 /// FIFO in front of x has to hold what arrives until then.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-std::enable_if_t<Config::blocks == 1> matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
+std::enable_if_t<Config::blocks == 1> matmul(int n, stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
-    multiply_block<Config, Epilogue>(x, w, y, 0, operands...);
+    multiply_block<Config, Epilogue>(n, x, w, y, 0, operands...);
 }
 
 /// matmul with several blocks: they overlap with one another, but not with those of the next sample.
 template <class Config, class Epilogue, class X, class W, class Y, class... Operands>
-std::enable_if_t<(Config::blocks > 1)> matmul(stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
+std::enable_if_t<(Config::blocks > 1)> matmul(int n, stream<X>& x, stream<W>& w, stream<Y>& y, Operands&... operands) {
     for (int block = 0; block < Config::blocks; block++) {
 #pragma HLS DATAFLOW
-        multiply_block<Config, Epilogue>(x, w, y, block, operands...);
+        multiply_block<Config, Epilogue>(n, x, w, y, block, operands...);
     }
 }
 

@@ -32,17 +32,20 @@ inline bool read_keep(stream<UInt<1>>& mask) {
 ///
 /// Loops: rows x length, II = 1.
 template <class Config, class X, class... Mask>
-void find_tops(stream<X>& x, stream<Kept<X>>& held, stream<X>& tops, Mask&... mask) {
+void find_tops(int n, stream<X>& x, stream<Kept<X>>& held, stream<X>& tops, Mask&... mask) {
     X top = X(0);
-    for (int row = 0; row < Config::rows; row++) {
-        for (int i = 0; i < Config::length; i++) {
+    const Sizes<Config> size(n);
+    for (int row = 0; row < size.rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+        for (int i = 0; i < size.length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::length
 #pragma HLS PIPELINE II=1
             const X code = x.read();
             const bool keep = read_keep(mask...);
             const X best = i == 0 ? X(Config::x_code::lowest) : top;
             top = keep && best < code ? code : best;
             held.write({code, UInt<1>(keep)});
-            if (i == Config::length - 1) {
+            if (i == size.length - 1) {
                 tops.write(top);
             }
         }
@@ -54,11 +57,14 @@ void find_tops(stream<X>& x, stream<Kept<X>>& held, stream<X>& tops, Mask&... ma
 /// Loops:  rows x length, II = 1.
 /// Memory: the table.
 template <class Config, class X, class E, class S, class T, int SIZE>
-void look_up(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], stream<E>& parts, stream<S>& sums) {
+void look_up(int n, stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], stream<E>& parts, stream<S>& sums) {
     X top = X(0);
     S sum = S(0);
-    for (int row = 0; row < Config::rows; row++) {
-        for (int i = 0; i < Config::length; i++) {
+    const Sizes<Config> size(n);
+    for (int row = 0; row < size.rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+        for (int i = 0; i < size.length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::length
 #pragma HLS PIPELINE II=1
             if (i == 0) {
                 top = tops.read();
@@ -69,7 +75,7 @@ void look_up(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], str
             const E part = keep ? E(table[minimum(below, SIZE - 1)]) : E(0);
             sum = i == 0 ? S(part) : S(sum + part);
             parts.write(part);
-            if (i == Config::length - 1) {
+            if (i == size.length - 1) {
                 sums.write(sum);
             }
         }
@@ -85,8 +91,10 @@ struct RowFactor {
 /// One reciprocal a row: t = max(0, bitlen(S) - 16), r = 2^31 / (S >> t), 0 for an empty row.
 ///
 /// Loops: rows.
-template <int ROWS, class S> void invert_sums(stream<S>& sums, stream<RowFactor>& factors) {
-    for (int row = 0; row < ROWS; row++) {
+template <class Rows, class S> void invert_sums(int n, stream<S>& sums, stream<RowFactor>& factors) {
+    const int rows = Rows::at(n);
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Rows::most
         const uint32_t sum = uint32_t(sums.read());
         const int shift = maximum(0, bit_length<32>(sum) - 16);
         const uint32_t factor = sum == 0 ? 0 : reciprocal(sum >> shift);
@@ -99,17 +107,20 @@ template <int ROWS, class S> void invert_sums(stream<S>& sums, stream<RowFactor>
 /// Loops:       rows x length, II = 1.
 /// Multipliers: e x r, 16 x 17 bits.
 template <class Config, class Epilogue, class E, class Y, class... Operands>
-void scale_parts(stream<E>& parts, stream<RowFactor>& factors, stream<Y>& y, Operands&... operands) {
+void scale_parts(int n, stream<E>& parts, stream<RowFactor>& factors, stream<Y>& y, Operands&... operands) {
     RowFactor row_factor = {};
-    for (int row = 0; row < Config::rows; row++) {
-        for (int i = 0; i < Config::length; i++) {
+    const Sizes<Config> size(n);
+    for (int row = 0; row < size.rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+        for (int i = 0; i < size.length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::length
 #pragma HLS PIPELINE II=1
             if (i == 0) {
                 row_factor = factors.read();
             }
             const uint32_t product = uint32_t(parts.read()) * uint32_t(row_factor.factor);
             const uint32_t scaled = round_shift(product >> int(row_factor.shift), 31 - Config::frac);
-            y.write(Epilogue()(int(scaled), row * Config::length + i, i, operand(operands)...));
+            y.write(Epilogue()(int(scaled), row * size.length + i, i, operand(operands)...));
         }
     }
 }
@@ -126,7 +137,7 @@ template <class Config> struct SoftmaxShape {
 
 /// The passes after the first.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
-void finish_softmax(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], stream<Y>& y,
+void finish_softmax(int n, stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZE], stream<Y>& y,
                     Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = SoftmaxShape<Config>;
@@ -135,9 +146,9 @@ void finish_softmax(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZ
     stream<typename Shape::Sum> sums("int_softmax.sums");
     stream<RowFactor> factors("int_softmax.factors");
 
-    look_up<Config>(held, tops, table, parts, sums);
-    invert_sums<Config::rows>(sums, factors);
-    scale_parts<Config, Epilogue>(parts, factors, y, operands...);
+    look_up<Config>(n, held, tops, table, parts, sums);
+    invert_sums<RowsOf<Config>>(n, sums, factors);
+    scale_parts<Config, Epilogue>(n, parts, factors, y, operands...);
 }
 
 /// int_softmax: y = epilogue(probability times 2^frac) along rows of `length`, before saturation.
@@ -146,22 +157,22 @@ void finish_softmax(stream<Kept<X>>& held, stream<X>& tops, const T (&table)[SIZ
 /// Cycles: rows x max(length, ROW_LATENCY).
 /// Buffer: held_depth x (code + 1 bit), part_depth x 16 bits.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
-void int_softmax(stream<X>& x, const T (&table)[SIZE], stream<Y>& y, Operands&... operands) {
+void int_softmax(int n, stream<X>& x, const T (&table)[SIZE], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = SoftmaxShape<Config>;
     stream<typename Shape::Element> held("int_softmax.held");
 #pragma HLS STREAM variable=held depth=Shape::held_depth
     stream<X> tops("int_softmax.tops");
 
-    find_tops<Config>(x, held, tops);
-    finish_softmax<Config, Epilogue>(held, tops, table, y, operands...);
+    find_tops<Config>(n, x, held, tops);
+    finish_softmax<Config, Epilogue>(n, held, tops, table, y, operands...);
 }
 
 /// int_softmax with a mask: where it is 0 the result is 0, and the element counts for nothing.
 ///
 /// Config, cycles, buffer: as int_softmax.
 template <class Config, class Epilogue, class X, class T, int SIZE, class Y, class... Operands>
-void masked_int_softmax(stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SIZE], stream<Y>& y,
+void masked_int_softmax(int n, stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SIZE], stream<Y>& y,
                         Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = SoftmaxShape<Config>;
@@ -169,8 +180,8 @@ void masked_int_softmax(stream<X>& x, stream<UInt<1>>& mask, const T (&table)[SI
 #pragma HLS STREAM variable=held depth=Shape::held_depth
     stream<X> tops("int_softmax.tops");
 
-    find_tops<Config>(x, held, tops, mask);
-    finish_softmax<Config, Epilogue>(held, tops, table, y, operands...);
+    find_tops<Config>(n, x, held, tops, mask);
+    finish_softmax<Config, Epilogue>(n, held, tops, table, y, operands...);
 }
 
 /// Sizes and types that follow from the Config of an int_norm stage. A difference is x - x_zp.
@@ -209,10 +220,13 @@ template <class Shape> struct RowScale {
 /// Loops:       rows x length, II = 1.
 /// Multipliers: d x d.
 template <class Config, class X, class Shape>
-void sum_moments(stream<X>& x, stream<X>& held, stream<Moments<Shape>>& moments) {
+void sum_moments(int n, stream<X>& x, stream<X>& held, stream<Moments<Shape>>& moments) {
     Moments<Shape> total = {};
-    for (int row = 0; row < Config::rows; row++) {
-        for (int i = 0; i < Config::length; i++) {
+    const Sizes<Config> size(n);
+    for (int row = 0; row < size.rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+        for (int i = 0; i < size.length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::length
 #pragma HLS PIPELINE II=1
             const X code = x.read();
             const typename Shape::Difference d = int(code) - Config::x_zp;
@@ -220,7 +234,7 @@ void sum_moments(stream<X>& x, stream<X>& held, stream<Moments<Shape>>& moments)
             total.sum = i == 0 ? typename Shape::Sum(d) : typename Shape::Sum(total.sum + d);
             total.squares = i == 0 ? typename Shape::Squares(square) : typename Shape::Squares(total.squares + square);
             held.write(code);
-            if (i == Config::length - 1) {
+            if (i == size.length - 1) {
                 moments.write(total);
             }
         }
@@ -249,8 +263,10 @@ template <int LENGTH> int product_bits(uint64_t n) {
 ///
 /// Loops: rows.
 template <class Config, class Shape>
-void invert_moments(stream<Moments<Shape>>& moments, stream<RowScale<Shape>>& scales) {
-    for (int row = 0; row < Config::rows; row++) {
+void invert_moments(int count, stream<Moments<Shape>>& moments, stream<RowScale<Shape>>& scales) {
+    const int rows = RowsOf<Config>::at(count);
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
         const Moments<Shape> total = moments.read();
         const uint64_t n = uint64_t(spread_of<Config>(total));
         const int e = (bit_length<Shape::spread_bits>(n) - 31) >> 1;
@@ -266,12 +282,15 @@ void invert_moments(stream<Moments<Shape>>& moments, stream<RowScale<Shape>>& sc
 /// Loops:       rows x length, II = 1.
 /// Multipliers: C x d (C is constant), D x r (16 x 17 bits), z x gain (16 x 16 bits).
 template <class Config, class Epilogue, class X, class Shape, class G, class B, int LENGTH, class Y, class... Operands>
-void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G (&gain)[LENGTH],
+void scale_deviations(int n, stream<X>& held, stream<RowScale<Shape>>& scales, const G (&gain)[LENGTH],
                       const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
     using Deviation = typename Shape::Deviation;
     RowScale<Shape> scale = {};
-    for (int row = 0; row < Config::rows; row++) {
-        for (int i = 0; i < Config::length; i++) {
+    const Sizes<Config> size(n);
+    for (int row = 0; row < size.rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+        for (int i = 0; i < size.length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::length
 #pragma HLS PIPELINE II=1
             if (i == 0) {
                 scale = scales.read();
@@ -283,7 +302,7 @@ void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G 
             const int32_t scaled = round_shift(reduced * int32_t(scale.factor), int(scale.shift));
             const int32_t z = clamp<int32_t>(scaled, -32768, 32767);
             const int32_t result = round_shift(z * int32_t(gain[i]) + int32_t(offset[i]), Config::shift) + Config::zp;
-            y.write(Epilogue()(result, row * Config::length + i, i, operand(operands)...));
+            y.write(Epilogue()(result, row * size.length + i, i, operand(operands)...));
         }
     }
 }
@@ -294,7 +313,7 @@ void scale_deviations(stream<X>& held, stream<RowScale<Shape>>& scales, const G 
 /// Cycles: rows x max(length, ROW_LATENCY).
 /// Buffer: held_depth codes.
 template <class Config, class Epilogue, class X, class G, class B, int LENGTH, class Y, class... Operands>
-void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
+void int_norm(int n, stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], stream<Y>& y, Operands&... operands) {
 #pragma HLS DATAFLOW
     using Shape = NormShape<Config>;
     static_assert(LENGTH == Config::length, "gain and offset have one entry a column");
@@ -303,9 +322,9 @@ void int_norm(stream<X>& x, const G (&gain)[LENGTH], const B (&offset)[LENGTH], 
     stream<Moments<Shape>> moments("int_norm.moments");
     stream<RowScale<Shape>> scales("int_norm.scales");
 
-    sum_moments<Config>(x, held, moments);
-    invert_moments<Config>(moments, scales);
-    scale_deviations<Config, Epilogue>(held, scales, gain, offset, y, operands...);
+    sum_moments<Config>(n, x, held, moments);
+    invert_moments<Config>(n, moments, scales);
+    scale_deviations<Config, Epilogue>(n, held, scales, gain, offset, y, operands...);
 }
 
 } // namespace irc

@@ -3,7 +3,7 @@
 #ifndef IRC_PACK_H
 #define IRC_PACK_H
 
-#include "irc_stream.h"
+#include "count.h"
 
 namespace irc {
 
@@ -24,22 +24,26 @@ template <class T, int LANES> Pack<T, LANES> splat(int value) {
     return pack;
 }
 
-/// Gathers every run of LENGTH scalars into ceil(LENGTH / LANES) packs of x - ZP; lanes past the end of a run are 0.
+/// Gathers every run of `Length` scalars into ceil(length / LANES) packs of x - ZP; lanes past the end of a run are 0.
 ///
-/// Loops:  RUNS x LENGTH, II = 1.
+/// Loops:  runs x length, II = 1.
 /// Buffer: one pack.
-template <int RUNS, int LENGTH, int ZP, class X, class T, int LANES>
-void pack_runs(stream<X>& x, stream<Pack<T, LANES>>& y) {
+template <class Runs, class Length, int ZP, class X, class T, int LANES>
+void pack_runs(int n, stream<X>& x, stream<Pack<T, LANES>>& y) {
     Pack<T, LANES> pack = splat<T, LANES>(0);
 #pragma HLS ARRAY_PARTITION variable=pack.lane type=complete
+    const int runs = Runs::at(n);
+    const int length = Length::at(n);
     int lane = 0;
-    for (int run = 0; run < RUNS; run++) {
-        for (int i = 0; i < LENGTH; i++) {
+    for (int run = 0; run < runs; run++) {
+#pragma HLS LOOP_TRIPCOUNT max=Runs::most
+        for (int i = 0; i < length; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Length::most
 #pragma HLS PIPELINE II=1
             // lint: allow partitioned-index: scalars come one by one, so each lane has a write enable
             pack.lane[lane] = T(int(x.read()) - ZP);
             lane++;
-            if (lane == LANES || i == LENGTH - 1) {
+            if (lane == LANES || i == length - 1) {
                 y.write(pack);
                 pack = splat<T, LANES>(0);
                 lane = 0;

@@ -67,10 +67,10 @@ std::enable_if_t<!windows_are_blocks<Config>()> pool(stream<X>& x, stream<Y>& y,
     stream<Pack<X, Config::pe>> patches("pool.patches");
     stream<Pack<A, Config::pe>> results("pool.results");
 
-    pack_runs<Config::height * Config::width, Config::channels, 0>(x, pixels);
+    pack_runs<Fixed<Config::height * Config::width>, Fixed<Config::channels>, 0>(FIXED, x, pixels);
     sliding_window<Config, TILES, 1, PAD>(pixels, patches);
     fold_patches<PIXELS, TILES, Shape::taps, Fold>(patches, results);
-    unpack_runs<PIXELS, 1, Config::channels, Epilogue>(results, y, 0, operands...);
+    unpack_runs<Fixed<PIXELS>, 1, Fixed<Config::channels>, Epilogue>(FIXED, results, y, 0, operands...);
 }
 
 /// Pooling with windows that tile the image: every element belongs to at most one result, so one row of results is all
@@ -143,18 +143,22 @@ void sum_pool(stream<X>& x, stream<Y>& y, Operands&... operands) {
 /// Loops:  outer x extent x inner, II = 1 for inner = 1 (a register) and from about 3 on.
 /// Buffer: inner sums.
 template <class Config, class Epilogue, class X, class Y, class... Operands>
-void reduce_sum(stream<X>& x, stream<Y>& y, Operands&... operands) {
+void reduce_sum(int n, stream<X>& x, stream<Y>& y, Operands&... operands) {
     using Sum = Acc<Config::acc_bits>;
     IRC_BUFFER Sum sums[Config::inner];
-    for (int o = 0; o < Config::outer; o++) {
-        for (int m = 0; m < Config::extent; m++) {
-            for (int i = 0; i < Config::inner; i++) {
+    const Sizes<Config> size(n);
+    for (int o = 0; o < size.outer; o++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::outer
+        for (int m = 0; m < size.extent; m++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::extent
+            for (int i = 0; i < size.inner; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::inner
 #pragma HLS PIPELINE II=1
                 const X value = x.read();
                 const Sum sum = m == 0 ? Sum(value) : TakeSum::next(sums[i], value);
                 sums[i] = sum;
-                if (m == Config::extent - 1) {
-                    y.write(Epilogue()(sum, o * Config::inner + i, i, operand(operands)...));
+                if (m == size.extent - 1) {
+                    y.write(Epilogue()(sum, o * size.inner + i, i, operand(operands)...));
                 }
             }
         }

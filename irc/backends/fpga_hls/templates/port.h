@@ -3,7 +3,7 @@
 #ifndef IRC_PORT_H
 #define IRC_PORT_H
 
-#include "irc_stream.h"
+#include "count.h"
 
 namespace irc {
 
@@ -27,14 +27,22 @@ template <int COUNT, class Y, class P> void save(stream<Y>& y, P* port) {
     }
 }
 
-/// Takes COUNT elements that nothing needs.
+/// Takes elements that nothing needs, as many as Count makes of n.
 ///
-/// Loops: COUNT, II = 1.
-template <int COUNT, class X> void drain(stream<X>& x) {
-    for (int i = 0; i < COUNT; i++) {
+/// Loops: the elements, II = 1.
+template <class Count, class X> void drain(int n, stream<X>& x) {
+    const int count = Count::at(n);
+    for (int i = 0; i < count; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Count::most
 #pragma HLS PIPELINE II=1
         x.read();
     }
+}
+
+/// The same for COUNT elements.
+template <int COUNT, class X> void drain(stream<X>& x) {
+#pragma HLS INLINE
+    drain<Fixed<COUNT>>(FIXED, x);
 }
 
 } // namespace irc

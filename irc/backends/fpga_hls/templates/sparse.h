@@ -11,15 +11,15 @@
 
 namespace irc {
 
-/// Dot products of ROWS runs of RUN packs with the tiles that are kept. Row t of `memory` holds a PE x SIMD tile, and
+/// Dot products of each run of RUN packs with the tiles that are kept. Row t of `memory` holds a PE x SIMD tile, and
 /// places[t] twice the pack of the run that it meets, plus 1 if it is the last of its PE results. Of every PE results at
 /// least one tile is kept.
 ///
-/// Loops:  RUN, then ROWS x max(TILES, RUN), II = 1: the next run is read while one is worked on.
+/// Loops:  RUN, then rows x max(TILES, RUN), II = 1: the next run is read while one is worked on.
 /// Buffer: two runs, PE accumulators.
-template <int ROWS, int RUN, class Reader, class X, int SIMD, class Cell, class Place, int TILES, int CELLS, class A,
+template <class Rows, int RUN, class Reader, class X, int SIMD, class Cell, class Place, int TILES, int CELLS, class A,
           int PE>
-void kept_tile_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], const Place (&places)[TILES][1],
+void kept_tile_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], const Place (&places)[TILES][1],
                         stream<Pack<A, PE>>& y) {
     IRC_BUFFER Pack<X, SIMD> runs[2 * RUN];
 #pragma HLS AGGREGATE variable=runs
@@ -33,12 +33,14 @@ void kept_tile_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CE
 #pragma HLS PIPELINE II=1
         runs[i] = x.read();
     }
-    for (int row = 0; row < ROWS; row++) {
+    const int rows = Rows::at(n);
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Rows::most
         const int here = row % 2 == 0 ? 0 : RUN;
         for (int t = 0; t < larger(TILES, RUN); t++) {
 #pragma HLS PIPELINE II=1
 #pragma HLS DEPENDENCE variable=runs type=inter dependent=false
-            if (t < RUN && row < ROWS - 1) {
+            if (t < RUN && row < rows - 1) {
                 runs[RUN - here + t] = x.read();
             }
             if (t < TILES) {
@@ -62,7 +64,7 @@ void kept_tile_products(stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CE
 /// Buffer:  two rows of x.
 template <class Config, class Epilogue, class X, class Word, class Place, int TILES, int WORDS, class Y,
           class... Operands>
-void linear_blocks(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&places)[TILES][1], stream<Y>& y,
+void linear_blocks(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&places)[TILES][1], stream<Y>& y,
                    Operands&... operands) {
 #pragma HLS DATAFLOW
 #pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
@@ -70,9 +72,9 @@ void linear_blocks(stream<X>& x, const Word (&weights)[TILES][WORDS], const Plac
     stream<Pack<typename Shape::Lane, Config::simd>> runs("linear_blocks.runs");
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear_blocks.sums");
 
-    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
-    kept_tile_products<Config::rows, Shape::in_tiles, typename Shape::Reader>(runs, weights, places, sums);
-    unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
+    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);
+    kept_tile_products<RowsOf<Config>, Shape::in_tiles, typename Shape::Reader>(n, runs, weights, places, sums);
+    unpack_runs<RowsOf<Config>, 1, Fixed<Config::channels_out>, Epilogue>(n, sums, y, 0, operands...);
 }
 
 /// conv_blocks: conv without the tiles of weights that are all 0.
@@ -94,10 +96,10 @@ void conv_blocks(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place 
     stream<Pack<typename Shape::Lane, Config::simd>> patches("conv_blocks.patches");
     stream<Pack<typename Shape::Sum, Config::pe>> sums("conv_blocks.sums");
 
-    pack_runs<Config::height * Config::width * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
+    pack_runs<typename Shape::Arriving, Fixed<Shape::group_in>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    kept_tile_products<Shape::rows, PATCH, typename Shape::Reader>(patches, weights, places, sums);
-    unpack_runs<Shape::rows, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
+    kept_tile_products<typename Shape::Rows, PATCH, typename Shape::Reader>(FIXED, patches, weights, places, sums);
+    unpack_runs<typename Shape::Rows, Config::groups, Fixed<Shape::group_out>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
 /// Lane `place` of the M lanes of a group: a multiplexer.
@@ -144,7 +146,7 @@ template <class Config> struct NmReaders {
 /// Buffer: one run (in_tiles packs), PE accumulators.
 template <class Config, class Shape, class X, int SIMD, class Word, class Place, int TILES, int WORDS, int CELLS,
           class A, int PE>
-void kept_lane_products(stream<Pack<X, SIMD>>& x, const Word (&memory)[TILES][WORDS],
+void kept_lane_products(int n, stream<Pack<X, SIMD>>& x, const Word (&memory)[TILES][WORDS],
                         const Place (&places)[TILES][CELLS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == Shape::groups * Shape::out_tiles * Shape::in_tiles, "the memories have one row a tile");
     IRC_BUFFER Pack<X, SIMD> run[Shape::in_tiles];
@@ -154,7 +156,9 @@ void kept_lane_products(stream<Pack<X, SIMD>>& x, const Word (&memory)[TILES][WO
     const typename NmReaders<Config>::Weights weight_reader(memory);
     const typename NmReaders<Config>::Places place_reader(places);
 
-    for (int row = 0; row < Shape::rows; row++) {
+    const int rows = Shape::Rows::at(n);
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::rows
         for (int group = 0; group < Shape::groups; group++) {
             for (int out = 0; out < Shape::out_tiles; out++) {
                 for (int in = 0; in < Shape::in_tiles; in++) {
@@ -184,7 +188,7 @@ void kept_lane_products(stream<Pack<X, SIMD>>& x, const Word (&memory)[TILES][WO
 /// Buffer:  two rows of x.
 template <class Config, class Epilogue, class X, class Word, class Place, int TILES, int WORDS, int CELLS, class Y,
           class... Operands>
-void linear_nm(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&places)[TILES][CELLS], stream<Y>& y,
+void linear_nm(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&places)[TILES][CELLS], stream<Y>& y,
                Operands&... operands) {
 #pragma HLS DATAFLOW
 #pragma HLS ARRAY_RESHAPE variable=weights type=complete dim=2
@@ -194,9 +198,9 @@ void linear_nm(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&
 #pragma HLS STREAM variable=runs depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear_nm.sums");
 
-    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);
-    kept_lane_products<Config, Shape>(runs, weights, places, sums);
-    unpack_runs<Config::rows, 1, Config::channels_out, Epilogue>(sums, y, 0, operands...);
+    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);
+    kept_lane_products<Config, Shape>(n, runs, weights, places, sums);
+    unpack_runs<RowsOf<Config>, 1, Fixed<Config::channels_out>, Epilogue>(n, sums, y, 0, operands...);
 }
 
 /// conv_nm: conv with N of every M input channels of each output, for each tap.
@@ -218,10 +222,10 @@ void conv_nm(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place (&pl
 #pragma HLS STREAM variable=patches depth=Shape::run_depth
     stream<Pack<typename Shape::Sum, Config::pe>> sums("conv_nm.sums");
 
-    pack_runs<Config::height * Config::width * Config::groups, Shape::group_in, Config::x_zp>(x, pixels);
+    pack_runs<typename Shape::Arriving, Fixed<Shape::group_in>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    kept_lane_products<Config, Shape>(patches, weights, places, sums);
-    unpack_runs<Shape::rows, Config::groups, Shape::group_out, Epilogue>(sums, y, 0, operands...);
+    kept_lane_products<Config, Shape>(FIXED, patches, weights, places, sums);
+    unpack_runs<typename Shape::Rows, Config::groups, Fixed<Shape::group_out>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
 } // namespace irc

@@ -3,7 +3,7 @@
 #ifndef IRC_TENSOR_H
 #define IRC_TENSOR_H
 
-#include "irc_stream.h"
+#include "count.h"
 
 namespace irc {
 
@@ -20,17 +20,25 @@ template <int COUNT, class X, class Y> void copy(stream<X>& x, stream<Y>& y) {
     }
 }
 
-/// fork<COUNT>(x, y...): copies a stream of COUNT elements to several.
+/// fork<Count>(n, x, y...): copies a stream to several, as many elements as Count makes of n.
 ///
-/// Loops:  COUNT, II = 1.
+/// Loops:  the elements, II = 1.
 /// Buffer: none; the FIFOs behind it have to even out the paths.
-template <int COUNT, class X, class... Y> void fork(stream<X>& x, stream<Y>&... y) {
-    for (int i = 0; i < COUNT; i++) {
+template <class Count, class X, class... Y> void fork(int n, stream<X>& x, stream<Y>&... y) {
+    const int count = Count::at(n);
+    for (int i = 0; i < count; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Count::most
 #pragma HLS PIPELINE II=1
         const X value = x.read();
         const int each[] = {(y.write(value), 0)...}; // C++14 for: y.write(value), ...
         static_cast<void>(each);
     }
+}
+
+/// fork<COUNT>(x, y...): the same for COUNT elements.
+template <int COUNT, class X, class... Y> void fork(stream<X>& x, stream<Y>&... y) {
+#pragma HLS INLINE
+    fork<Fixed<COUNT>>(FIXED, x, y...);
 }
 
 /// concat<OUTER, CHUNK...>(y, x...): joins several streams along an axis. OUTER is the product of the extents before
@@ -46,16 +54,24 @@ template <int OUTER, int... CHUNK, class Y, class... X> void concat(stream<Y>& y
     }
 }
 
-/// split<OUTER, CHUNK...>(x, y...): the opposite of concat; every element goes to one output.
+/// split<Outer, CHUNK...>(n, x, y...): the opposite of concat; every element goes to one output.
 ///
-/// Loops:  OUTER x sum of chunks, II = 1 within a chunk.
+/// Loops:  outer x sum of chunks, II = 1 within a chunk.
 /// Buffer: none.
-template <int OUTER, int... CHUNK, class X, class... Y> void split(stream<X>& x, stream<Y>&... y) {
+template <class Outer, int... CHUNK, class X, class... Y> void split(int n, stream<X>& x, stream<Y>&... y) {
     static_assert(sizeof...(CHUNK) == sizeof...(Y), "split has one chunk size an output");
-    for (int o = 0; o < OUTER; o++) {
+    const int rounds = Outer::at(n);
+    for (int o = 0; o < rounds; o++) {
+#pragma HLS LOOP_TRIPCOUNT max=Outer::most
         const int each[] = {(copy<CHUNK>(x, y), 0)...}; // C++14 for: copy<CHUNK>(x, y), ...
         static_cast<void>(each);
     }
+}
+
+/// split<OUTER, CHUNK...>(x, y...): the same for OUTER rounds.
+template <int OUTER, int... CHUNK, class X, class... Y> void split(stream<X>& x, stream<Y>&... y) {
+#pragma HLS INLINE
+    split<Fixed<OUTER>, CHUNK...>(FIXED, x, y...);
 }
 
 /// slice: y = x[:, begin:end:step, :].
@@ -63,19 +79,23 @@ template <int OUTER, int... CHUNK, class X, class... Y> void split(stream<X>& x,
 /// Config: outer, extent, inner, begin, end, step >= 1.
 /// Loops:  outer x extent x inner, II = 1.
 /// Buffer: none.
-template <class Config, class T> void slice(stream<T>& x, stream<T>& y) {
+template <class Config, class T> void slice(int n, stream<T>& x, stream<T>& y) {
+    const Sizes<Config> size(n);
     int next = Config::begin;
-    for (int o = 0; o < Config::outer; o++) {
-        for (int m = 0; m < Config::extent; m++) {
-            for (int i = 0; i < Config::inner; i++) {
+    for (int o = 0; o < size.outer; o++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::outer
+        for (int m = 0; m < size.extent; m++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::extent
+            for (int i = 0; i < size.inner; i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::inner
 #pragma HLS PIPELINE II=1
                 const T value = x.read();
                 const bool taken = m == next && m < Config::end;
                 if (taken) {
                     y.write(value);
                 }
-                if (i == Config::inner - 1) {
-                    next = m == Config::extent - 1 ? Config::begin : taken ? m + Config::step : next;
+                if (i == size.inner - 1) {
+                    next = m == size.extent - 1 ? Config::begin : taken ? m + Config::step : next;
                 }
             }
         }

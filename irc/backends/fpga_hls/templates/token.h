@@ -1,9 +1,9 @@
-// Selection of tokens: select_rows, a ranking of scores and a dense repack unit.
+// Selection of tokens: select_rows, a ranking of scores; select_above, a threshold; and their dense repack unit.
 
 #ifndef IRC_TOKEN_H
 #define IRC_TOKEN_H
 
-#include "irc_stream.h"
+#include "count.h"
 
 namespace irc {
 
@@ -40,9 +40,11 @@ template <class Config, class S> void rank_rows(stream<S>& scores, stream<UInt<1
 ///
 /// Loops:  rows x columns, II = 1.
 /// Buffer: none.
-template <class Config, class T> void repack_rows(stream<UInt<1>>& stays, stream<T>& x, stream<T>& y) {
+template <class Config, class T> void repack_rows(int n, stream<UInt<1>>& stays, stream<T>& x, stream<T>& y) {
     bool taken = false;
-    for (int row = 0; row < Config::rows; row++) {
+    const int rows = RowsOf<Config>::at(n);
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
         for (int column = 0; column < Config::columns; column++) {
 #pragma HLS PIPELINE II=1
             if (column == 0) {
@@ -68,7 +70,43 @@ template <class Config, class S, class T> void select_rows(stream<S>& scores, st
     stream<UInt<1>> stays("select_rows.stays");
 #pragma HLS STREAM variable=stays depth=Config::rows
     rank_rows<Config>(scores, stays);
-    repack_rows<Config>(stays, x, y);
+    repack_rows<Config>(FIXED, stays, x, y);
+}
+
+/// First process: a row stays if it is pinned, or if its score is at least the threshold; then how many stay.
+///
+/// Loops:  rows, II = 1.
+/// Buffer: none.
+template <class Config, class S, class N>
+void compare_rows(int n, stream<S>& scores, stream<UInt<1>>& stays, stream<N>& kept) {
+    const int rows = RowsOf<Config>::at(n);
+    int found = 0;
+    for (int row = 0; row < rows; row++) {
+#pragma HLS LOOP_TRIPCOUNT max=Config::rows
+#pragma HLS PIPELINE II=1
+        const bool taken = int64_t(scores.read()) >= Config::threshold || row < Config::pinned;
+        stays.write(UInt<1>(taken));
+        found += int(taken);
+        if (row == rows - 1) {
+            kept.write(N(found));
+        }
+    }
+}
+
+/// select_above: the rows of x with a score of at least `threshold`, in their order, the first `pinned` whatever their
+/// score is; and how many there are, for the loops of all stages behind it.
+///
+/// Config: rows, columns, pinned <= rows, threshold.
+/// Cycles: rows x columns.
+/// Buffer: a flag a row.
+template <class Config, class S, class T, class N>
+void select_above(int n, stream<S>& scores, stream<T>& x, stream<T>& y, stream<N>& kept) {
+#pragma HLS DATAFLOW
+    static_assert(0 < Config::pinned && Config::pinned <= Config::rows, "at least one row stays");
+    stream<UInt<1>> stays("select_above.stays");
+#pragma HLS STREAM variable=stays depth=Config::rows
+    compare_rows<Config>(n, scores, stays, kept);
+    repack_rows<Config>(n, stays, x, y);
 }
 
 } // namespace irc
