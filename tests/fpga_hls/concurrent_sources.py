@@ -14,8 +14,18 @@ from pathlib import Path
 from hls_designs import write
 
 from irc.backends.fpga_hls.lint.check import HEADERS, PARSER
-from irc.backends.fpga_hls.lint.dataflow_rules import Roles, channels, is_stream, processes, regions, users
-from irc.backends.fpga_hls.lint.facts import Call, Facts, Scope
+from irc.backends.fpga_hls.lint.dataflow_rules import (
+    Roles,
+    channels,
+    is_stream,
+    processes,
+    regions,
+    scalar_writers,
+    scalars,
+    users,
+)
+from irc.backends.fpga_hls.lint.facts import Call, Facts, Scope, bare
+from irc.backends.fpga_hls.lint.tree import Node
 from irc.tables import resolve
 
 STREAMS = (Path(__file__).parent / "concurrent.h").read_text(encoding="ascii")
@@ -42,11 +52,19 @@ def concurrent(files: dict[str, str], name: str, folder: Path) -> dict[str, str]
 
 
 def _filled_by(call: Call, calls: list[Call], region: Scope, roles: Roles) -> int:
-    """The process that fills a memory which a call reads; -1 if it reads none."""
+    """The process that fills a memory, or finds a number, which a call reads; -1 if it reads none."""
+    for scalar in scalars(region):
+        writers = scalar_writers(scalar, calls)
+        if calls.index(call) not in writers and _is_given(call, scalar):
+            return writers[0]
     for memory in channels(region):
         if not is_stream(memory) and calls.index(call) in users(memory, calls, roles, "read"):
             return users(memory, calls, roles, "write")[0]
     return -1
+
+
+def _is_given(call: Call, variable: Node) -> bool:
+    return any(bare(node).kind == "DECL_REF_EXPR" and variable.place in bare(node).refers for node in call.arguments)
 
 
 def _insert(text: str, inserted: list[tuple[int, str]]) -> str:

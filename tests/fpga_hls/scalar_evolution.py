@@ -22,8 +22,11 @@ from irc.tables import resolve
 
 READ = ["-std=c++14", "-nostdinc", "-nostdinc++", "-isystem", str(HEADERS), "-D__SYNTHESIS__"]
 EMIT = ["-gline-tables-only", "-O1", "-Xclang", "-disable-llvm-passes", "-fno-exceptions", "-Wno-unknown-pragmas"]
+SIZE = r"^(define .*@_ZN\w*(?:2atEi|C[12]Ei|8tiles_ofEii)\(.*?)( #\d+ )"
+"""Functions that make sizes of a count: `Fixed<65>::at(int)`, and what `Sizes` names."""
 VERSIONS = range(13, 30)
-KEEP_CALLS = "function(mem2reg,loop-simplify)"
+KEEP_CALLS = "always-inline,function(sroa),ipsccp,function(instsimplify,loop-simplify)"
+"""Sizes become numbers where the count is one, which all callers know who are there; calls and loops stay."""
 INLINE = "cgscc(inline),function(sroa,early-cse,instcombine,simplifycfg,gvn,instcombine,simplifycfg,loop-simplify)"
 """The same with calls in place, and what constants decide decided."""
 
@@ -84,6 +87,8 @@ class Program:
     def __init__(self, source: Path, passes: str = KEEP_CALLS) -> None:
         clang, opt = llvm()
         text = _run([clang, *READ, *EMIT, "-S", "-emit-llvm", str(source), "-o", "-"])
+        text = re.sub(r"^(define) linkonce_odr(.*?) comdat", r"\1 internal\2", text, flags=re.MULTILINE)
+        text = re.sub(SIZE, r"\1 alwaysinline\2", text, flags=re.MULTILINE)
         text = _run([opt, "-S", "-inline-threshold=1000000", f"-passes={passes}"], text)
         shown = _run([opt, "-disable-output", "-passes=print<scalar-evolution>"], text)
         self._metadata = dict(re.findall(r"^(!\d+) = (?:distinct )?(.*)$", text, re.MULTILINE))

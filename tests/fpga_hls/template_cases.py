@@ -399,7 +399,7 @@ def linear_case(seed: int) -> Case:
         w_zp=w_zp,
     )
     results = [(v - x_zp) @ (w - w_zp).T for v in x]
-    call = "irc::linear<Config, Epilogue>(x0, weights, y0{operands});"
+    call = "irc::linear<Config, Epilogue>(irc::FIXED, x0, weights, y0{operands});"
     epilogue = random_epilogue(rng, rows, co, bound)
     return finish(f"linear_{seed}", "linear.h", declarations, call, [(x_code.type, x)], epilogue, results)
 
@@ -483,7 +483,7 @@ def linear_blocks_case(seed: int) -> Case:
         w_zp=w_zp,
     )
     results = [(v - x_zp) @ (w - w_zp).T for v in x]
-    call = "irc::linear_blocks<Config, Epilogue>(x0, weights, places, y0{operands});"
+    call = "irc::linear_blocks<Config, Epilogue>(irc::FIXED, x0, weights, places, y0{operands});"
     epilogue = random_epilogue(rng, rows, co, bound)
     return finish(f"linear_blocks_{seed}", "sparse.h", declarations, call, [(x_code.type, x)], epilogue, results)
 
@@ -542,7 +542,7 @@ def linear_nm_case(seed: int) -> Case:
         place_code=place_code.cpp,
     )
     results = [(v - x_zp) @ (w - w_zp).T for v in x]
-    call = "irc::linear_nm<Config, Epilogue>(x0, weights, places, y0{operands});"
+    call = "irc::linear_nm<Config, Epilogue>(irc::FIXED, x0, weights, places, y0{operands});"
     epilogue = random_epilogue(rng, rows, co, bound)
     return finish(f"linear_nm_{seed}", "sparse.h", declarations, call, [(x_code.type, x)], epilogue, results)
 
@@ -625,7 +625,7 @@ def matmul_case(seed: int) -> Case:
     results = [travel((a - x_zp) @ (b - w_zp).swapaxes(-1, -2), in_order) for a, b in zip(x, w, strict=True)]
     inputs = [(x_code.type, [travel(v, x_order) for v in x]), (w_code.type, [travel(v, w_order) for v in w])]
     epilogue = random_epilogue(rng, blocks * batch * rows, columns, bound)
-    call = "irc::matmul<Config, Epilogue>(x0, x1, y0{operands});"
+    call = "irc::matmul<Config, Epilogue>(irc::FIXED, x0, x1, y0{operands});"
     return finish(f"matmul_{seed}", "linear.h", declarations, call, inputs, epilogue, results)
 
 
@@ -659,7 +659,7 @@ def reduce_case(seed: int) -> Case:
     bound = extent * max(x_code.highest, -x_code.lowest)
     declarations = config(outer=outer, extent=extent, inner=inner, acc_bits=bits_of(bound))
     epilogue = random_epilogue(rng, outer, inner, bound)
-    call = "irc::reduce_sum<Config, Epilogue>(x0, y0{operands});"
+    call = "irc::reduce_sum<Config, Epilogue>(irc::FIXED, x0, y0{operands});"
     results = [v.sum(1) for v in x]
     return finish(f"reduce_sum_{seed}", "pool.h", declarations, call, [(x_code.type, x)], epilogue, results)
 
@@ -684,7 +684,7 @@ def softmax_case(seed: int, masked: bool) -> Case:
     declarations += f"using Epilogue = irc::Saturate<{y_code.cpp}>;"
     y = [y_code.saturate(int_softmax(v, table, m, frac)) for v, m in zip(x, mask, strict=True)]
     inputs = [(x_code.type, x), (BOOL.type, mask)] if masked else [(x_code.type, x)]
-    function, streams = ("masked_int_softmax", "x0, x1") if masked else ("int_softmax", "x0")
+    function, streams = ("masked_int_softmax", "irc::FIXED, x0, x1") if masked else ("int_softmax", "irc::FIXED, x0")
     call = f"irc::{function}<Config, Epilogue>({streams}, table, y0);"
     return Case(f"{function}_{seed}", "norm.h", declarations, call, inputs, [(y_code.type, y)])
 
@@ -708,7 +708,7 @@ def norm_case(seed: int) -> Case:
     declarations += rom("int16_t", "gain", g) + rom("int32_t", "offset", b)
     declarations += "using Epilogue = irc::Saturate<irc::Signed<8>>;"
     y = [I8.saturate(int_norm(v, g, b, eps, shift, zp, center, x_zp)) for v in x]
-    call = "irc::int_norm<Config, Epilogue>(x0, gain, offset, y0);"
+    call = "irc::int_norm<Config, Epilogue>(irc::FIXED, x0, gain, offset, y0);"
     return Case(f"int_norm_{seed}", "norm.h", declarations, call, [(x_code.type, x)], [(I8.type, y)])
 
 
@@ -720,7 +720,7 @@ def special_norm_case(name: str, x: list[Ints], x_code: Code, x_zp: int, g: int,
     declarations += rom("int16_t", "gain", gain) + rom("int32_t", "offset", offset)
     declarations += "using Epilogue = irc::Saturate<irc::Signed<16>>;"
     y = [I16.saturate(int_norm(v, gain, offset, 1, shift, 0, True, x_zp)) for v in x]
-    call = "irc::int_norm<Config, Epilogue>(x0, gain, offset, y0);"
+    call = "irc::int_norm<Config, Epilogue>(irc::FIXED, x0, gain, offset, y0);"
     return Case(name, "norm.h", declarations, call, [(x_code.type, x)], [(I16.type, y)])
 
 
@@ -749,7 +749,7 @@ def map_case(name: str, x_type: str, y_type: str, body: str, x: Ints, y: Ints, d
         struct Epilogue {{
             {y_type} operator()({x_type} x, int, int channel) const {{ static_cast<void>(channel); {body} }}
         }};"""
-    call = "irc::elementwise<Config, Epilogue>(x0, y0);"
+    call = "irc::elementwise<Config, Epilogue>(irc::FIXED, x0, y0);"
     return Case(name, "elementwise.h", declarations, call, [(x_type, [x] * SAMPLES)], [(y_type, [y] * SAMPLES)])
 
 
@@ -862,7 +862,7 @@ def elementwise_cases() -> list[Case]:
                 return int(x) * int(z) + index * 100000 + channel;
             }
         };""",
-        "irc::elementwise<Config, Epilogue>(x0, y0, x1);",
+        "irc::elementwise<Config, Epilogue>(irc::FIXED, x0, y0, x1);",
         [(I8.type, x), (U8.type, z)],
         [(I32.type, [a * b + np.arange(a.size).reshape(a.shape) * 100000 + np.arange(channels) for a, b in both])],
     )
@@ -903,8 +903,8 @@ def tensor_cases() -> list[Case]:
 
     x, a, b, c = random(4, 5, 3), random(4, 2, 3), random(4, 1, 3), random(4, 5, 3)
     cases = [
-        case("fork_two", "irc::fork<60>(x0, y0, y1);", [x], [x, x]),
-        case("fork_three", "irc::fork<60>(x0, y0, y1, y2);", [x], [x, x, x]),
+        case("fork_two", "irc::fork<irc::Fixed<60>>(irc::FIXED, x0, y0, y1);", [x], [x, x]),
+        case("fork_three", "irc::fork<irc::Fixed<60>>(irc::FIXED, x0, y0, y1, y2);", [x], [x, x, x]),
         case(
             "concat_three",
             "irc::concat<4, 6, 3, 15>(y0, x0, x1, x2);",
@@ -913,7 +913,7 @@ def tensor_cases() -> list[Case]:
         ),
         case(
             "split_three",
-            "irc::split<4, 6, 3, 6>(x0, y0, y1, y2);",
+            "irc::split<irc::Fixed<4>, 6, 3, 6>(irc::FIXED, x0, y0, y1, y2);",
             [x],
             [[v[:, :2] for v in x], [v[:, 2:3] for v in x], [v[:, 3:] for v in x]],
         ),
@@ -942,7 +942,7 @@ def tensor_cases() -> list[Case]:
     for i, (begin, end, step) in enumerate([(0, 5, 1), (1, 4, 1), (0, 5, 2), (1, 5, 3), (4, 5, 1), (0, 1, 1)]):
         declarations = config(outer=4, extent=5, inner=3, begin=begin, end=end, step=step)
         y = [[v[:, begin:end:step] for v in x]]
-        cases.append(case(f"slice_{i}", "irc::slice<Config>(x0, y0);", [x], y, declarations))
+        cases.append(case(f"slice_{i}", "irc::slice<Config>(irc::FIXED, x0, y0);", [x], y, declarations))
     permutations = [(2, 1, 0), (0, 2, 1), (1, 0, 2), (0, 1, 2)]
     for i, (order, buffers) in enumerate(product(permutations, (1, 2))):
         extents, strides = [(4, 5, 3)[d] for d in order], [(15, 3, 1)[d] for d in order]

@@ -63,15 +63,3 @@ def test_several_sequences_are_refused():
     (found,) = raised.value.diagnostics
     assert found.message == "select: x is i8[2, 3, 4], and the accelerator selects from one sequence"
     assert found.hint == "specialize{batch=1}"
-
-
-def test_a_count_that_only_the_run_tells_is_refused_once():
-    given = job("digits_vit", "specialize{batch=1},token-select{kind=threshold threshold=0.01 at=2},quant8,fuse", 16)
-    with pytest.raises(IrcError) as raised:
-        HLS.lower(given)
-    (found,) = raised.value.diagnostics
-    assert found.message == (
-        "select: how many of up to 65 rows it keeps shows only while it runs; the accelerator has loops of fixed length"
-    )
-    assert found.loc.path == "blocks.1"
-    assert found.hint == "token-select{keep=0.7} keeps as many tokens of every sample"

@@ -56,7 +56,7 @@ def test_random_graphs(tmp_path: Path):
 def test_an_iteration_more_is_seen(tmp_path: Path):
     (trial,) = trials_of(range(1))
     files = sources(trial.design, "top", "m_axi")
-    wrong = {name: text.replace("i < Config::count;", "i <= Config::count;") for name, text in files.items()}
+    wrong = {name: text.replace("i < size.count;", "i <= size.count;") for name, text in files.items()}
     assert wrong != files
     write(wrong, tmp_path)
     assert len(differing_from(trial.design, Program(tmp_path / "top.cpp"))) == sum(

@@ -355,18 +355,18 @@ FAULTS = [
     Fault(
         "allocation",
         "irc/pack.h",
-        "template <int RUNS, int LENGTH",
+        "template <class Runs, class Length",
         'extern "C" void* malloc(unsigned long);\ninline void* heap() { return malloc(4); }\n'
-        "template <int RUNS, int LENGTH",
+        "template <class Runs, class Length",
         "return malloc",
         "malloc needs a heap",
     ),
     Fault(
         "allocation",
         "irc/pack.h",
-        "template <int RUNS, int LENGTH",
+        "template <class Runs, class Length",
         "#include <vector>\ninline int none() {\n    std::vector<int> lanes;\n    return int(lanes.size());\n}\n"
-        "template <int RUNS, int LENGTH",
+        "template <class Runs, class Length",
         "std::vector<int> lanes",
         "std::vector needs a heap",
     ),
@@ -398,8 +398,8 @@ FAULTS = [
     Fault(
         "software",
         "irc/pack.h",
-        "template <int RUNS, int LENGTH",
-        'extern "C" int puts(const char*);\ninline void say() { puts(""); }\ntemplate <int RUNS, int LENGTH',
+        "template <class Runs, class Length",
+        'extern "C" int puts(const char*);\ninline void say() { puts(""); }\ntemplate <class Runs, class Length',
         "{ puts",
         "hardware cannot do with a call of puts",
         "keep it within #ifndef __SYNTHESIS__",
@@ -407,8 +407,8 @@ FAULTS = [
     Fault(
         "dataflow-form",
         "irc/linear.h",
-        "    dot_products<Shape>(runs, w_tiles, sums);",
-        "    if (block >= 0)\n        dot_products<Shape>(runs, w_tiles, sums);",
+        "    dot_products<Shape>(n, runs, w_tiles, sums);",
+        "    if (block >= 0)\n        dot_products<Shape>(n, runs, w_tiles, sums);",
         "if (block",
         "a DATAFLOW region holds something else than declarations and calls",
     ),
@@ -424,7 +424,7 @@ FAULTS = [
         "channel-ends",
         "top.cpp",
         "    mm(w_in",
-        "    irc::drain<64>(fc_out);\n    mm(w_in",
+        "    irc::drain<irc::Fixed<64>>(irc::FIXED, fc_out);\n    mm(w_in",
         "> fc_out(",
         "stream 'fc_out' has 2 consumers",
         "irc::fork",
@@ -432,9 +432,9 @@ FAULTS = [
     Fault(
         "channel-ends",
         "irc/linear.h",
-        "    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);",
-        "    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);\n"
-        "    pack_runs<Config::rows, Config::channels_in, Config::x_zp>(x, runs);",
+        "    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);",
+        "    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);\n"
+        "    pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);",
         'runs("linear.runs")',
         "stream 'runs' has 2 producers: pack_runs, pack_runs",
         "let one process write it",
@@ -442,16 +442,16 @@ FAULTS = [
     Fault(
         "channel-ends",
         "irc/linear.h",
-        "    dot_products<Shape>(runs, w_tiles, sums);",
-        "    dot_products<Shape>(runs, w_tiles, sums);\n    dot_products<Shape>(runs, w_tiles, sums);",
+        "    dot_products<Shape>(n, runs, w_tiles, sums);",
+        "    dot_products<Shape>(n, runs, w_tiles, sums);\n    dot_products<Shape>(n, runs, w_tiles, sums);",
         "w_tiles[WShape::tiles]",
         "memory 'w_tiles' has 2 consumers: dot_products, dot_products",
     ),
     Fault(
         "channel-ends",
         "irc/linear.h",
-        "    load_operand<WShape, Config::w_zp>(w, w_tiles);\n    dot_products<Shape>(runs, w_tiles, sums);",
-        "    dot_products<Shape>(runs, w_tiles, sums);\n    load_operand<WShape, Config::w_zp>(w, w_tiles);",
+        "    load_operand<WShape, Config::w_zp>(n, w, w_tiles);\n    dot_products<Shape>(n, runs, w_tiles, sums);",
+        "    dot_products<Shape>(n, runs, w_tiles, sums);\n    load_operand<WShape, Config::w_zp>(n, w, w_tiles);",
         "w_tiles[WShape::tiles]",
         "memory 'w_tiles' is read by dot_products before it is written",
     ),

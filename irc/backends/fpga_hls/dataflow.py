@@ -124,9 +124,9 @@ def _hand_counts(design: Design, counts: Mapping[Count, Stream]) -> None:
     for stage in design.stages:
         moved = [s.count.count for s in (*stage.inputs, *stage.outputs) if isinstance(s.count, Extent)]
         if (moved and stage.template not in COUNTED) or len(set(moved)) > (2 if stage.template in BIRTHS else 1):
-            message = f"{stage.template}: how many of up to {moved[0].most} rows come shows only while it runs; its loops are fixed"
+            what = f"how many of up to {moved[0].most} rows come shows only while it runs; its loops are fixed"
             hint = "token-select{keep=0.7} keeps as many tokens of every sample"
-            found.found.append(Diagnostic(message, stage.loc, hint=hint))
+            found.found.append(Diagnostic(f"{stage.template}: {what}", stage.loc, hint=hint))
         elif stage.count is not None:
             stage.counting = counts[stage.count]
     found.raise_if_any()

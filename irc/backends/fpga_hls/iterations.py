@@ -18,11 +18,7 @@ Processes = list[tuple[str, int]]
 def iterations(stage: Stage) -> Processes:
     """The iterations of every process of a stage."""
     count = PROCESSES.get(stage.template)
-    return count(stage) if count is not None else [(stage.template, _elements(stage))]
-
-
-def _elements(stage: Stage) -> int:
-    return max(s.count for s in (*stage.inputs, *stage.outputs))
+    return count(stage) if count is not None else [(stage.template, stage.elements)]
 
 
 def _linear(stage: Stage) -> Processes:

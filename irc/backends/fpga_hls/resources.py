@@ -21,9 +21,8 @@ ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/n
 
 def cycles(stage: Stage) -> int:
     """Cycles between two samples in steady state. Streams carry one element a cycle."""
-    streams = max((s.count for s in (*stage.inputs, *stage.outputs)), default=0)
     formula = FORMULAS.get(stage.template)
-    return max(streams, formula(stage)) if formula is not None else streams
+    return max(stage.elements, formula(stage)) if formula is not None else stage.elements
 
 
 def pace(design: Design) -> int:

@@ -184,6 +184,11 @@ class Stage:
         return values
 
     @property
+    def elements(self) -> int:
+        """How many elements its longest stream has, at most."""
+        return max((int(s.count) for s in (*self.inputs, *self.outputs)), default=0)
+
+    @property
     def foldable(self) -> bool:
         return "pe" in self.config
 
@@ -204,10 +209,10 @@ class Stage:
             self.config["simd"] = -(-simd // self.simd_step) * self.simd_step
 
     def number(self, name: str) -> int:
-        """A number of the configuration."""
+        """A number of the configuration, of a size the most."""
         value = self.config[name]
         assert isinstance(value, int)
-        return value
+        return int(value)
 
     def replace_input(self, old: Stream, new: Stream) -> None:
         """Let the first argument that reads `old` read `new`."""

@@ -8,7 +8,7 @@ from irc.backends.fpga_hls.emit.writer import WIDTH, Writer, folded, loc_lines
 from irc.backends.fpga_hls.extent import Extent
 from irc.backends.fpga_hls.identifiers import camel, identifier
 from irc.backends.fpga_hls.resources import COUNTED
-from irc.backends.fpga_hls.stage import CONFIG, EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
+from irc.backends.fpga_hls.stage import EPILOGUE, Config, Epilogue, Parameter, Rom, Stage, Statement
 
 INPUT_NAMES = {
     "matmul": ["x", "w"],
@@ -113,15 +113,16 @@ def _function(writer: Writer, stage: Stage) -> None:
 
 
 def _callee(stage: Stage) -> str:
-    parameters = ", ".join(_parameter(stage, p) for p in stage.parameters)
+    parameters = ", ".join(_parameter(stage, p, i) for i, p in enumerate(stage.parameters))
     return f"irc::{stage.template}<{parameters}>" if parameters else f"irc::{stage.template}"
 
 
-def _parameter(stage: Stage, parameter: Parameter) -> str:
+def _parameter(stage: Stage, parameter: Parameter, place: int) -> str:
+    """The first of those that a count can bound is a number of iterations."""
     if isinstance(parameter, Extent):
         return f"Times<{parameter.factor}, {parameter.power}, {parameter.count.most}>"
     if isinstance(parameter, int):
-        return str(parameter)
+        return f"Fixed<{parameter}>" if stage.template in COUNTED and place == 0 else str(parameter)
     if parameter == EPILOGUE and (stage.epilogue is None or stage.epilogue.is_identity):
         return "Identity"
     return f"{camel(stage.name)}{parameter.suffix}"
@@ -133,7 +134,7 @@ def _arguments(stage: Stage, names: list[str]) -> list[str]:
     texts: list[str] = []
     if stage.counting is not None:
         texts.append("n")
-    elif CONFIG in stage.parameters and stage.template in COUNTED:
+    elif stage.template in COUNTED:
         texts.append("FIXED")
     for argument in stage.arguments:
         if isinstance(argument, Rom):

@@ -54,6 +54,8 @@ def channel_ends(facts: Facts) -> Iterator[Finding]:
         calls = processes(facts, region)
         for channel in channels(region):
             yield from _check_local(channel, calls, roles)
+        for scalar in scalars(region):
+            yield from _check_scalar(scalar, calls)
         for parameter in region.function.parameters:
             if is_stream(parameter):
                 yield from _check_parameter(parameter, calls, roles)
@@ -67,6 +69,39 @@ def channels(region: Scope) -> list[Node]:
     """The streams and memories that a region declares."""
     declared = [n for s in region.block.children if s.kind == "DECL_STMT" for n in s.children if n.kind == "VAR_DECL"]
     return [n for n in declared if (is_stream(n) or "[" in n.type) and not n.type.startswith("const ")]
+
+
+def scalars(region: Scope) -> list[Node]:
+    """The single numbers that a region declares: one process writes such a number, any later ones are handed it."""
+    declared = [n for s in region.block.children if s.kind == "DECL_STMT" for n in s.children if n.kind == "VAR_DECL"]
+    return [n for n in declared if not (is_stream(n) or "[" in n.type or n.type.startswith("const "))]
+
+
+def scalar_writers(scalar: Node, calls: list[Call]) -> list[int]:
+    """The places of the calls that are given a number by reference."""
+    return [
+        i
+        for i, call in enumerate(calls)
+        for j, node in enumerate(call.arguments)
+        if _names(node, scalar.place) and any(_is_reference(callee.parameter(j)) for callee in call.callees)
+    ]
+
+
+def _is_reference(parameter: Node) -> bool:
+    return parameter.type.endswith("&") and not parameter.type.startswith("const ")
+
+
+def _check_scalar(scalar: Node, calls: list[Call]) -> Iterator[Finding]:
+    writers = scalar_writers(scalar, calls)
+    if len(writers) != 1:
+        who = ", ".join(calls[i].name for i in writers) or "none"
+        message = f"number '{scalar.name}' has {len(writers)} producers: {who}"
+        yield Finding(scalar.file, scalar.line, "channel-ends", message, "let one process write it")
+        return
+    early = [c for c in calls[: writers[0]] if any(_names(node, scalar.place) for node in c.arguments)]
+    if early:
+        message = f"number '{scalar.name}' is read by {early[0].name} before it is written"
+        yield Finding(scalar.file, scalar.line, "channel-ends", message, "put the producer before the consumer")
 
 
 def _check_local(channel: Node, calls: list[Call], roles: Roles) -> Iterator[Finding]:

@@ -46,7 +46,7 @@ def lower_select(cx: Lowering, region: Region, op: Select) -> None:
 def _born(cx: Lowering, op: Select, count: Count) -> Stream:
     """The stream of a new count."""
     if op.pinned < 1:
-        op.fail("without a pinned row it may keep none, and the accelerator computes on at least one", hint="pinned = 1")
+        op.fail("without a pinned row it may keep none; the accelerator computes on one at least", hint="pinned = 1")
     cx.counts[count] = Stream(Code(count.most.bit_length(), signed=False), 1, carries=count)
     return cx.counts[count]
 

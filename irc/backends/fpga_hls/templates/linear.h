@@ -43,15 +43,13 @@ void dot_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][C
 #pragma HLS ARRAY_PARTITION variable=acc.lane type=complete
     const typename Shape::Reader reader(memory);
 
-    constexpr int OUTER = Shape::groups_first ? Shape::groups : Shape::rows;
-    constexpr int INNER = Shape::groups_first ? Shape::rows : Shape::groups;
     const int rows = Shape::Rows::at(n);
     const int out_tiles = Shape::OutTiles::at(n);
     const int in_tiles = Shape::InTiles::at(n);
     for (int i = 0; i < (Shape::groups_first ? Shape::groups : rows); i++) {
-#pragma HLS LOOP_TRIPCOUNT max=OUTER
+#pragma HLS LOOP_TRIPCOUNT max=Shape::outer
         for (int j = 0; j < (Shape::groups_first ? rows : Shape::groups); j++) {
-#pragma HLS LOOP_TRIPCOUNT max=INNER
+#pragma HLS LOOP_TRIPCOUNT max=Shape::inner
             for (int out = 0; out < out_tiles; out++) {
 #pragma HLS LOOP_TRIPCOUNT max=Shape::out_tiles
                 for (int in = 0; in < in_tiles; in++) {
@@ -81,6 +79,8 @@ template <class Config> struct LinearShape {
     static constexpr int rows = Config::rows;
     static constexpr int groups = 1;
     static constexpr bool groups_first = false;
+    static constexpr int outer = rows;
+    static constexpr int inner = groups;
     static constexpr int in_tiles = tiles_of(Config::channels_in, Config::simd);
     static constexpr int out_tiles = tiles_of(Config::channels_out, Config::pe);
     static constexpr int run_depth = in_tiles + 1; // the next row arrives while this one is replayed
@@ -118,6 +118,8 @@ template <class Config> struct ConvShape : WindowShape<Config> {
     static constexpr int rows = Window::out_h * Window::out_w;
     static constexpr int groups = Config::groups;
     static constexpr bool groups_first = false;
+    static constexpr int outer = rows;
+    static constexpr int inner = groups;
     static constexpr int group_in = Config::channels_in / Config::groups;
     static constexpr int group_out = Config::channels_out / Config::groups;
     static constexpr int pixel_tiles = tiles_of(group_in, Config::simd);
@@ -295,30 +297,27 @@ void load_operand(int n, stream<X>& x, T (&tiles)[Shape::tiles][Shape::lanes]) {
     }
 }
 
-/// Sends the rows of a buffered x: batch by batch, or (ROWS_FIRST) each row of all batches. Lanes past the depth are 0.
+/// Sends the rows of a buffered x: batch by batch, or (rows_first) each row of all batches. Lanes past the depth are 0.
 ///
 /// Loops: batches x rows x depth tiles, II = 1.
-template <int BATCHES, class Rows, class Depths, bool ROWS_FIRST, class T, int TILES, int SIMD>
+template <class Shape, class T, int TILES, int SIMD>
 void send_rows(int n, const T (&tiles)[TILES][SIMD], stream<Pack<T, SIMD>>& y) {
-    constexpr int DEPTH_TILES = tiles_of(Depths::most, SIMD);
-    constexpr int OUTER = ROWS_FIRST ? Rows::most : BATCHES;
-    constexpr int INNER = ROWS_FIRST ? BATCHES : Rows::most;
-    const int rows = Rows::at(n);
-    const int depth = Depths::at(n);
-    const int depth_tiles = tiles_of(depth, SIMD);
-    for (int i = 0; i < (ROWS_FIRST ? rows : BATCHES); i++) {
-#pragma HLS LOOP_TRIPCOUNT max=OUTER
-        for (int j = 0; j < (ROWS_FIRST ? BATCHES : rows); j++) {
-#pragma HLS LOOP_TRIPCOUNT max=INNER
-            for (int tile = 0; tile < depth_tiles; tile++) {
-#pragma HLS LOOP_TRIPCOUNT max=DEPTH_TILES
+    const int rows = Shape::Rows::at(n);
+    const int depth = Shape::Depths::at(n);
+    const int in_tiles = Shape::InTiles::at(n);
+    for (int i = 0; i < (Shape::groups_first ? Shape::groups : rows); i++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::outer
+        for (int j = 0; j < (Shape::groups_first ? rows : Shape::groups); j++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::inner
+            for (int tile = 0; tile < in_tiles; tile++) {
+#pragma HLS LOOP_TRIPCOUNT max=Shape::in_tiles
 #pragma HLS PIPELINE II=1
-                const int batch = ROWS_FIRST ? j : i;
-                const int row = ROWS_FIRST ? i : j;
+                const int batch = Shape::groups_first ? i : j;
+                const int row = Shape::groups_first ? j : i;
                 Pack<T, SIMD> pack;
                 for (int s = 0; s < SIMD; s++) {
 #pragma HLS UNROLL
-                    const T value = tiles[(batch * Rows::most + row) * DEPTH_TILES + tile][s];
+                    const T value = tiles[(batch * Shape::rows + row) * Shape::in_tiles + tile][s];
                     pack.lane[s] = tile * SIMD + s < depth ? value : T(0);
                 }
                 y.write(pack);
@@ -356,6 +355,8 @@ template <class Config> struct MatmulShape {
     static constexpr int rows = Config::rows;
     static constexpr int groups = Config::batch;
     static constexpr bool groups_first = !Config::rows_first;
+    static constexpr int outer = groups_first ? groups : rows;
+    static constexpr int inner = groups_first ? rows : groups;
     static constexpr int in_tiles = WShape::depth_tiles;
     static constexpr int out_tiles = WShape::free_tiles;
     using XLane = typename Centered<typename Config::x_code, Config::x_zp>::type;
@@ -386,7 +387,7 @@ std::enable_if_t<!MatmulShape<Config>::x_in_order> feed_rows(int n, stream<X>& x
 #pragma HLS ARRAY_PARTITION variable=tiles type=complete dim=2
 #pragma HLS STREAM variable=tiles type=pipo depth=Config::buffers
     load_operand<XShape, Config::x_zp>(n, x, tiles);
-    send_rows<Config::batch, RowsOf<Config>, typename Shape::Depths, Config::rows_first>(n, tiles, runs);
+    send_rows<Shape>(n, tiles, runs);
 }
 
 /// The processes of one block of a matmul, for the DATAFLOW region that calls it.

@@ -39,12 +39,6 @@ template <class Count, class X> void drain(int n, stream<X>& x) {
     }
 }
 
-/// The same for COUNT elements.
-template <int COUNT, class X> void drain(stream<X>& x) {
-#pragma HLS INLINE
-    drain<Fixed<COUNT>>(FIXED, x);
-}
-
 } // namespace irc
 
 #endif

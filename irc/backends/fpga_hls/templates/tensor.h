@@ -35,12 +35,6 @@ template <class Count, class X, class... Y> void fork(int n, stream<X>& x, strea
     }
 }
 
-/// fork<COUNT>(x, y...): the same for COUNT elements.
-template <int COUNT, class X, class... Y> void fork(stream<X>& x, stream<Y>&... y) {
-#pragma HLS INLINE
-    fork<Fixed<COUNT>>(FIXED, x, y...);
-}
-
 /// concat<OUTER, CHUNK...>(y, x...): joins several streams along an axis. OUTER is the product of the extents before
 /// the axis, a CHUNK the product of those from the axis on, one for each input.
 ///
@@ -66,12 +60,6 @@ template <class Outer, int... CHUNK, class X, class... Y> void split(int n, stre
         const int each[] = {(copy<CHUNK>(x, y), 0)...}; // C++14 for: copy<CHUNK>(x, y), ...
         static_cast<void>(each);
     }
-}
-
-/// split<OUTER, CHUNK...>(x, y...): the same for OUTER rounds.
-template <int OUTER, int... CHUNK, class X, class... Y> void split(stream<X>& x, stream<Y>&... y) {
-#pragma HLS INLINE
-    split<Fixed<OUTER>, CHUNK...>(FIXED, x, y...);
 }
 
 /// slice: y = x[:, begin:end:step, :].
