@@ -19,7 +19,8 @@ from irc.backends.fpga_hls.lint.check import lint
 from irc.backends.fpga_hls.project import sources
 from irc.backends.fpga_hls.stage import Design
 from irc.ir.diagnostics import IrcError
-from irc.ir.graph import Module
+from irc.ir.graph import Module, Value
+from irc.ir.interpret import interpret
 from irc.ir.parser import parse
 from irc.ir.scalars import Array
 
@@ -178,3 +179,32 @@ def test_no_pinned_row():
     message, hint = refusal(text.replace("{threshold", "{pinned = 0, threshold"))
     assert message == "select: without a pinned row it may keep none; the accelerator computes on one at least"
     assert hint == "pinned = 1"
+
+
+# -- what reports say
+
+
+def test_reports_know_the_average(tmp_path: Path):
+    module = tokens()
+    given = job_of(module, [samples(s) for s in SCORES], style="dataflow")
+    told = HLS.emit(given, HLS.lower(given), tmp_path)
+    kept = [1, 9, 5, 2, 5]  # of SCORES
+    summary = told["summary"]
+    assert summary["tokens kept, average"] == f"{np.mean(kept):.1f} of 9 (golden samples: 5)"
+    assert summary["latency in cycles, average"] < summary["latency in cycles"]
+    (products,) = [row for row in told["layers"] if row["layer"] == "fc"]
+    assert products["cycles"] == 9 * 6
+    assert products["cycles, average"] == round(np.mean(kept) * 6)
+
+
+@pytest.mark.tool("g++")
+def test_every_value_of_a_run_can_be_watched(tmp_path: Path):
+    """Layer by layer, as `irc verify` compares where results differ."""
+    need_compiler()
+    given = job_of(tokens(), style="dataflow")
+    HLS.emit(given, HLS.lower(given), tmp_path)
+    seen: dict[Value, Array] = {}
+    interpret(given.module, samples(SCORES[2]), observe=lambda value, array: seen.__setitem__(value, array))
+    watched = list(HLS.trace(given, tmp_path, samples(SCORES[2])))
+    assert {array.shape for _, array in watched} >= {(1, 5, 4), (1, 5, 6), (1, 5, 5)}
+    assert [value.name for value, array in watched if not np.array_equal(array, seen[value])] == []

@@ -31,7 +31,7 @@ from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import idle_masks, report, unmet
-from irc.backends.fpga_hls.simulation import codes_of, compiled, run_main, watched
+from irc.backends.fpga_hls.simulation import codes_of, compiled, counts_seen, run_main, watched
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.utilisation import bill_of
 from irc.ir.diagnostics import IrcError, UsageError
@@ -175,7 +175,8 @@ def _of_dataflow(job: HlsJob, design: Design) -> ReportData:
     bill = bill_of(design, job.target, options.io, options.factors)
     missed = [*unmet(design, bill, options.clock, options.fps), *idle_masks(design)]
     folds = {stage.name: "x".join(map(str, stage.fold)) for stage in design.stages if stage.foldable}
-    return {**report(design, bill, options.clock), "unmet": missed, "schedule": folds}
+    seen = [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
+    return {**report(design, bill, options.clock, seen), "unmet": missed, "schedule": folds}
 
 
 def _write(files: Mapping[str, str | bytes], folder: Path) -> None:

@@ -35,10 +35,6 @@ class Extent(int):
         made.factor, made.count, made.power = factor, count, power
         return made
 
-    def at(self, n: int) -> int:
-        """The size for a count of n."""
-        return self.factor * n**self.power
-
     def text(self) -> str:
         """`4 * n * n`: a C++ expression of the count."""
         names = ["n"] * self.power
@@ -95,9 +91,11 @@ class Extent(int):
         return other.factor, other.power
 
 
-def at(size: int, counts: Mapping[Count, int]) -> int:
-    """A size for given counts."""
-    return size.at(counts[size.count]) if isinstance(size, Extent) else size
+def limited(size: int, counts: Mapping[str, int]) -> int:
+    """A size where a count is at most what is given by its name."""
+    if not isinstance(size, Extent) or size.count.name not in counts:
+        return size
+    return Extent(size.factor, Count(size.count.name, counts[size.count.name]), size.power)
 
 
 def sized(dim: Dim, symbols: Mapping[str, Symbol]) -> int | None:

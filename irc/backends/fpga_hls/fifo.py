@@ -55,6 +55,16 @@ def size_fifos(design: Design) -> None:
         _size_inputs(stage, arrivals)
 
 
+def delay(design: Design) -> int:
+    """Cycles from the first element of a sample to its last result, if no sample is in the way."""
+    sample = pace(design)
+    arrivals = dict.fromkeys((port.stream for port in design.inputs), _NOW)
+    for stage in design.stages:
+        arrivals |= _pass(stage, arrivals, latency(stage) / sample)
+    last = max((arrivals[p.stream].late for p in design.outputs if p.stream in arrivals), default=0.0)
+    return math.ceil((1 + last) * sample)
+
+
 _NOW = Arrival(0.0, 0.0)
 _ENTRY = -1  # stands for the inputs of the accelerator in the place of a stage
 

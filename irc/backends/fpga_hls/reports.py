@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean
 from typing import Any
 
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, total
+from irc.backends.fpga_hls.fifo import delay
 from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
@@ -19,14 +21,25 @@ ESTIMATE = (
 )
 
 
-def report(design: Design, bill: Bill, clock: float) -> ReportData:
-    """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz."""
+Seen = Sequence[Mapping[str, int]]
+"""Of some samples the counts that were born in their run, by name."""
+
+
+def report(design: Design, bill: Bill, clock: float, seen: Seen = ()) -> ReportData:
+    """Cycles, multipliers and what they take of the part, in all and by module path. `clock` in MHz.
+
+    Cycles are those of a sample with as many tokens as can be; where counts decide that, the average over the samples
+    whose counts are `seen` stands beside them.
+    """
+    samples = [design.at(counts) for counts in seen] if design.counts else []
     slowest = max(design.stages, key=cycles, default=None)
     summary: dict[str, Any] = {
         "style": "dataflow, a stage for each layer",
         "stages": len(design.stages),
         "cycles per sample": pace(design),
         "samples per second": round(clock * 1e6 / pace(design)),
+        "latency in cycles": delay(design),
+        **_averages(design, samples, seen),
         "slowest stage": slowest.name if slowest else "none",
         "multipliers": sum(multipliers(stage) for stage in design.stages),
         "FIFO bits": sum(s.depth * s.code.bits for s in design.streams),
@@ -35,8 +48,20 @@ def report(design: Design, bill: Bill, clock: float) -> ReportData:
     layers: dict[str, list[Stage]] = {"": []}
     for stage in design.stages:
         layers.setdefault(stage.loc.path, []).append(stage)
-    rows = [_row(path, stages, bill) for path, stages in layers.items()]
+    rows = [_row(path, stages, bill, samples) for path, stages in layers.items()]
     return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
+
+
+def _averages(design: Design, samples: Sequence[Design], seen: Seen) -> dict[str, Any]:
+    """What counts make of the samples that were seen; nothing where there are none."""
+    if not samples:
+        return {}
+    kept = [f"{mean(counts[c.name] for counts in seen):.1f} of {c.most}" for c in design.counts]
+    return {
+        "cycles per sample, average": round(mean(map(pace, samples))),
+        "latency in cycles, average": round(mean(map(delay, samples))),
+        "tokens kept, average": ", ".join(kept) + f" (golden samples: {len(samples)})",
+    }
 
 
 def unmet(design: Design, bill: Bill, clock: float, fps: float | None) -> list[str]:
@@ -74,14 +99,17 @@ def resources(bill: Bill) -> dict[str, str]:
     return {**texts, f"fits {bill.part.name}, estimated": fits}
 
 
-def _row(path: str, stages: list[Stage], bill: Bill) -> dict[str, Any]:
+def _row(path: str, stages: list[Stage], bill: Bill, samples: Sequence[Design]) -> dict[str, Any]:
     """A layer; what has no path includes what is beside all stages."""
+    names = {stage.name for stage in stages}
+    taken = [max((cycles(s) for s in sample.stages if s.name in names), default=0) for sample in samples]
     beside = bill.beside if path == "" else Area()
     used = total([beside, *(bill.areas[stage.name] for stage in stages)])
     return {
         "layer": path,
         "stages": ", ".join(stage.name for stage in stages),
         "cycles": max(map(cycles, stages), default=0),
+        **({"cycles, average": round(mean(taken))} if taken else {}),
         "iterations": max((count for stage in stages for _, count in iterations(stage)), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
         "ROM bits": sum(rom.bits(stage.fold) for stage in stages for rom in stage.roms),

@@ -22,7 +22,25 @@ ROW_LATENCY = 80  # cycles from the end of a row to its scale, as in templates/n
 def cycles(stage: Stage) -> int:
     """Cycles between two samples in steady state. Streams carry one element a cycle."""
     formula = FORMULAS.get(stage.template)
-    return max(stage.elements, formula(stage)) if formula is not None else stage.elements
+    return max(stage.elements, formula(stage) if formula is not None else 0, refilled(stage))
+
+
+REFILL = 12  # cycles from the last iteration of a loop to the first of the same loop, when the one around it goes on
+
+
+def refilled(stage: Stage) -> int:
+    """Cycles of loops that are not flattened, as a count bounds an inner one: each time their pipeline is filled."""
+    n = stage.number
+    if stage.template in ("int_softmax", "masked_int_softmax") and stage.varies("length"):
+        return n("rows") * (n("length") + REFILL)
+    if stage.template in ("slice", "reduce_sum") and stage.varies("extent", "inner"):
+        return n("outer") * n("extent") * (n("inner") + REFILL)
+    if stage.template == "matmul" and stage.varies("rows", "columns", "depth"):
+        (pe, simd), runs = stage.fold, n("batch") * n("rows")
+        out, packs = tiles(n("columns"), pe), tiles(n("depth"), simd)
+        fills = runs * out if stage.varies("depth") else runs
+        return n("blocks") * max(runs * out * packs + fills * REFILL, runs * (n("columns") + REFILL))
+    return 0
 
 
 def pace(design: Design) -> int:

@@ -12,6 +12,8 @@ import numpy as np
 
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.emit.top import Io, top_source
+from irc.backends.fpga_hls.extent import limited, shape_of
+from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.testbench import Accelerator, decode, encode, sample_bytes
 from irc.backends.fpga_hls.toolchain import FLAGS, compile_simulation, run_simulation
@@ -19,6 +21,7 @@ from irc.ir.graph import Module, Value
 from irc.ir.interpret import fitted, interpret, run_node
 from irc.ir.op import Op
 from irc.ir.ops.structure import Call
+from irc.ir.ops.token import Select
 from irc.ir.scalars import Array
 
 Accelerate = Callable[[Sequence[Sequence[Array]]], list[list[Array]]]
@@ -36,6 +39,18 @@ def codes_of(module: Module, inputs: Sequence[Array]) -> tuple[list[Array], list
     interpret(module, inputs, observe=lambda value, array: seen.__setitem__(value, array))
     call = call_of(module)
     return [seen[v] for v in call.operands], [seen[v] for v in call.results]
+
+
+def counts_seen(module: Module, inputs: Sequence[Array]) -> dict[str, int]:
+    """The counts that are born in one run of main, by name."""
+    found: dict[str, int] = {}
+
+    def observe(value: Value, array: Array) -> None:
+        if isinstance(value.node, Select) and value.node.born is not None:
+            found[value.node.born] = array.shape[-2]
+
+    interpret(module, inputs, observe=observe)
+    return found
 
 
 def run_main(module: Module, calls: Sequence[Sequence[Array]], accelerate: Accelerate) -> list[list[Array]]:
@@ -115,11 +130,16 @@ def watched(design: Design, sources: Path, top: str, io: Io, sample: Sequence[Ar
         simulate(design, program, [sample], IRC_WATCH=str(record))
         codes = np.fromfile(record, np.int64)
     place = 0
+    counts: dict[str, int] = {}
     for stream in (s for stage in design.stages for s in stage.outputs):
         count = int(codes[place])
         elements = codes[place + 1 : place + 1 + count]
         place += 1 + count
+        if stream.carries is not None:
+            counts[stream.carries.name] = int(elements[0])
         if stream.value is not None and stream.layout is not None:
-            shape = stream.value.type.static_shape
+            shape = shape_of(stream.value)
             assert shape is not None
-            yield stream.value, stream.layout.restore(elements, shape).astype(stream.value.type.scalar.dtype)
+            layout = Layout(tuple((limited(n, counts), limited(step, counts)) for n, step in stream.layout.loops))
+            sizes = tuple(limited(n, counts) for n in shape)
+            yield stream.value, layout.restore(elements, sizes).astype(stream.value.type.scalar.dtype)

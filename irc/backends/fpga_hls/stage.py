@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from irc.backends.fpga_hls.extent import Count, Extent
+from irc.backends.fpga_hls.extent import Count, Extent, limited
 from irc.backends.fpga_hls.layout import Layout
 from irc.backends.fpga_hls.types import Code, code_of
 from irc.ir.graph import Value
@@ -208,6 +209,21 @@ class Stage:
         if "simd" in self.config:
             self.config["simd"] = -(-simd // self.simd_step) * self.simd_step
 
+    def at(self, counts: Mapping[str, int], streams: Mapping[Stream, Stream]) -> Stage:
+        """The stage where counts are at most what is given by their names, between the streams that stand for its."""
+        return replace(
+            self,
+            outputs=[streams[s] for s in self.outputs],
+            arguments=[streams[a] if isinstance(a, Stream) else a for a in self.arguments],
+            parameters=[limited(p, counts) if isinstance(p, int) else p for p in self.parameters],
+            config={k: limited(v, counts) if isinstance(v, Extent) else v for k, v in self.config.items()},
+            counting=self.counting and streams[self.counting],
+        )
+
+    def varies(self, *names: str) -> bool:
+        """Whether a count decides one of these sizes."""
+        return any(isinstance(self.config[name], Extent) for name in names)
+
     def number(self, name: str) -> int:
         """A number of the configuration, of a size the most."""
         value = self.config[name]
@@ -254,3 +270,16 @@ class Design:
     def streams(self) -> list[Stream]:
         """All streams: those of the inputs, then the results of the stages."""
         return [p.stream for p in self.inputs] + [s for stage in self.stages for s in stage.outputs]
+
+    @property
+    def counts(self) -> list[Count]:
+        """What is born in the run, in order."""
+        return list(dict.fromkeys(s.carries for s in self.streams if s.carries is not None))
+
+    def at(self, counts: Mapping[str, int]) -> Design:
+        """The same for samples with these counts, by name: what their cycles are estimated by."""
+        streams = {s: replace(s, count=limited(s.count, counts)) for s in self.streams}
+        inputs, outputs = (
+            [replace(p, stream=streams[p.stream]) for p in ports] for ports in (self.inputs, self.outputs)
+        )
+        return Design(inputs, outputs, [stage.at(counts, streams) for stage in self.stages])

@@ -29,7 +29,7 @@ def lower_select(cx: Lowering, region: Region, op: Select) -> None:
     if isinstance(kept, Extent):
         born = _born(cx, op, kept.count)
         name = cx.stage_name(op.loc, "select")
-        stage = Stage(name, "select_above", "token.h", op.loc, [out, born], [scores, x, out, born], [CONFIG], config)
+        stage = Stage(name, "select_above", "token.h", op.loc, [born, out], [scores, x, born, out], [CONFIG], config)
         stage.config["threshold"] = _threshold(op, scores.code)
         dropped, flagged = 1 - 1 / rows, 1 / rows
     else:
@@ -38,7 +38,7 @@ def lower_select(cx: Lowering, region: Region, op: Select) -> None:
         stage.config["kept"] = kept
         dropped, flagged = 1 - kept / rows, 2 / rows  # the flag of a row comes at most so much later than its turn
     stage.takes = {0: waits(1.0), 1: Pace(0, flagged)}
-    stage.gives = {0: Pace(-dropped, dropped + flagged)}
+    stage.gives = {len(stage.outputs) - 1: Pace(-dropped, dropped + flagged)}
     cx.add(stage)
     cx.define(result, out, layout)
 

@@ -100,7 +100,7 @@ void compare_rows(int n, stream<S>& scores, stream<UInt<1>>& stays, stream<N>& k
 /// Cycles: rows x columns.
 /// Buffer: a flag a row.
 template <class Config, class S, class T, class N>
-void select_above(int n, stream<S>& scores, stream<T>& x, stream<T>& y, stream<N>& kept) {
+void select_above(int n, stream<S>& scores, stream<T>& x, stream<N>& kept, stream<T>& y) {
 #pragma HLS DATAFLOW
     static_assert(0 < Config::pinned && Config::pinned <= Config::rows, "at least one row stays");
     stream<UInt<1>> stays("select_above.stays");
