@@ -468,7 +468,7 @@ FAULTS = [
         "irc/linear.h",
         "for (int s = 0; s < SIMD; s++) {\n#pragma HLS UNROLL\n                    const T value",
         "for (int s = 0; s < SIMD; s++) {\n                    const T value",
-        "* DEPTH_TILES + tile][s]",
+        "* Shape::in_tiles + tile][s]",
         "dimension 2 of 'tiles' is partitioned, but indexed by 's'",
         "unrolled loop",
     ),

@@ -10,8 +10,10 @@ LINEAR = ("linear", "linear_blocks", "linear_nm")
 CONV = ("conv", "conv_blocks", "conv_nm")
 """Templates by what they compute; those behind the first make use of a mask."""
 
-COUNTED = {*LINEAR, "matmul", "int_softmax", "masked_int_softmax", "int_norm", "elementwise"}
-COUNTED |= {"reduce_sum", "fork", "drain", "split", "slice", "select_above"}
+COUNTED = {
+    *(*LINEAR, "matmul", "int_softmax", "masked_int_softmax", "int_norm", "elementwise"),
+    *("reduce_sum", "fork", "drain", "split", "slice", "select_above"),
+}
 """Templates whose loops a count can bound that is born in the run."""
 BIRTHS = {"select_above"}
 """Those that bring one into being, and may be bounded by another."""
