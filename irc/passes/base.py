@@ -49,7 +49,6 @@ class PassContext:
     """
 
     samples: Samples | None = None
-    types_only: bool = False
     seed: int = 0
     requant: Literal["fixed", "float"] = "fixed"
     islands: tuple[str, ...] = ()
@@ -57,6 +56,7 @@ class PassContext:
     warn: Callable[[str], None] = print
     explain: Callable[[NearMiss], None] | None = None
     notes: list[str] = field(default_factory=list[str])  # decisions, for the provenance
+    types_only: bool = False
 
 
 class Configured(Protocol):
