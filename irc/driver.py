@@ -24,6 +24,7 @@ from irc.backends.folder import MANIFEST, claim, under_construction
 from irc.backends.schedule import read_schedule
 from irc.backends.sides import on_interpreter, on_torch
 from irc.feedback import Feedback
+from irc.frontend.cut import cut_module
 from irc.ir.clone import clone
 from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
 from irc.ir.files import read_module
@@ -78,6 +79,7 @@ class Settings:
     arch: str | None = None
     trust_pickle: bool = False
     weights: Path | None = None
+    stop_at: str = ""
 
 
 @dataclass
@@ -110,7 +112,19 @@ class Read:
 
 def read_model(model: Any, settings: Settings) -> Read:
     """A model as IR: a module of ours, a `.irc` file, what an artifact was made of, an ONNX model, or whatever the
-    PyTorch frontend reads."""
+    PyTorch frontend reads; of all these the part before the module `stop_at`, if there is one."""
+    read = _read_ir(model, settings)
+    if read is not None:
+        return replace(read, module=cut_module(read.module, settings.stop_at)) if settings.stop_at else read
+    if is_onnx(model):
+        imported = read_onnx(model, settings)
+        return Read(imported.name, imported.module, imported.samples)
+    captured = read_torch(model, settings)
+    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+
+
+def _read_ir(model: Any, settings: Settings) -> Read | None:
+    """A model that is IR already; None for others."""
     if isinstance(model, Module):
         _refuse_torch_options("a module of the IR", settings)
         return Read("model", model, {})
@@ -123,11 +137,7 @@ def read_model(model: Any, settings: Settings) -> Read:
             _refuse_torch_options(f"{path.name} is an artifact, which", settings)
             artifact = Artifact.load(path)
             return Read(artifact.manifest["model"], artifact.captured, artifact.samples(None).samples)
-    if is_onnx(model):
-        imported = read_onnx(model, settings)
-        return Read(imported.name, imported.module, imported.samples)
-    captured = read_torch(model, settings)
-    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+    return None
 
 
 def is_onnx(model: Any) -> bool:
@@ -141,7 +151,7 @@ def read_onnx(model: Any, settings: Settings) -> Any:
     """An ONNX model as the frontend imports it (`irc.frontend.onnx.read.Imported`)."""
     if settings.arch is not None:
         raise UsageError("--arch goes with a file of weights; an ONNX model says its operators itself")
-    return FRONTENDS.get("onnx")(model, settings.inputs, dynamic=settings.dynamic)
+    return FRONTENDS.get("onnx")(model, settings.inputs, dynamic=settings.dynamic, stop_at=settings.stop_at)
 
 
 def _refuse_torch_options(what: str, settings: Settings) -> None:
@@ -159,14 +169,21 @@ def read_torch(model: Any, settings: Settings) -> Any:
         dynamic=settings.dynamic,
         trust_pickle=settings.trust_pickle,
         arch=settings.arch,
+        stop_at=settings.stop_at,
     )
 
 
 def capture(
-    model: Any, inputs: Any = None, *, dynamic: Any = None, arch: str | None = None, trust_pickle: bool = False
+    model: Any,
+    inputs: Any = None,
+    *,
+    dynamic: Any = None,
+    arch: str | None = None,
+    trust_pickle: bool = False,
+    stop_at: str = "",
 ) -> Module:
     """The float graph of a PyTorch module, exported program or file; arguments as of `irc.frontend.capture.capture`."""
-    settings = Settings(inputs=inputs, dynamic=dynamic, arch=arch, trust_pickle=trust_pickle)
+    settings = Settings(inputs=inputs, dynamic=dynamic, arch=arch, trust_pickle=trust_pickle, stop_at=stop_at)
     return read_model(model, settings).module
 
 

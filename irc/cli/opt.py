@@ -9,9 +9,18 @@ from typing import Any
 import click
 
 from irc.backends.data import read_data
-from irc.cli.options import feedback, force_option, json_option, pipeline_options, settings, voice_options
+from irc.cli.options import (
+    feedback,
+    force_option,
+    json_option,
+    pipeline_options,
+    settings,
+    stop_at_option,
+    voice_options,
+)
 from irc.cli.output import refuse_existing, write_ir
 from irc.driver import Warnings, run_watched, stages_of
+from irc.frontend.cut import cut_module
 from irc.ir.files import decoded, read_module, weights_for
 from irc.ir.parser import parse
 from irc.ir.rewrite import NearMiss
@@ -34,6 +43,7 @@ Examples:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A .irc file; weights go beside it.")
 @force_option
 @click.option("--weights", type=click.Path(path_type=Path), help="Constants of FILE.  [default: those beside it]")
+@stop_at_option
 @click.option("--explain", default="", metavar="RULE", help="Where this rule nearly applied, and why it did not.")
 @pipeline_options
 @json_option
@@ -60,6 +70,8 @@ def opt_command(
         module = parse(text, weights=weights_for(None, weights), source="<stdin>")
     else:
         module = read_module(file, weights)
+    if wanted.stop_at:
+        module = cut_module(module, wanted.stop_at)
     data = read_data(wanted.calib, module.main, "--calib").samples if wanted.calib is not None else None
     misses: list[NearMiss] = []
     warnings = Warnings(voice.warn)

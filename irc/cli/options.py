@@ -97,7 +97,11 @@ pipeline_options = chain(
     load_option,
 )
 
+stop_at_option = click.option(
+    "--stop-at", default="", metavar="MODULE", help="Only the part before this module; what it reads are the results."
+)
 model_options = chain(
+    stop_at_option,
     click.option("--arch", metavar="MODULE:FACTORY", help="What builds the model that a file of weights is for."),
     click.option(
         "--input",

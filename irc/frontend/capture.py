@@ -22,6 +22,7 @@ from irc.frontend.names import with_plain_names
 from irc.frontend.provenance import location
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
+from irc.frontend.stop import program_before, stopping
 from irc.frontend.untyped import decomposed, from_script, masks_as_given, quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
@@ -109,6 +110,7 @@ def capture(
     dynamic: Dynamic | None = None,
     trust_pickle: bool = False,
     arch: str | None = None,
+    stop_at: str = "",
 ) -> Captured:
     """Import a model.
 
@@ -122,17 +124,20 @@ def capture(
     `{"x": {0: ("b", 1, 64)}}`, or just `"b"` for the first axis of every input. Saved programs have theirs already.
 
     `trust_pickle` lets a pickle run its code; `arch` is the factory of the module that a file of weights is for.
+    `stop_at` is the path of a module: only what comes before it is captured, and what it reads are the results.
 
     Raises UsageError (missing file, inputs or `arch`), UnsafeInputError (a file that could run code), and IrcError that
     lists everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.
     """
-    loaded = _found(model, trust_pickle, arch)
+    loaded = _found(model, trust_pickle, arch, stop_at)
     given = _arguments(loaded, inputs)
     wanted: Wanted = {}
     if isinstance(loaded.model, torch.export.ExportedProgram):
-        program = _ready(loaded.name, loaded.model, dynamic)
+        program, is_part = _ready(loaded.name, loaded.model, dynamic), loaded.cut
     else:
-        program, wanted = _exported(loaded.name, loaded.model, given, dynamic)
+        program, wanted, is_part = _exported(loaded.name, loaded.model, given, dynamic, stop_at)
+    if stop_at and not is_part:
+        program = program_before(program, stop_at, loaded.locations)
     plain, true_names = with_plain_names(program)
     functional = _functional(plain, loaded.name)
     fakes = {node.name: node.meta.get("val") for node in _user_inputs(functional)}
@@ -142,9 +147,9 @@ def capture(
     return Captured(loaded.name, module, samples, given is not None and given.random, functional, loaded.locations)
 
 
-def _found(model: Any, trust_pickle: bool, arch: str | None) -> Loaded:
+def _found(model: Any, trust_pickle: bool, arch: str | None, stop_at: str) -> Loaded:
     if isinstance(model, str | Path):
-        return load(model, trust_pickle=trust_pickle, arch=arch)
+        return load(model, trust_pickle=trust_pickle, arch=arch, stop_at=stop_at)
     if arch is not None:
         raise UsageError("arch goes with a file of weights")
     if isinstance(model, torch.nn.Module):
@@ -183,9 +188,11 @@ def _ready(name: str, program: torch.export.ExportedProgram, dynamic: Dynamic | 
 
 
 def _exported(
-    name: str, module: torch.nn.Module, given: Arguments | None, dynamic: Dynamic | None
-) -> tuple[torch.export.ExportedProgram, Wanted]:
-    """The program of a module, and the names of its varying sizes by input and axis."""
+    name: str, module: torch.nn.Module, given: Arguments | None, dynamic: Dynamic | None, stop_at: str
+) -> tuple[torch.export.ExportedProgram, Wanted, bool]:
+    """The program of a module, the names of its varying sizes by input and axis, and whether it is only the part before
+    the module to stop at: that is taken where torch cannot export the whole.
+    """
     if given is None:
         raise UsageError(
             f"{name}: example inputs are needed to capture a module",
@@ -195,14 +202,27 @@ def _exported(
         raise UsageError("sizes of a TorchScript module cannot vary", hint="capture the original module")
     axes = dynamic_axes(dynamic, given)
     wide, shapes = widened(given, axes), torch_shapes(given, axes)
-    try:
+    wanted = {n: {place: axis.name for place, axis in places.items()} for n, places in axes.items()}
+
+    def export() -> torch.export.ExportedProgram:
         with _at_inference(module), quiet():
-            if isinstance(module, torch.jit.ScriptModule):
-                module = from_script(module, wide.args, wide.kwargs)
-            program = torch.export.export(module, wide.args, wide.kwargs, dynamic_shapes=shapes, strict=False)
+            whole = (
+                from_script(module, wide.args, wide.kwargs) if isinstance(module, torch.jit.ScriptModule) else module
+            )
+            return torch.export.export(whole, wide.args, wide.kwargs, dynamic_shapes=shapes, strict=False)
+
+    try:
+        return export(), wanted, False
+    except Exception as error:
+        if not stop_at:
+            raise explained(error, name) from error
+    try:
+        with stopping(module, stop_at):
+            return export(), wanted, True
+    except UsageError:
+        raise
     except Exception as error:
         raise explained(error, name) from error
-    return program, {n: {place: axis.name for place, axis in places.items()} for n, places in axes.items()}
 
 
 def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:

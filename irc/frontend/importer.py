@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -13,10 +13,12 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from irc.frontend.aten import COMPUTED, converter, nearest
 from irc.frontend.context import Context, Result
+from irc.frontend.cut import way_round_hint
 from irc.frontend.dims import Symbols
 from irc.frontend.problems import Problems
 from irc.frontend.provenance import location, owner
 from irc.frontend.scalars import to_array
+from irc.frontend.stop import steps_of, user_inputs
 from irc.frontend.untyped import is_list
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
@@ -62,20 +64,26 @@ class _Importer:
         self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
         self.problems = Problems()
         self.weights: dict[torch.fx.Node, torch.Tensor] = {}
+        self.numbers: dict[torch.fx.Node, int] = {}
         self.known: dict[torch.fx.Node, Any] = {}  # what torch computed from weights
 
     def run(self) -> Module:
         self._inputs()
+        inner = (n for n in self.program.graph.nodes if n.op not in ("placeholder", "output"))
+        self.numbers = {node: number for number, node in enumerate(inner)}
         for node in self.program.graph.nodes:
             if node.op == "call_function":
                 self.values[node] = self._call(node)
             elif node.op == "output":
                 self._outputs(node)
-        self.problems.raise_if_any(self.graph)
+        self.problems.raise_if_any(self.graph, self._way_round)
         for node in self.graph.nodes:  # parameters that only served to compute others
             if isinstance(node, Const) and not node.result.uses:
                 node.erase()
         return Module([self.graph])
+
+    def _way_round(self, lost: Collection[int]) -> str:
+        return way_round_hint(steps_of(self.program, self.locations), lost, user_inputs(self.program))
 
     # -- inputs and parameters
 
@@ -163,9 +171,7 @@ class _Importer:
             arguments = _in_order(target, [self._argument(a) for a in node.args], keywords)
             return self._checked(context, convert(context, *arguments), fake)
         except IrcError as error:
-            self.problems.missing += 1
-            for diagnostic in error.diagnostics:
-                self.problems.add(_placed(diagnostic, loc, name))
+            self.problems.lose(self.numbers[node], [_placed(d, loc, name) for d in error.diagnostics])
             return self._stand_in(context, fake)
 
     def _computed(self, node: torch.fx.Node, context: Context) -> Any:

@@ -36,13 +36,16 @@ class Loaded:
     inputs: Any = None
     names: Mapping[str, str] = field(default_factory=dict[str, str])
     locations: Mapping[str, Loc] = field(default_factory=dict[str, Loc])
+    cut: bool = False
+    """Whether it is only the part before the module to stop at."""
 
 
-def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = None) -> Loaded:
+def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = None, stop_at: str = "") -> Loaded:
     """The model that `source` names: a file, or `package.module:factory`.
 
     Without `trust_pickle` no code of a file is run. `arch` names the factory of the module that a file of weights is
-    for. Raises UsageError (no such file, weights without `arch`), UnsafeInputError (pickles), IrcError (damage).
+    for. Of a saved program only the part before the module `stop_at` is looked at; of all else it is cut after capture.
+    Raises UsageError (no such file, weights without `arch`), UnsafeInputError (pickles), IrcError (damage).
     """
     path = Path(source)
     if not path.exists():
@@ -57,7 +60,7 @@ def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = N
         raise UsageError(f"'{source}' is no regular file")
     if path.suffix == ".npz":
         raise UsageError(f"{path.name} holds arrays, not a model", hint="--calib and --data take such files")
-    return _from_file(path, trust_pickle, arch)
+    return _from_file(path, trust_pickle, arch, stop_at)
 
 
 def _from_factory(name: str, arch: str | None) -> Loaded:
@@ -67,7 +70,7 @@ def _from_factory(name: str, arch: str | None) -> Loaded:
     return Loaded(module, name.partition(":")[2].replace(".", "_"), inputs)
 
 
-def _from_file(path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
+def _from_file(path: Path, trust_pickle: bool, arch: str | None, stop_at: str) -> Loaded:
     place = path.name
     head = _head(path)
     if head[8:9] == b"{":
@@ -75,7 +78,7 @@ def _from_file(path: Path, trust_pickle: bool, arch: str | None) -> Loaded:
     if head.startswith(_ZIP):
         archive = open_archive(path, place)
         if "archive_format" in archive.records and archive.read("archive_format") == b"pt2":
-            return _program(archive, path, arch)
+            return _program(archive, path, arch, stop_at)
         return _torch_zip(archive, path, trust_pickle, arch)
     if head.startswith(_PICKLE):
         if not trust_pickle:
@@ -99,12 +102,12 @@ def _head(path: Path) -> bytes:
         raise UsageError(f"cannot read '{path}': {error.strerror}") from error
 
 
-def _program(archive: Archive, path: Path, arch: str | None) -> Loaded:
+def _program(archive: Archive, path: Path, arch: str | None, stop_at: str) -> Loaded:
     if arch is not None:
         raise UsageError(f"{path.name} is a whole program; --arch goes with a file of weights")
-    saved = read_program(archive)
+    saved = read_program(archive, stop_at)
     inputs = Arguments(*saved.samples) if saved.samples else None
-    return Loaded(saved.program, path.stem, inputs, saved.names, saved.locations)
+    return Loaded(saved.program, path.stem, inputs, saved.names, saved.locations, cut=bool(stop_at))
 
 
 def _torch_zip(archive: Archive, path: Path, trust_pickle: bool, arch: str | None) -> Loaded:

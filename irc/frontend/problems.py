@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
 
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import Diagnostic, IrcError, merged
@@ -36,22 +36,31 @@ class ImportFailed(IrcError):
 class Problems:
     """Diagnostics as they are found; a problem of twelve equal blocks is told once, with all its places.
 
-    `missing` and `unjudged` count operators, see ImportFailed.
+    `lost` are those of operators that could not be imported, by number; `unjudged` counts those that were not tried.
     """
 
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
-    missing: int = 0
+    lost: dict[int, list[Diagnostic]] = field(default_factory=dict[int, list[Diagnostic]])
     unjudged: int = 0
 
     def add(self, diagnostic: Diagnostic) -> None:
         self.found.append(diagnostic)
 
-    def raise_if_any(self, graph: Graph) -> None:
-        """Raise ImportFailed with what was built in the graph so far, if there are any."""
-        if self.found:
-            raise ImportFailed(
-                merged(self.found), missing=self.missing, unjudged=self.unjudged, partial=_partial(graph)
-            )
+    def lose(self, number: int, diagnostics: Iterable[Diagnostic]) -> None:
+        """The operator of that number cannot be imported."""
+        self.lost.setdefault(number, []).extend(diagnostics)
+        self.found.extend(diagnostics)
+
+    def raise_if_any(self, graph: Graph, way_round: Callable[[Collection[int]], str]) -> None:
+        """Raise ImportFailed with what was built in the graph so far, if there are any. `way_round` is how the hint for
+        lost operators ends.
+        """
+        if not self.found:
+            return
+        hint = way_round(self.lost)
+        about = {id(d) for found in self.lost.values() for d in found}
+        told = [replace(d, hint=f"{d.hint}{hint}") if id(d) in about else d for d in self.found]
+        raise ImportFailed(merged(told), missing=len(self.lost), unjudged=self.unjudged, partial=_partial(graph))
 
 
 def _partial(graph: Graph) -> Module | None:

@@ -13,7 +13,7 @@ import io
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -24,6 +24,7 @@ from torch.utils import _pytree as pytree
 from irc.frontend.archive import Archive, damaged
 from irc.frontend.aten import is_importable
 from irc.frontend.aten import nearest as nearest_op
+from irc.frontend.cut import Step, cut, way_round_hint
 from irc.frontend.expressions import checked_expression, is_symbol
 from irc.frontend.problems import ImportFailed
 from irc.frontend.provenance import recorded
@@ -64,8 +65,8 @@ class SavedProgram:
     locations: dict[str, Loc] = field(default_factory=dict[str, Loc])
 
 
-def read_program(archive: Archive) -> SavedProgram:
-    """The program of a `.pt2` archive.
+def read_program(archive: Archive, stop_at: str = "") -> SavedProgram:
+    """The program of a `.pt2` archive, or the part of it before the module `stop_at`.
 
     Raises UnsafeInputError for anything that would run code, IrcError for damage and for ops that are not supported.
     """
@@ -78,7 +79,7 @@ def read_program(archive: Archive) -> SavedProgram:
     weights = tensors.read("data/weights/", f"{name}_weights_config.json")
     constants = tensors.read("data/constants/", f"{name}_constants_config.json")
     clean = _Cleaner(archive.place, [*weights, *constants])
-    graph = clean.program(data)
+    graph = clean.program(data, stop_at)
     renamed = [{clean.stand_ins[k]: v for k, v in store.items()} for store in (weights, constants)]
     try:
         with quiet():
@@ -145,8 +146,10 @@ class _Cleaner:
         self.unsupported: list[Diagnostic] = []
         self.others = 0  # operators that are supported by name
 
-    def program(self, data: Any) -> dict[str, Any]:
+    def program(self, data: Any, stop_at: str) -> dict[str, Any]:
         try:
+            if stop_at:
+                data["graph_module"] = _before(data["graph_module"], stop_at)
             return self._program(data)
         except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
             raise damaged(self.place, f"the program: {error!r}") from error
@@ -157,6 +160,7 @@ class _Cleaner:
         signature = self._value("signature", module["signature"])
         ranges = {self._symbol(k): self._value("range", v) for k, v in data["range_constraints"].items()}
         if self.unsupported:
+            self._show_way_round(module)
             raise ImportFailed(merged(self.unsupported), missing=len(self.unsupported), unjudged=self.others)
         return {
             "graph_module": {
@@ -169,6 +173,15 @@ class _Cleaner:
             "schema_version": {k: int(data["schema_version"][k]) for k in ("major", "minor")},
             "verifiers": [v for v in data.get("verifiers", ()) if v in ("TRAINING", "ATEN")],
         }
+
+    def _show_way_round(self, module: dict[str, Any]) -> None:
+        """Add to what is not supported where to stop before it, if it lies near the end."""
+        steps = _steps(module["graph"])
+        targets = [str(node["target"]).removeprefix("torch.ops.") for node in module["graph"]["nodes"]]
+        names = {d.message.partition(" ")[0] for d in self.unsupported}
+        lost = [number for number, target in enumerate(targets) if target in names]
+        hint = way_round_hint(steps, lost, _user_inputs(module))
+        self.unsupported = [replace(d, hint=f"{d.hint}{hint}") for d in self.unsupported]
 
     def _value(self, key: str, value: Any) -> Any:
         """A copy of one JSON value that stands under `key`."""
@@ -264,3 +277,51 @@ def _input_name(spec: Mapping[str, Any], index: int) -> str:
     (argument,) = spec["user_input"]["arg"].values()
     name = argument.get("name") or argument.get("as_name") if is_dict(argument) else None
     return name or f"arg_{index}"
+
+
+# -- the part before a module
+
+
+def _before(module: dict[str, Any], stop_at: str) -> dict[str, Any]:
+    """The graph and signature of the part before a module, still unchecked."""
+    graph, signature = module["graph"], module["signature"]
+    found = cut(_steps(graph), stop_at, _user_inputs(module))
+    results = [{"as_tensor": {"name": name}} for name in found.results if name in graph["tensor_values"]]
+    nodes = [graph["nodes"][number] for number in found.kept]
+    specs = [{"user_output": {"arg": result}} for result in results]
+    return {
+        **module,
+        "graph": {**graph, "nodes": nodes, "outputs": results, "is_single_tensor_return": False},
+        "signature": {**signature, "output_specs": specs},
+    }
+
+
+def _steps(graph: Mapping[str, Any]) -> list[Step[str]]:
+    return [
+        Step(
+            (recorded(node.get("metadata", {})).path,),
+            tuple(name for entry in node["inputs"] for name in _names(entry["arg"])),
+            _names(node["outputs"]),
+            writes=writes_operands(str(node["target"])),
+        )
+        for node in graph["nodes"]
+    ]
+
+
+def _user_inputs(module: Mapping[str, Any]) -> set[str]:
+    specs = module["signature"]["input_specs"]
+    return {name for spec in specs if "user_input" in spec for name in _names(spec["user_input"])}
+
+
+def _names(argument: Any) -> tuple[str, ...]:
+    """The values that an argument stands for, in order."""
+    if is_dict(argument):
+        own = [v for k, v in argument.items() if k in ("name", "as_name") and isinstance(v, str)]
+        return (*own, *(name for v in argument.values() for name in _names(v)))
+    return tuple(name for item in argument for name in _names(item)) if is_list(argument) else ()
+
+
+def writes_operands(target: str) -> bool:
+    """Whether an overload is the in-place form, `aten.relu_.default`."""
+    name = target.removeprefix("torch.ops.").split(".")[1:2]
+    return bool(name) and name[0].endswith("_") and not name[0].startswith("_")

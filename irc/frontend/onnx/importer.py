@@ -5,12 +5,13 @@ Operators without a converter that are made of others, by the file or by the sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from irc.frontend.cut import way_round_hint
 from irc.frontend.onnx.context import Context, Result
 from irc.frontend.onnx.folding import FoldingBuilder
 from irc.frontend.onnx.inputs import Inputs, plain_name
@@ -31,6 +32,7 @@ from irc.frontend.onnx.proto import (
     problem_of,
 )
 from irc.frontend.onnx.sizes import Sizes, propagated
+from irc.frontend.onnx.stop import given_to, steps_of
 from irc.frontend.onnx.table import Conversion
 from irc.frontend.onnx.tensors import ELEMENTS, Tensors
 from irc.frontend.problems import Problems
@@ -94,10 +96,13 @@ class _Importer:
         self._inputs(scope)
         self._nodes(self.model.graph.nodes, scope)
         self._outputs(scope)
-        self.problems.raise_if_any(self.graph)
+        self.problems.raise_if_any(self.graph, self._way_round)
         self._drop_unused()
         give_meanings(self.graph, self.encodings)
         return Module([self.graph])
+
+    def _way_round(self, lost: Collection[int]) -> str:
+        return way_round_hint(steps_of(self.model.graph), lost, given_to(self.model.graph))
 
     def _check_opsets(self, opsets: Mapping[str, int]) -> None:
         version = opsets.get("", NEWEST)
@@ -183,7 +188,7 @@ class _Importer:
     # -- nodes
 
     def _nodes(self, nodes: Sequence[OnnxNode], scope: _Scope) -> None:
-        for node in nodes:
+        for number, node in enumerate(nodes):
             self.count += 1
             if self.count > MOST_NODES:
                 raise IrcError(f"the model has more than {MOST_NODES} operators behind the expansion of its functions")
@@ -194,14 +199,19 @@ class _Importer:
             except IrcError as error:
                 if error.exit_code != IrcError.exit_code:
                     raise
-                self.problems.missing += scope.loc is None
-                for diagnostic in error.diagnostics:
-                    self.problems.add(_placed(diagnostic, loc, node.op))
+                found = [_placed(diagnostic, loc, node.op) for diagnostic in error.diagnostics]
+                self._lose(number, found, scope)
             for i, name in enumerate(node.outputs):
                 if name:
                     given = results[i] if i < len(results) else None
                     lacks = given is None and any(v is not None for v in results)
                     scope.values[name] = _Absent(f"result {i} of {node.op} is not supported", loc) if lacks else given
+
+    def _lose(self, number: int, found: Sequence[Diagnostic], scope: _Scope) -> None:
+        if scope.outer is None and scope.depth == 0:
+            self.problems.lose(number, found)
+        else:  # inside of an operator, which is lost as a whole
+            self.problems.found += found
 
     def _node(self, node: OnnxNode, scope: _Scope, loc: Loc) -> Sequence[Value | None]:
         """The results; none where an operand could not be built."""
@@ -299,6 +309,7 @@ class _Importer:
         self._nodes([_substituted(n, attributes, absent) for n in function.nodes], inner)
         failed = len(self.problems.found) > before
         if failed:
+            self.problems.unjudged += scope.depth == 0
             return ()
         wanted = zip(function.outputs, node.outputs, strict=False)
         return [self._value(name, inner, node.op) if outside else None for name, outside in wanted]

@@ -12,6 +12,7 @@ from irc.frontend.onnx.importer import import_model
 from irc.frontend.onnx.inputs import Inputs
 from irc.frontend.onnx.names import location
 from irc.frontend.onnx.proto import OnnxModel, is_model, model_of, parse
+from irc.frontend.onnx.stop import model_before
 from irc.frontend.onnx.tensors import Tensors
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
@@ -40,26 +41,30 @@ class Imported:
     places: tuple[Place, ...]  # of what its operators compute from the inputs
 
 
-def read(model: object, inputs: Any = None, *, dynamic: Any = None) -> Imported:
+def read(model: object, inputs: Any = None, *, dynamic: Any = None, stop_at: str = "") -> Imported:
     """Import a model: the path of a file, or an `onnx.ModelProto`.
 
     `inputs` fix the types of inputs: a dict by name (or one, or a tuple of them, in order) of types
     `"f32[1, 3, 8, 8]"`, shapes or arrays. `dynamic` names axes that vary: `{"x": {0: "b"}}`, with a range
     `{"x": {0: ("b", 1, 64)}}`, or `"b"` for the first axis of every input. Sizes that the file names vary anyway.
+    `stop_at` is a module path or the name of an operator: only what comes before is imported.
 
     Raises UsageError (no such file, an input that the model does not have), UnsafeInputError (weights outside of the
     model's folder), and IrcError that lists everything else that stands in the way.
     """
     if isinstance(model, str | Path):
         path = Path(model)
-        return _imported(path.stem, path.name, _parsed(path), Tensors(path.parent), inputs, dynamic)
+        return _imported(path.stem, path.name, _parsed(path), Tensors(path.parent), inputs, dynamic, stop_at)
     if not is_model(model):
         raise UsageError(f"{type(model).__name__} is no ONNX model", hint="give a path or an onnx.ModelProto")
     name = str(getattr(getattr(model, "graph", None), "name", "")) or "model"
-    return _imported(name, "the model", model_of(model), Tensors(), inputs, dynamic)
+    return _imported(name, "the model", model_of(model), Tensors(), inputs, dynamic, stop_at)
 
 
-def _imported(name: str, place: str, model: OnnxModel, tensors: Tensors, inputs: Any, dynamic: Any) -> Imported:
+def _imported(
+    name: str, place: str, model: OnnxModel, tensors: Tensors, inputs: Any, dynamic: Any, stop_at: str
+) -> Imported:
+    model = model_before(model, stop_at) if stop_at else model
     names = [p.name for p in model.graph.inputs if p.name not in model.graph.tensors]
     wanted = Inputs(_by_name(inputs, names), dynamic)
     try:
