@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from irc.tools.bisect import bisect as bisect
     from irc.tools.check import check as check
     from irc.tools.compare import compare as compare
+    from irc.tools.params.export import export_params as export_params
     from irc.tools.reduce import reduce as reduce
     from irc.tools.sensitivity import sensitivity as sensitivity
 

@@ -156,6 +156,7 @@ BACKENDS = Table(
     ),
 )
 EXPORTS = Table("format", {"onnx": "irc.backends.onnx_export.backend:export"})  # by backend: (job, path) -> None
+FOLDERS = Table("format", {"params": "irc.tools.params.export:write_params"})  # formats of several files
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party
 FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture", "onnx": "irc.frontend.onnx.read:read"})
 API = Table(  # what `import irc` offers, see irc/__init__.py
@@ -169,6 +170,7 @@ API = Table(  # what `import irc` offers, see irc/__init__.py
         "reduce": "irc.tools.reduce:reduce",
         "sensitivity": "irc.tools.sensitivity:sensitivity",
         "apply": "irc.driver:apply",
+        "export_params": "irc.tools.params.export:export_params",
         "load": "irc.driver:load",
         "parse": "irc.ir.parser:parse",
         "interpret": "irc.ir.interpret:interpret",

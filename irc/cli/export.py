@@ -1,4 +1,4 @@
-"""`irc export`: a model as one file for other tools."""
+"""`irc export`: a model as a file, or a folder of files, for other tools."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from irc.cli.options import (
 )
 from irc.cli.output import refuse_existing
 from irc.driver import export
+from irc.passes.pipeline import parse_named
+from irc.tables import FOLDERS
 
 
 @click.command(
@@ -27,12 +29,14 @@ from irc.driver import export
 Examples:
   irc export onnx model.pt2 -o model.onnx
   irc export onnx digits_vit.cpu -o digits_vit.onnx
+  irc export params digits_vit.hls -o params
+  irc export 'params{files=npz,json}' model.pt2 --passes quant8 --calib calib.npz -o params
   irc export 'onnx{weights=file}' model.pt2 --passes qdq4 --calib calib.npz -o model.onnx
 """,
 )
 @click.argument("format")
 @click.argument("model")
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file or folder.")
 @force_option
 @passes_option
 @pipeline_options
@@ -41,9 +45,16 @@ Examples:
 def export_command(
     format: str, model: str, output: Path, force: bool, verbose: bool, quiet: bool, **given: Any
 ) -> None:
-    """Write MODEL to a file of FORMAT: onnx, with options in braces.
+    """Write MODEL as FORMAT, with options in braces: onnx, a file; or params, a folder with the integer weights,
+    scales, tables and golden vectors as npz, JSON, C headers and memories, and the arithmetic that goes with them.
 
-    MODEL is what `irc compile` takes, or an artifact, which stands for the model it was made of.
+    MODEL is what `irc compile` takes, or an artifact, which stands for the model it was made of; the parameters of an
+    artifact are those that its backend was given.
     """
+    wanted, voice = settings(backend=format, **given), feedback(verbose, quiet)
+    name, _ = parse_named(format, "the format")
+    if name in FOLDERS:
+        FOLDERS.get(name)(model, output, wanted, voice, force=force)
+        return
     refuse_existing(output, force)
-    export(model, output, settings(backend=format, **given), feedback(verbose, quiet))
+    export(model, output, wanted, voice)
