@@ -10,6 +10,7 @@ from typing import Any
 
 from irc.backends.report import columns_of, number_text
 from irc.cli.catalog import Json, backend_facts, fields_rows, op_facts, options_rows, pass_facts, preset_facts
+from irc.frontend.onnx.ops import CONVERTERS, REASONS
 from irc.tables import BACKENDS, BUILT_IN, OPS, PASSES, PRESETS, Table
 
 WRITTEN_BY = "Written from the declarations by `python -m irc.cli.docs`; edit those."
@@ -17,7 +18,7 @@ WRITTEN_BY = "Written from the declarations by `python -m irc.cli.docs`; edit th
 
 def pages() -> dict[str, str]:
     """The text of every page, by file name. What plug-ins add is left out."""
-    written = {"ops.md": _ops(), "passes.md": _passes(), "backends.md": _backends()}
+    written = {"ops.md": _ops(), "passes.md": _passes(), "backends.md": _backends(), "onnx-import.md": _onnx()}
     return {name: "\n\n".join(blocks) + "\n" for name, blocks in written.items()}
 
 
@@ -75,6 +76,50 @@ def _backends() -> Iterator[str]:
     yield "## Which backend runs which op"
     rows = [{"op": op, **{name: op_facts(op, BACKENDS.get(name))["backend"] for name in names}} for op in own(OPS)]
     yield _table(rows)
+
+
+ONNX = """\
+Every verb takes `model.onnx` as it takes a `.pt2`; in Python `irc.capture` and `irc.compile` take a path or an
+`onnx.ModelProto`. `irc check model.onnx` lists all operators that stand in the way, with how often and where.
+
+- **Versions**: operator sets from 13 to the newest that the installed package onnx knows; older ones are read as far
+  as their operators are the same.
+- **Quantized models**: QDQ (a scale a tensor, a channel or a block; down to 2 bits), QOperator (`QLinearConv`,
+  `MatMulInteger`, and those of onnxruntime), and QONNX (`Quant`, `BipolarQuant`, `MultiThreshold`, channels last
+  too). Codes keep their meaning in the types of the IR.
+- **Sizes**: a size with a name varies, also in expressions such as `past + 1`; one without gets a name. `--dynamic
+  x:0=b:1:64` bounds one, `--input 'x=f32[1, 3, 224, 224]'` fixes all of an input. What the model computes from shapes
+  is known when it is read.
+- **Data beside the file** is read from the folder of the model only; a path that leaves it is refused (exit 6).
+- **Places**: module path and class come from the metadata of torch's and our exporter, else from names such as
+  `/blocks.0/fc/MatMul`. `--stop-at blocks.11` (or the name of an operator) takes the part before; what lies behind
+  need not be supported.
+- **Operators without a row here** are taken apart if the file or the standard says what they are made
+  of (functions)."""
+
+
+def _onnx() -> Iterator[str]:
+    yield "# ONNX import"
+    yield f"{ONNX}\n\n{WRITTEN_BY}"
+    for domain, entries in groupby(sorted(CONVERTERS.items()), key=lambda entry: entry[0][0]):
+        yield f"## {domain or 'ai.onnx'}"
+        yield _table(
+            [
+                {"operator": name, "inputs": _count(c.least, c.most), "attributes": ", ".join(sorted(c.attributes))}
+                for (_, name), c in entries
+            ]
+        )
+    yield "## Refused"
+    yield "Of these, and of attributes and inputs that are not listed above, a message says which, where and why."
+    yield _table([{"operator": name, "why": reason} for (_, name), reason in sorted(REASONS.items())])
+    yield (
+        "So are tensors of 8-bit floats, complex numbers and texts; a size, axis or shape that the model computes from "
+        "its data; and NaN among the weights."
+    )
+
+
+def _count(least: int, most: int | None) -> str:
+    return f"{least} or more" if most is None else str(least) if least == most else f"{least} to {most}"
 
 
 def _default_target(backend: Json) -> str:
