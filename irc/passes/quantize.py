@@ -27,7 +27,7 @@ from irc.ir.location import Loc
 from irc.ir.masks import expand_mask
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
-from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Mean, Mul, Relu, Sub, Sum, Where
+from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Mean, Mul, Relu, Sub, Sum, Topk, Where
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize
@@ -275,7 +275,7 @@ def quantized(b: Builder, x: Value, to: Element) -> Value:
 # -- which values are quantized, and how
 
 
-LEAVING = (Return, Argmax, Cast)  # readers that take the real value of a sum
+LEAVING = (Return, Argmax, Topk, Cast)  # readers that take the real value of a sum
 SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
 
 

@@ -156,6 +156,25 @@ def test_the_largest_of_nan_and_equal_values() -> None:
         check(reduction(op, "f32", x.shape, [0], False), x)
 
 
+@pytest.mark.parametrize("kind", ["f32", "f64", "f16", "bf16", "i8", "u8", "i32", "u32", "i64"])
+def test_positions_of_the_largest(kind: str) -> None:
+    rng = np.random.default_rng(9)
+    for sizes, kept in (("3, 5, 19", 4), ("n, 7", 7), ("33", 1)):
+        shape = tuple(2 if d == "n" else int(d) for d in sizes.split(", "))
+        out = ", ".join([*sizes.split(", ")[:-1], str(kept)])
+        where = " where n in [1, 4]" if "n" in sizes else ""
+        text = f"func @main(%x: {kind}[{sizes}]) -> i64[{out}]{where} {{\n  %y = topk %x : i64[{out}]\n  return %y\n}}"
+        x = array(rng, kind, shape)
+        check(parse(text), x)
+        check(parse(text), np.minimum(x, x.flat[0]))  # many are equal
+
+
+def test_the_largest_come_first_whatever_they_are() -> None:
+    x = np.array([[1, 3, 3, -0.0], [np.nan, 1, np.nan, 5], [-np.inf] * 4, [-0.0, 0.0, -0.0, 0.0]], np.float32)
+    text = "func @main(%x: f32[4, 4]) -> i64[4, 3] {\n  %y = topk %x : i64[4, 3]\n  return %y\n}"
+    check(parse(text), x)
+
+
 @pytest.mark.parametrize("kind", ["f32", "f64", "f16", "bf16", "i8", "i32", "i64"])
 def test_cumsum(kind: str) -> None:
     rng = np.random.default_rng(8)

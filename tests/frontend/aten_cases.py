@@ -870,6 +870,66 @@ CASES: list[Case] = [
     # -- tensor: lookups
     case("embedding.default", seeded(lambda: nn.Embedding(9, 4, padding_idx=0)), whole(0, 9, 2, 3)),
     case(
+        "topk.default sort.default sort.stable argsort.default",
+        lambda x, w: (
+            torch.topk(x, 3),
+            torch.topk(x, 2, dim=1, largest=False),
+            torch.sort(x, dim=1, descending=True),
+            torch.sort(w, stable=True, dim=0),
+            torch.argsort(x, -1),
+            torch.sort(x[0, 0, 0]),
+        ),
+        floats(2, 3, 7),
+        whole(0, 3, 9),
+    ),
+    case(
+        "scatter.src scatter.value scatter_add.default",
+        lambda x, i, y: (
+            x.scatter(2, i, y),
+            x.scatter(-1, i, 1.5),
+            x.scatter_add(2, i, y),
+            x.mT.scatter(1, i.mT, y.mT),
+        ),
+        floats(2, 3, 7),
+        torch.stack([torch.randperm(7, generator=G)[:4] for _ in range(6)]).reshape(2, 3, 4),
+        floats(2, 3, 4),
+    ),
+    case(
+        "grid_sampler.default",
+        lambda x, g: (
+            F.grid_sample(x, g, align_corners=False),
+            F.grid_sample(x, g, align_corners=True),
+            F.grid_sample(x, g, padding_mode="border", align_corners=False),
+            F.grid_sample(x, g, mode="nearest", align_corners=True),
+        ),
+        floats(2, 3, 6, 5),
+        floats(2, 4, 7, 2),
+    ),
+    case(
+        "upsample_bicubic2d.vec",
+        lambda x: (
+            F.interpolate(x, size=(9, 4), mode="bicubic"),
+            F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=True),
+        ),
+        floats(2, 3, 6, 5),
+    ),
+    case(
+        "grid_sampler_2d.default",
+        core(lambda x, g: aten.grid_sampler_2d.default(x, g, 0, 0, False)),
+        floats(2, 3, 6, 5),
+        floats(2, 4, 7, 2),
+    ),
+    case(
+        "im2col.default col2im.default",
+        lambda x: (
+            F.unfold(x, (3, 2), dilation=(1, 2), padding=1, stride=2),
+            F.unfold(x[0], 2),
+            F.fold(F.unfold(x, (3, 2), dilation=(1, 2), padding=1, stride=2), (6, 5), (3, 2), (1, 2), 1, 2),
+            F.fold(F.unfold(x[0], 2), (6, 5), 2),
+        ),
+        floats(2, 3, 6, 5),
+    ),
+    case(
         "index_select.default gather.default",
         lambda x, i, j: (x.index_select(1, i), x.gather(1, j), x.gather(0, j[:1]), x[:, :2].gather(1, j[:1, :1])),
         floats(3, 4),

@@ -207,6 +207,13 @@ def test_argmax_is_the_first(keepdims: bool) -> None:
         check(lambda v: math.Argmax(v, (1,), keepdims), lambda t: t.argmax(1, keepdims), x)
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 5])
+def test_positions_of_the_largest(count: int) -> None:
+    x = array(3, 2, 5)
+    check(lambda v: math.Topk(v, (3, 2, count)), lambda t: t.topk(count).indices, x)
+    check(lambda v: math.Topk(v, (3, 2, 5)), lambda t: t.sort(descending=True, stable=True).indices, np.round(x))
+
+
 def test_empty_reductions() -> None:
     x = array(2, 0)
     check(lambda v: math.Sum(v, (1,)), lambda t: t.sum(1), x)

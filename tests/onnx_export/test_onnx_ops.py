@@ -30,6 +30,7 @@ from irc.ir.ops.math import (
     Pow,
     Softplus,
     Sum,
+    Topk,
     Where,
 )
 from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
@@ -187,6 +188,19 @@ def test_reductions(kind: str, axes: tuple[int, ...], keepdims: bool):
     if len(axes) == 1 and kind != "i64":
         ops.append(Argmax(x, axes, keepdims))
     case.agree(*ops)
+
+
+@pytest.mark.parametrize("kind", ["f32", "f16", "bf16", "f64", "i8", "i32", "i64"])
+def test_positions_of_the_largest(kind: str):
+    case = Case()
+    x = case.input(kind, "b", 5, 4)
+    case.agree(Topk(x, (*x.type.shape[:-1], 3)), Topk(x, x.type.shape))
+
+
+def test_positions_of_the_largest_where_some_are_equal():
+    case = Case()
+    few = np.array([[1, 2, 2, 1], [np.nan, np.inf, 1, 2], [0, -0.0, 0, -np.inf]], np.float32)
+    case.agree(Topk(case.input("f32", 3, 4, values=few), (3, 3)))
 
 
 def test_running_sums():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import zoo_convolutions
-import zoo_functions
-import zoo_tokens
-from specimens import SPECIMENS, Specimen
 
 import irc
 from irc import Artifact, IrcError, Module
@@ -20,7 +17,11 @@ from irc.frontend.capture import Captured, capture
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 
-assert [zoo_convolutions, zoo_functions, zoo_tokens]  # which fill the catalogue
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from benchmarks.specimens import OWN, SPECIMENS, Specimen, load
+
+load(*OWN)
 
 EVERY = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in SPECIMENS])
 TOLERANCE = 1e-4  # of the largest output

@@ -35,7 +35,7 @@ REASONS: dict[str, str] = {
     "group_norm": f"{_NO_FLOATS}; group_norm has no integer form",
     "batch_norm": "fold merges it into the convolution or linear layer in front of it",
     "sdpa": "decompose splits it into matmul, softmax, matmul",
-    "argmax": f"it gives 64-bit positions; {_LOGITS}",
+    **dict.fromkeys(("argmax", "topk"), f"it gives 64-bit positions; {_LOGITS}"),
     "cumsum": f"running sums are not implemented; {_LOGITS} or in front of it",
     "iota": "fold makes it a constant once every dimension is fixed: specialize{batch=1 dims=n:64}",
     "quantize": "it stands at the boundary of the accelerator, in main",

@@ -49,7 +49,7 @@ class OnnxTensor:
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """One operator with one result, which has the name of the node."""
+    """One operator with one result, which has the name of the node. `unread` are names of results in front of it."""
 
     name: str
     op: str
@@ -57,6 +57,7 @@ class OnnxNode:
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     doc: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    unread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def _proto(model: OnnxModel, tensors: Sequence[Any]) -> onnx.ModelProto:
 
 
 def _node(node: OnnxNode) -> onnx.NodeProto:
-    proto = onnx.helper.make_node(node.op, list(node.inputs), [node.name], node.name, node.doc, **node.attributes)
+    results = [*node.unread, node.name]
+    proto = onnx.helper.make_node(node.op, list(node.inputs), results, node.name, node.doc, **node.attributes)
     for key, value in node.metadata.items():
         proto.metadata_props.add(key=key, value=value)
     return proto

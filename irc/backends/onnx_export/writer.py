@@ -36,20 +36,29 @@ class Writer:
         self._taken[base] = 1
         return base
 
-    def node(self, op: str, *inputs: str, **attributes: Any) -> str:
-        """The result of an operator; an empty input is one that is left out."""
+    def node(self, op: str, *inputs: str, result: int = 0, **attributes: Any) -> str:
+        """The result of an operator, or one behind it; an empty input is one that is left out."""
         given = {key: value for key, value in attributes.items() if value is not None}
-        key: Key = (op, inputs, tuple((k, str(v)) for k, v in sorted(given.items())))
+        key: Key = (op, inputs, result, tuple((k, str(v)) for k, v in sorted(given.items())))
         if key not in self._known:
-            self._known[key] = self._add(self.name("/".join(filter(None, (self.loc.path, op)))), op, inputs, given)
+            base = "/".join(filter(None, (self.loc.path, op)))
+            unread = tuple(self.name(f"{base}/unread") for _ in range(result))
+            self._known[key] = self._add(self.name(base), op, inputs, given, unread)
         return self._known[key]
 
     def output(self, name: str, value: str) -> None:
         """Give a value another name, which is taken already: that of an output of the model."""
         self._add(name, "Identity", (value,), {})
 
-    def _add(self, name: str, op: str, inputs: tuple[str, ...], attributes: Mapping[str, Any]) -> str:
-        self.nodes.append(OnnxNode(name, op, inputs, attributes, str(self.loc), metadata(self.loc)))
+    def _add(
+        self,
+        name: str,
+        op: str,
+        inputs: tuple[str, ...],
+        attributes: Mapping[str, Any],
+        unread: tuple[str, ...] = (),
+    ) -> str:
+        self.nodes.append(OnnxNode(name, op, inputs, attributes, str(self.loc), metadata(self.loc), unread))
         return name
 
     def const(self, values: Array | float, kind: Kind, name: str = "constant") -> str:

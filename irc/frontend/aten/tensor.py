@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from irc.frontend.aten.table import converts
-from irc.frontend.composed.linear import along_axis
 from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
 from irc.frontend.context import Context, Number
 from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
@@ -409,66 +407,3 @@ def _never_negative(x: Value) -> bool:
             return _never_negative(a)
         case _:
             return False
-
-
-# -- resizing
-
-
-@converts("upsample_nearest1d.vec", "upsample_nearest2d.vec", "upsample_nearest3d.vec")
-def upsample_nearest_vec(c: Context, x: Value, size: Any, factors: Sequence[float] | None) -> Value:
-    scales = list(factors) if factors else [None] * (x.type.rank - 2)
-    return _nearest(c, x, scales)
-
-
-@converts("upsample_nearest1d.default", "upsample_nearest2d.default", "upsample_nearest3d.default")
-def upsample_nearest(c: Context, x: Value, size: Any, *factors: float | None) -> Value:
-    return _nearest(c, x, list(factors))
-
-
-def _nearest(c: Context, x: Value, factors: Sequence[float | None]) -> Value:
-    """Element i of the result is element floor(i * old / new) of x."""
-    for axis, factor in enumerate(factors, start=2):
-        old, new = _sizes(c, x, axis)
-        ratio = np.float32(1 / factor if factor else old / new)
-        index = np.minimum(np.floor(np.arange(new, dtype=np.float32) * ratio), old - 1)
-        if new != old:
-            x = c.b(Gather(x, c.b.const(index.astype(np.int64), I64), axis))
-    return x
-
-
-@converts("upsample_bilinear2d.vec", "upsample_linear1d.vec", "upsample_trilinear3d.vec")
-def upsample_linear_vec(c: Context, x: Value, size: Any, corners: bool, factors: Sequence[float] | None) -> Value:
-    return _linear(c, x, corners, list(factors) if factors else [None] * (x.type.rank - 2))
-
-
-@converts("upsample_linear1d.default", "upsample_trilinear3d.default")
-def upsample_linear(c: Context, x: Value, size: Any, corners: bool, *factors: float | None) -> Value:
-    return _linear(c, x, corners, list(factors))
-
-
-def _linear(c: Context, x: Value, corners: bool, factors: Sequence[float | None]) -> Value:
-    """Linear interpolation is one matrix product an axis."""
-    for axis, factor in enumerate(factors, start=2):
-        old, new = _sizes(c, x, axis)
-        if new != old:
-            x = along_axis(c, x, axis, _linear_matrix(old, new, corners, factor))
-    return x
-
-
-def _linear_matrix(old: int, new: int, corners: bool, factor: float | None) -> np.ndarray:
-    """[new, old]: two weights a row."""
-    matrix = np.zeros((new, old))
-    for i in range(new):
-        if corners:
-            place = i * (old - 1) / max(new - 1, 1)
-        else:
-            place = max((i + 0.5) * (1 / factor if factor else old / new) - 0.5, 0)
-        low = min(math.floor(place), old - 1)
-        matrix[i, low] += 1 - (place - low)
-        matrix[i, min(low + 1, old - 1)] += place - low
-    return matrix
-
-
-def _sizes(c: Context, x: Value, axis: int) -> tuple[int, int]:
-    """The size of an axis before and after."""
-    return c.number(x.type.shape[axis], "the size"), c.number(c.type.shape[axis], "the new size")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from irc.ir.dims import Shape
+from irc.ir.dims import Shape, evaluate, same_shape, sub
 from irc.ir.graph import Value
 from irc.ir.op import Op, Work, of_result
 from irc.ir.ops.common import (
@@ -26,7 +27,7 @@ from irc.ir.ops.common import (
     wide,
 )
 from irc.ir.scalars import BOOL, I64, Array, ScalarType
-from irc.ir.types import Element, Encoding, TensorType
+from irc.ir.types import Element, Encoding, TensorType, shape_text
 
 
 def _erf_table() -> tuple[Array, Array]:
@@ -651,6 +652,34 @@ class Argmax(Reduction, name="argmax"):
 
     def reference(self, x: Array) -> Array:
         return np.asarray(np.argmax(x, axis=self.reduced()[0], keepdims=self.keepdims), np.int64)
+
+
+class Topk(Op, name="topk"):
+    """The i64 positions of the largest values along the last axis, largest first: as many as `shape` has there.
+
+    Of equal values the lowest position comes first; NaN is above all.
+    """
+
+    x: Value
+    shape: Shape = of_result()
+
+    def infer(self) -> TensorType:
+        x, shape = self.x.type, self.shape
+        known = x.encoding
+        if x.scalar == BOOL or x.rank < 1 or not (known is None or known.per_tensor):
+            self.fail(f"operand is {x}, expected a tensor of numbers of one scale")
+        room = sub(x.shape[-1], shape[-1]) if shape else -1
+        if len(shape) != x.rank or not same_shape(shape[:-1], x.shape[:-1]) or (isinstance(room, int) and room < 0):
+            self.fail(f"positions in {x} cannot be {shape_text(shape)}")
+        return TensorType(Element(I64), shape)
+
+    def reference(self, x: Array, *, dims: Mapping[str, int]) -> Array:
+        # A stable order of what grows, twice backwards: NaN is its last, and of equal values the first one.
+        order = x.shape[-1] - 1 - np.argsort(x[..., ::-1], axis=-1, kind="stable")[..., ::-1]
+        return np.asarray(order[..., : evaluate(self.shape[-1], dims)], np.int64)
+
+    def work(self) -> Work:
+        return Work(steps=elements(self, self.x.type.shape))
 
 
 class Cumsum(Op, name="cumsum"):

@@ -9,12 +9,14 @@ import numpy as np
 
 from irc.backends.cpu_simd.codegen import functions
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.kernel import Kernel, register
+from irc.backends.cpu_simd.kernel import Axis, Kernel, merged, register
 from irc.backends.cpu_simd.lower.common import ON_ALL, computes, lowers
 from irc.backends.cpu_simd.lowering import Lowering
+from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.rows import Accumulators, Row, Spot, lower_rows, sums
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
+from irc.ir.dims import product
 from irc.ir.op import Op
 from irc.ir.ops.math import (
     Abs,
@@ -57,6 +59,7 @@ from irc.ir.ops.math import (
     Sub,
     Sum,
     Tanh,
+    Topk,
     Where,
 )
 from irc.ir.scalars import ScalarType
@@ -407,6 +410,36 @@ def ordered_key(k: Kernel, x: Lane) -> Lane:
     most = 2 ** (bits - 1) - 1
     ordered = code ^ ((code >> (bits - 1)) & most)
     return f.select(x.compare("uno", x), f.const(most, f"i{bits}", x.lanes), ordered)
+
+
+@lowers(Topk)
+def lower_topk(cx: Lowering, region: Region) -> None:
+    """The place of an element in the result is how many others are before it."""
+    op = region.anchor
+    assert isinstance(op, Topk)
+    out, x = cx.result(op.results[0]), cx.view(op.x)
+    (*batch, size), kept = x.shape, out.shape[-1]
+    axes = merged([Axis(d, (out.strides[i], x.strides[i])) for i, d in enumerate(batch)])
+    with cx.kernel("topk", op.loc, op.results[0], work=product((*batch, size, size))) as k:
+        f, at = k.f, [k.pointer(out), k.pointer(x)]
+        with (
+            loops(Part.of(k, sizes_of(axes)), axes, [out, x], at) as (_, (to, source)),
+            f.loop(0, k.dim(size)) as own,
+        ):
+            mine = key_at(k, x, source, own.index)
+            with f.loop(0, k.dim(size), carried=[f.const(0, "i64")]) as other:
+                theirs = key_at(k, x, source, other.index)
+                first = theirs.compare("eq", mine) & other.index.compare("slt", own.index)
+                ahead = theirs.compare("sgt", mine) | first
+                other.next(other.carried[0] + f.convert("zext", ahead, "i64"))
+            (place,) = other.results
+            with f.when(place.compare("slt", f.like(k.dim(kept), place))):
+                k.store(own.index, out, k.step(out, to, out.strides[-1], place))
+
+
+def key_at(k: Kernel, x: View, row: Lane, place: Lane) -> Lane:
+    """An element of a row as an integer that orders as the values do."""
+    return ordered_key(k, k.load(x, k.step(x, row, x.strides[-1], place)))
 
 
 @lowers(Cumsum)

@@ -54,6 +54,7 @@ from irc.ir.ops.math import (
     Sub,
     Sum,
     Tanh,
+    Topk,
     Where,
 )
 from irc.ir.scalars import ScalarType
@@ -251,6 +252,16 @@ def lower_argmax(cx: Lowering, op: Argmax) -> str:
     if kind == "int64":
         cx.refuse(op, f"onnxruntime has no kernel for {op.x.type.scalar}", "cast to 32 bits in the model")
     return cx.node("ArgMax", cx.read(op.x, kind), axis=axis, keepdims=int(op.keepdims))
+
+
+@lowers(Topk)
+def lower_topk(cx: Lowering, op: Topk) -> str:
+    """TopK takes the lowest of equal positions first, and says nothing of NaN."""
+    kind = computed_in(op.x.type.scalar)
+    x = cx.read(op.x, kind)
+    if op.x.type.scalar.is_float:
+        x = cx.node("Where", cx.node("IsNaN", x), cx.const(math.inf, kind), x)
+    return cx.node("TopK", x, cx.dims.dim(op.shape[-1]), result=1, axis=-1, largest=1, sorted=1)
 
 
 @lowers(Cumsum)

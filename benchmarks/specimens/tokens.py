@@ -4,8 +4,9 @@ import math
 
 import torch
 import torch.nn.functional as F
-from specimens import specimen
 from torch import nn
+
+from benchmarks.specimens.catalogue import specimen
 
 
 @specimen("f32[1, 20]")

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from specimens import specimen
 from torch import nn
+
+from benchmarks.specimens.catalogue import specimen
 
 
 class Fn(nn.Module):

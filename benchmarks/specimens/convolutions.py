@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from specimens import specimen
 from torch import nn
+
+from benchmarks.specimens.catalogue import specimen
 
 
 def cbr(i, o, k=3, s=1, g=1, act=nn.ReLU, p=None):

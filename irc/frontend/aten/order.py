@@ -1,0 +1,104 @@
+"""Values by their size, and values at places that the data tell."""
+
+from __future__ import annotations
+
+from irc.frontend.aten.table import converts
+from irc.frontend.aten.tensor import gather, permute
+from irc.frontend.context import Context, Number
+from irc.ir.dims import Dim, equal
+from irc.ir.graph import Value
+from irc.ir.ops.math import Add, Amax, Clamp, Compare, Neg, Sub, Sum, Topk, Where
+from irc.ir.ops.tensor import Iota, Reshape
+from irc.ir.scalars import I64
+
+
+@converts("topk.default")
+def topk(c: Context, x: Value, count: Dim, axis: int, largest: bool, in_order: bool) -> tuple[Value, Value]:
+    """PyTorch leaves open which of equal values come first; here the first ones do."""
+    return ordered(c, x, count, axis, largest)
+
+
+@converts("sort.default")
+def sort(c: Context, x: Value, axis: int, descending: bool) -> tuple[Value, Value]:
+    return ordered(c, x, x.type.shape[axis] if x.type.rank else 1, axis, descending)
+
+
+@converts("sort.stable")
+def sort_stable(c: Context, x: Value, stable: bool, axis: int, descending: bool) -> tuple[Value, Value]:
+    return sort(c, x, axis, descending)
+
+
+@converts("argsort.default")
+def argsort(c: Context, x: Value, axis: int, descending: bool) -> Value:
+    return sort(c, x, axis, descending)[1]
+
+
+def ordered(c: Context, x: Value, count: Dim, axis: int, largest: bool) -> tuple[Value, Value]:
+    """The first so many values along an axis, and where they stood."""
+    if x.type.rank == 0:
+        return x, c.b(Reshape(c.const(0, I64), ()))
+    axis %= x.type.rank
+    order = (*(i for i in range(x.type.rank) if i != axis), axis)
+    rows = permute(c, x, order)
+    keys = rows if largest else c.b(Neg(rows))
+    places = c.b(Topk(keys, (*rows.type.shape[:-1], count)))
+    back = [order.index(i) for i in range(x.type.rank)]
+    index = permute(c, places, back)
+    return gather(c, x, axis, index, False), index
+
+
+@converts("scatter.src")
+def scatter(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
+    """x with out[i, index[i, j]] = source[i, j] along an axis; of several for one place the last counts."""
+    rows = _Rows(c, x, axis, index)
+    numbered = c.b(Add(c.b(Reshape(c.b(Iota(0, 1, shape=(rows.count,))), (rows.count, 1))), c.const(1, I64)))
+    last = c.b(Amax(c.b(Where(rows.hits, numbered, c.const(0, I64))), (-2,)))
+    at = c.b(Clamp(c.b(Sub(last, c.const(1, I64))), 0.0))
+    found = gather(c, rows.moved(c.cast(source, x.type.scalar)), -1, at, False)
+    written = c.b(Compare(last, c.const(0, I64), "gt"))
+    return rows.back(c.b(Where(written, found, rows.x)))
+
+
+@converts("scatter.value")
+def scatter_value(c: Context, x: Value, axis: int, index: Value, value: Number) -> Value:
+    rows = _Rows(c, x, axis, index)
+    hits = c.b(Amax(c.cast(rows.hits, I64), (-2,)))
+    written = c.b(Compare(hits, c.const(0, I64), "gt"))
+    return rows.back(c.b(Where(written, c.const(value, x.type.scalar), rows.x)))
+
+
+@converts("scatter_add.default")
+def scatter_add(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
+    """x + the sum over j of source[i, j] at index[i, j]."""
+    rows = _Rows(c, x, axis, index)
+    moved = rows.moved(source)
+    column = c.b(Reshape(moved, (*moved.type.shape, 1)))
+    added = c.b(Sum(c.b(Where(rows.hits, column, c.const(0, x.type.scalar))), (-2,)))
+    return rows.back(c.b(Add(rows.x, added)))
+
+
+class _Rows:
+    """A scatter with its axis last: `x[..., N]`, and whether element j of a row goes to place n, `hits[..., J, N]`."""
+
+    def __init__(self, c: Context, x: Value, axis: int, index: Value) -> None:
+        axis %= max(x.type.rank, 1)
+        if any(i != axis and equal(a, b) is not True for i, (a, b) in enumerate(_pairs(x, index))):
+            c.unsupported("an index that leaves out rows of the tensor", "slice the tensor first")
+        self.c = c
+        self.order = (*(i for i in range(x.type.rank) if i != axis), axis)
+        self.x = self.moved(x)
+        places = self.moved(index)
+        *batch, self.count = places.type.shape
+        size = self.x.type.shape[-1]
+        wanted = c.b(Reshape(c.cast(places, I64), (*batch, self.count, 1)))
+        self.hits = c.b(Compare(wanted, c.b(Iota(0, 1, shape=(size,))), "eq"))
+
+    def moved(self, x: Value) -> Value:
+        return permute(self.c, x, self.order)
+
+    def back(self, x: Value) -> Value:
+        return permute(self.c, x, [self.order.index(i) for i in range(x.type.rank)])
+
+
+def _pairs(x: Value, index: Value) -> list[tuple[Dim, Dim]]:
+    return list(zip(x.type.shape, index.type.shape, strict=True))
