@@ -13,6 +13,7 @@ run that was stopped goes on where it was. `benchmarks/zoo_trial.py` says what i
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import multiprocessing
 import os
@@ -37,7 +38,7 @@ from benchmarks.zoo_trial import STEPS, attempts
 
 GIGABYTES = 12
 FORK = multiprocessing.get_context("fork")  # the packages of all models are imported once
-CALLS = frozenset({"functions"})  # groups of single functions, which are not counted as models
+MODELS = ("convolutions", "tokens", "papers", *PACKAGES)  # `functions` are single functions and modes, for the tests
 
 
 def measure(specimen: Specimen, steps: Sequence[str], limit: float) -> dict[str, Any]:
@@ -93,8 +94,12 @@ def failed(found: dict[str, Any]) -> bool:
 
 
 def chosen(found: dict[str, Any], only: str, again: bool, retry: bool) -> list[Specimen]:
-    """The specimens to run."""
-    wanted = [s for name, s in SPECIMENS.items() if re.search(only, name)]
+    """The specimens to run, of all groups in turn: a run that is stopped has seen every kind."""
+    groups: dict[str, list[Specimen]] = {}
+    for name, specimen in SPECIMENS.items():
+        if re.search(only, name):
+            groups.setdefault(specimen.group, []).append(specimen)
+    wanted = [s for turn in itertools.zip_longest(*groups.values()) for s in turn if s is not None]
     if again:
         return wanted
     return [s for s in wanted if s.name not in found or (retry and failed(found[s.name]))]
@@ -118,7 +123,7 @@ def write(path: Path, found: dict[str, Any]) -> None:
     "--out", type=click.Path(path_type=Path), default=Path("zoo.json"), help="Results; what is there is kept."
 )
 @click.option("--only", default="", help="A regular expression that names must match.")
-@click.option("--group", "groups", multiple=True, type=click.Choice([*OWN, *PACKAGES]), default=(*OWN, *PACKAGES))
+@click.option("--group", "groups", multiple=True, type=click.Choice([*OWN, *PACKAGES]), default=MODELS)
 @click.option("--step", "steps", multiple=True, type=click.Choice(STEPS), default=STEPS)
 @click.option("--again", is_flag=True, help="Also what has results.")
 @click.option("--failed", "retry", is_flag=True, help="Also what has results, where a step failed.")

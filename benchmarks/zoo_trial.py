@@ -189,7 +189,7 @@ def reason_of(error: Exception) -> str:
     """The first message of an error, in one line, and how many more there are."""
     if isinstance(error, IrcError):
         messages = list(dict.fromkeys(d.message for d in error.diagnostics))
-        hint = error.diagnostics[0].hint
+        hint = "; ".join(filter(None, (error.diagnostics[0].hint, *error.diagnostics[0].notes)))
         more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
         return one_line(f"{messages[0]}{f': {hint}' if hint else ''}{more}")
     return one_line(f"{type(error).__name__}: {error}")

@@ -870,6 +870,12 @@ CASES: list[Case] = [
     # -- tensor: lookups
     case("embedding.default", seeded(lambda: nn.Embedding(9, 4, padding_idx=0)), whole(0, 9, 2, 3)),
     case(
+        "pow.Tensor_Tensor",
+        lambda x, y: (x**y, x.abs() ** (y + 0.5), x ** torch.tensor([2.0, 3.0, -2.0, 0.0])),
+        floats(3, 4),
+        whole(-3, 4, 3, 4),
+    ),
+    case(
         "topk.default sort.default sort.stable argsort.default",
         lambda x, w: (
             torch.topk(x, 3),

@@ -93,6 +93,17 @@ UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [
         [(2, 3, 4)],
         "not neighbours",
     ),
+    (lambda x: x.long() ** x.long(), [(3,)], "powers of i64"),
+    (
+        lambda x: x.scatter(0, torch.zeros(1, 2, dtype=torch.int64), 1.0),
+        [(2, 3)],
+        "an index that leaves out rows of the tensor",
+    ),
+    (
+        lambda x: F.grid_sample(x, x.new_zeros(1, 2, 2, 2), mode="bicubic", align_corners=False),
+        [(1, 1, 4, 4)],
+        "only images, linear or nearest, with zeros or the border outside, have an equivalent",
+    ),
     (lambda x: torch.complex(x, x).real, [(3,)], "aten.complex.default is not supported"),
     (lambda x: x.shape[0], [(3,)], "the model returns the number 3"),
     (lambda x: None, [(3,)], "the model returns no tensor"),

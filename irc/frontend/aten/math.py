@@ -346,6 +346,23 @@ def pow_of_number(c: Context, base: Number, x: Value) -> Value:
     return c.b(Exp(times(c, c.cast(x, c.type.scalar), math.log(base))))
 
 
+@converts("pow.Tensor_Tensor")
+def pow_of_tensors(c: Context, x: Value, y: Value) -> Value:
+    """exp(y * log|x|), negative for a negative base and an odd power; NaN where such a power is not whole."""
+    scalar = c.type.scalar
+    if not scalar.is_float:
+        c.unsupported(f"powers of {scalar}", "cast to float")
+    x, y = c.cast(x, scalar), c.cast(y, scalar)
+    zero, one, nan = (c.const(v, scalar) for v in (0.0, 1.0, math.nan))
+    size = c.b(Exp(c.b(Mul(y, c.b(Log(c.b(Abs(x))))))))
+    size = c.b(Where(c.b(Compare(y, zero, "eq")), one, size))
+    half = c.b(Mul(y, c.const(0.5, scalar)))
+    even = c.b(Compare(c.b(Floor(half)), half, "eq"))
+    whole = c.b(Compare(c.b(Floor(y)), y, "eq"))
+    signed = c.b(Where(even, size, c.b(Where(whole, c.b(Neg(size)), nan))))
+    return c.b(Where(c.b(Compare(x, zero, "lt")), signed, size))
+
+
 @converts("maximum.default", "max.other", "fmax.default")
 def maximum(c: Context, x: Value, y: Value) -> Value:
     return c.b(LogicalOr(x, y) if c.type.scalar == BOOL else Maximum(*_both(c, x, y)))
