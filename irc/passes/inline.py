@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from irc.ir.builder import Builder
 from irc.ir.clone import copy_node
 from irc.ir.diagnostics import Diagnostic, IrcError, UsageError, did_you_mean
+from irc.ir.dims import Dim, Symbol, symbol
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import fuse
 from irc.ir.op import Op
@@ -61,6 +62,7 @@ def _callees_first(module: Module) -> list[Graph]:
 def _inline(call: Call, callee: Graph, pass_name: str) -> None:
     """Put a copy of the body in the place of a call."""
     dims = call.bound_dims(callee)
+    dims = {**_born_anew(call, [s for s in callee.symbols.values() if s.counted and s.name not in dims]), **dims}
     if free := sorted(set(callee.symbols) - set(dims)):
         raise _refused(call, f"its symbol {free[0]} does not come from its inputs")
     values = dict(zip(callee.inputs, call.inputs, strict=True))
@@ -83,6 +85,23 @@ def _inline(call: Call, callee: Graph, pass_name: str) -> None:
         if not result.type.matches(stated):
             raise _refused(call, f"a result is {result.type}, the call states {stated}")
     call.replace_by(*results)
+
+
+def _born_anew(call: Call, counts: Sequence[Symbol]) -> dict[str, Dim]:
+    """For each count that is born in the body one that is born in the caller, by the same name if that is free."""
+    assert call.graph is not None
+    caller = call.graph.function
+    taken = {name for node in caller.walk() for value in node.results for name in value.type.symbols()}
+    names: dict[str, Dim] = {}
+    for born in counts:
+        number = 1
+        name = born.name
+        while name in taken:
+            name, number = f"n{number}", number + 1
+        taken.add(name)
+        caller.symbols[name] = replace(born, name=name)
+        names[born.name] = symbol(name)
+    return names
 
 
 def _refused(call: Call, reason: str, because: Sequence[Diagnostic] = ()) -> IrcError:

@@ -6,10 +6,10 @@ empty or full. Numbers do not matter; what is modelled is who waits for whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from irc.backends.fpga_hls.stage import Design, Stage
+from irc.backends.fpga_hls.stage import Design, Stage, Stream
 
 INTERNAL = 2  # depth of a stream inside a template that states none
 
@@ -40,10 +40,16 @@ def run(design: Design, samples: int) -> list[int]:
         (p.name, _repeat(p.count, IDLE[0], [fifos[p.stream]])) for p in design.inputs
     ]
     for stage in design.stages:
-        inputs, outputs = ([fifos[s] for s in streams] for streams in (stage.inputs, stage.outputs))
-        processes += [(stage.name, process) for process in PROCESSES[stage.template](stage, inputs, outputs)]
+        processes += [(stage.name, process) for process in _processes(stage, fifos)]
     leaving: list[tuple[str, Process]] = [(p.name, _repeat(p.count, [fifos[p.stream]], ())) for p in design.outputs]
     return _Clock(samples).run([*processes, *leaving], len(leaving))
+
+
+def _processes(stage: Stage, fifos: Mapping[Stream, Fifo]) -> list[Process]:
+    """The processes of a stage; the count that bounds their loops is read by one of its own."""
+    inputs = [fifos[s] for s in stage.inputs if s is not stage.counting]
+    found = PROCESSES[stage.template](stage, inputs, [fifos[s] for s in stage.outputs])
+    return found if stage.counting is None else [_repeat(1, [fifos[stage.counting]], ()), *found]
 
 
 def alone(stage: Stage, samples: int) -> int:
@@ -498,6 +504,25 @@ def select_rows(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     return [rank, repack]
 
 
+def select_above(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
+    """As many rows as the result has stay, the last ones."""
+    (scores, tokens), (count, result) = x, y
+    rows, columns = stage.number("rows"), stage.number("columns")
+    kept = stage.outputs[1].count // columns
+    stays = Fifo(rows)
+
+    def compare() -> Iterator[Step]:
+        for row in range(rows):
+            yield (scores,), (stays, count) if row == rows - 1 else (stays,)
+
+    def repack() -> Iterator[Step]:
+        for row in range(rows):
+            for column in range(columns):
+                yield (stays, tokens) if column == 0 else (tokens,), (result,) if row >= rows - kept else ()
+
+    return [compare, repack]
+
+
 def evenly(stage: Stage, x: Fifos, y: Fifos) -> list[Process]:
     """One iteration an element: copy, fork, drain, rom_source, elementwise."""
     streams = stage.inputs or stage.outputs
@@ -527,6 +552,7 @@ PROCESSES: dict[str, Model] = {
     "replay": replay,
     "gather_rows": gather_rows,
     "select_rows": select_rows,
+    "select_above": select_above,
     "copy": evenly,
     "fork": evenly,
     "drain": evenly,

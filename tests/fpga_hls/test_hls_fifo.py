@@ -103,3 +103,41 @@ def test_a_path_beside_a_whole_tensor_holds_it():
     copies = [s for stage in design.stages if stage.template == "fork" for s in stage.outputs]
     assert max(s.depth for s in copies) >= 15 * 8
     assert min(s.depth for s in copies) == SMALLEST
+
+
+SELECTED = """
+func @main(%x: i8[1, 24, 8]) -> i8[1, 1, 8]{where} {{
+  %t = permute %x {{order = [0, 2, 1]}} : i8[1, 8, 24]
+  %a = matmul %x, %t : i32[1, 24, 24]
+  %m = const 65536 : i32[]
+  %q = requantize %a, %m {{shift = 20}} : i8[1, 24, 24]
+  %r = slice %q {{axis = 1, start = 0, stop = 1}} : i8[1, 1, 24]
+  %s = reshape %r : i8[1, 24]
+  %v = matmul %q, %x : i32[1, 24, 8]
+  %p = requantize %v, %m {{shift = 20}} : i8[1, 24, 8]
+  %h = maximum %p, %x : i8[1, 24, 8]
+  %k = select %h, %s {{{how}}} : i8[1, {kept}, 8]
+  %w = const {w} : i8[8, 8]
+  %f = linear %k, %w : i32[1, {kept}, 8]
+  %g = requantize %f, %m {{shift = 20}} : i8[1, {kept}, 8]
+  %o = maximum %g, %k : i8[1, {kept}, 8]
+  %y = slice %o {{axis = 1, start = 0, stop = 1}} : i8[1, 1, 8]
+  return %y
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "kept", "where"), [("pinned = 1", "12", ""), ("threshold = 3.0", "n1", " where n1 <= 24")]
+)
+def test_tokens_hardly_wait_for_their_scores(how: str, kept: str, where: str):
+    """Scores come with the first row of attention, tokens behind all of it: no more than some rows are held."""
+    design = design_of(
+        legalised(parse(SELECTED.format(how=how, kept=kept, where=where, w=np.eye(8, dtype=int).tolist())))
+    )
+    (select,) = [s for s in design.stages if s.template.startswith("select_")]
+    tokens = next(s for s in select.inputs if s.count == 24 * 8)
+    assert tokens.depth < 0.75 * tokens.count
+    for sample in [design, design.at({"n1": 3})] if design.counts else [design]:
+        ends = run(sample, 4)
+        assert ends[3] - ends[2] < 1.1 * pace(design)

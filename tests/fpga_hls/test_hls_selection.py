@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hls_designs import design_of, job_of, legalised, need_compiler
 from hls_examples import IMAGES, differing, job
@@ -13,9 +14,15 @@ from irc.backends.fpga_hls.backend import lower as folded_design
 from irc.backends.fpga_hls.resources import cycles, multipliers
 from irc.backends.fpga_hls.stage import Design
 from irc.ir.diagnostics import IrcError
+from irc.ir.interpret import interpret
 from irc.ir.parser import parse
 
 HALF = "token-select{keep=0.5},quant8,fuse"
+COUNTED = "specialize{batch=1},token-select{kind=threshold threshold=0.01},quant8,fuse"
+EVERYTHING = (
+    "token-select{keep=1},quant8,fuse",
+    "specialize{batch=1},token-select{kind=threshold threshold=0},quant8,fuse",
+)
 
 
 @pytest.mark.tool("g++")
@@ -28,12 +35,21 @@ def test_first_images(tmp_path: Path):
 
 @pytest.mark.slow
 @pytest.mark.tool("g++")
-@pytest.mark.parametrize("preset", ["token-select,quant8,fuse", HALF, "token-select,quant4a4,fuse"])
+@pytest.mark.parametrize("preset", ["token-select,quant8,fuse", HALF, "token-select,quant4a4,fuse", COUNTED])
 def test_whole_test_split(tmp_path: Path, preset: str):
     need_compiler()
     given = job("digits_vit", preset, 10_000)
     HLS.emit(given, HLS.lower(given), tmp_path)
     assert differing(given, tmp_path, len(IMAGES)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", EVERYTHING)
+def test_all_tokens_are_the_model_without_selectors(preset: str):
+    dense, whole = (job("digits_vit", p, 10_000).module for p in ("quant8,fuse", preset))
+    for i in range(len(IMAGES)):
+        image = [IMAGES[i : i + 1]]
+        assert np.array_equal(interpret(dense, image)[0], interpret(whole, image)[0]), i
 
 
 def spent(design: Design) -> int:

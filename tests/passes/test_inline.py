@@ -8,6 +8,7 @@ import pytest
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
+from irc.ir.ops.token import Select
 from irc.ir.parser import parse
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
@@ -148,3 +149,28 @@ def test_a_symbol_that_no_operand_gives() -> None:
     """
     with pytest.raises(IrcError, match=r"cannot inline @f: its symbol n does not come from its inputs"):
         run_pipeline("inline", parse(text, check=False), PassContext())
+
+
+COUNTED = """
+func @main(%x: f32[1, 5, 2], %s: f32[1, 5]) -> (f32[1, 1, 2], f32[1, 1, 2]) where n <= 5 {
+  %a = call @first %x, %s : f32[1, 1, 2]
+  %b = call @first %a, %t : f32[1, 1, 2]
+  return %a, %b
+}
+func @first(%x: f32[1, m, 2], %s: f32[1, m]) -> f32[1, 1, 2] where m in [1, 5], n <= 5 {
+  %k = select %x, %s {threshold = 0.5} : f32[1, n, 2]
+  %y = slice %k {axis = 1, start = 0, stop = 1} : f32[1, 1, 2]
+  return %y
+}
+"""
+
+
+def test_a_count_is_born_anew_in_each_place():
+    text = COUNTED.replace("  %b =", "  %t = slice %s {axis = 1, start = 0, stop = 1} : f32[1, 1]\n  %b =")
+    module = inlined(text)
+    first, second = (node for node in module.main.walk() if isinstance(node, Select))
+    assert (first.born, second.born) == ("n", "n1")
+    assert [str(module.main.symbols[name]) for name in ("n", "n1")] == ["n <= 5", "n1 <= 5"]
+    x, s = np.arange(10, dtype=np.float32).reshape(1, 5, 2), np.ones((1, 5), np.float32)
+    for given, wanted in zip(interpret(module, [x, s]), interpret(parse(text), [x, s]), strict=True):
+        np.testing.assert_array_equal(given, wanted)

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from irc.backends.fpga_hls.resources import latency, pace
+from irc.backends.fpga_hls.resources import cycles, latency, pace
 from irc.backends.fpga_hls.stage import Design, Pace, Stage, Stream
 
 SMALLEST = 16
@@ -29,10 +29,11 @@ SMALLEST = 16
 
 @dataclass(frozen=True)
 class Arrival:
-    """When a stream comes, against even progress."""
+    """When a stream comes, against even progress; its last element not behind `end`, which may be far before `late`."""
 
     early: float
     late: float
+    end: float
 
 
 Arrivals = dict[Stream, Arrival]
@@ -51,8 +52,8 @@ def size_fifos(design: Design) -> None:
             continue
         arrivals = _outputs(design.stages[gate], _NOW, 0.0) if gate >= 0 else dict.fromkeys(inputs, _NOW)
         for between in design.stages[gate + 1 : place]:
-            arrivals |= _pass(between, arrivals, latency(between) / sample)
-        _size_inputs(stage, arrivals)
+            arrivals |= _pass(between, arrivals, sample)
+        _size_inputs(stage, arrivals, sample)
 
 
 def delay(design: Design) -> int:
@@ -60,12 +61,12 @@ def delay(design: Design) -> int:
     sample = pace(design)
     arrivals = dict.fromkeys((port.stream for port in design.inputs), _NOW)
     for stage in design.stages:
-        arrivals |= _pass(stage, arrivals, latency(stage) / sample)
+        arrivals |= _pass(stage, arrivals, sample)
     last = max((arrivals[p.stream].late for p in design.outputs if p.stream in arrivals), default=0.0)
     return math.ceil((1 + last) * sample)
 
 
-_NOW = Arrival(0.0, 0.0)
+_NOW = Arrival(0.0, 0.0, 0.0)
 _ENTRY = -1  # stands for the inputs of the accelerator in the place of a stage
 
 
@@ -95,13 +96,19 @@ def _last_gates(inputs: Sequence[Stream], stages: Sequence[Stage]) -> list[int |
     return gates
 
 
-def _timed(stage: Stage, arrivals: Arrivals) -> list[tuple[Stream, Arrival, Pace]]:
-    """The inputs of a stage that come at some time; streams from ROMs come whenever they are wanted."""
-    return [
-        (stream, arrivals[stream], stage.takes.get(i, Pace()))
-        for i, stream in enumerate(stage.inputs)
-        if stream in arrivals and stream.carries is None
-    ]
+def _timed(stage: Stage, arrivals: Arrivals, sample: int) -> list[tuple[Stream, Arrival, Pace]]:
+    """The inputs of a stage that come at some time; streams from ROMs come whenever they are wanted.
+
+    What has to be there as a whole is as late as its end, from which on it is read as fast as it can be.
+    """
+    found: list[tuple[Stream, Arrival, Pace]] = []
+    for i, stream in enumerate(stage.inputs):
+        if stream in arrivals and stream.carries is None:
+            arrival, take = arrivals[stream], stage.takes.get(i, Pace())
+            if take.whole:
+                arrival = replace(arrival, late=min(arrival.late, arrival.end + stream.count / sample))
+            found.append((stream, arrival, take))
+    return found
 
 
 def _start(timed: Sequence[tuple[Stream, Arrival, Pace]]) -> float:
@@ -109,29 +116,36 @@ def _start(timed: Sequence[tuple[Stream, Arrival, Pace]]) -> float:
     return max(arrival.late - take.first for _, arrival, take in timed)
 
 
-def _pass(stage: Stage, arrivals: Arrivals, pipeline: float) -> Arrivals:
-    """When the outputs of a stage come. Behind a join they come evenly, since its FIFOs hold what is uneven."""
-    timed = _timed(stage, arrivals)
+def _pass(stage: Stage, arrivals: Arrivals, sample: int) -> Arrivals:
+    """When the outputs of a stage come. Behind a join they come evenly, since its FIFOs hold what is uneven.
+
+    The only input of a stage is read as it comes, so it is through a time of its own behind the end of that.
+    """
+    timed = _timed(stage, arrivals, sample)
     if not timed:
         return {}
-    start = _start(timed)
+    start, pipeline = _start(timed), latency(stage) / sample
     if len(timed) > 1:
-        return _outputs(stage, Arrival(start, start), pipeline)
+        return _outputs(stage, Arrival(start, start, start), pipeline)
     ((_, arrival, take),) = timed
-    return _outputs(stage, Arrival(arrival.early - take.last, start), pipeline)
+    end = min(start, arrival.end + cycles(stage) / sample)
+    waited = take.last if arrival.end == arrival.late else 0.0  # what comes in one go is waited for no sample
+    return _outputs(stage, Arrival(arrival.early - waited, start, end), pipeline)
 
 
 def _outputs(stage: Stage, progress: Arrival, pipeline: float) -> Arrivals:
-    gives = [stage.gives.get(i, Pace()) for i in range(len(stage.outputs))]
-    return {
-        stream: Arrival(progress.early + give.first, progress.late + give.last + pipeline)
-        for stream, give in zip(stage.outputs, gives, strict=True)
-    }
+    found: Arrivals = {}
+    for i, stream in enumerate(stage.outputs):
+        give = stage.gives.get(i, Pace())
+        late = progress.late + give.last + pipeline
+        end = progress.end + pipeline if give.end is None else progress.late + give.end + pipeline
+        found[stream] = Arrival(progress.early + give.first, late, min(late, end))
+    return found
 
 
-def _size_inputs(stage: Stage, arrivals: Arrivals) -> None:
+def _size_inputs(stage: Stage, arrivals: Arrivals, sample: int) -> None:
     """Depths of the inputs of a join: what has come until it is read, and what the other paths may stall."""
-    timed = _timed(stage, arrivals)
+    timed = _timed(stage, arrivals, sample)
     start = _start(timed)
     uneven = max(arrival.late - arrival.early for _, arrival, _ in timed)
     for stream, arrival, take in timed:

@@ -118,11 +118,18 @@ class Epilogue:
 class Pace:
     """How far consumption (or production) runs ahead of, or behind, even progress through a sample; in samples.
 
-    An input with Pace(-0.25, 0) is read up to a quarter of a sample earlier than an even reader would.
+    An input with Pace(-0.25, 0) is read up to a quarter of a sample earlier than an even reader would. An output whose
+    last element comes far before `last` says when, in `end`.
     """
 
     first: float = 0.0
     last: float = 0.0
+    end: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of an input has to be there before the first result."""
+        return self.first <= -1
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,8 @@ def lower_concat(cx: Lowering, region: Region, op: Concat) -> None:
 def share(begin: int, length: int, whole: int, rounds: int) -> Pace:
     """The pace of a stream that gives or takes `length` elements from `begin` on in each round of `whole` elements."""
     first, last = begin / whole, (begin + length) / whole - 1
-    return Pace(min(first, last) / rounds, max(first, last) / rounds)
+    end = last if rounds == 1 else None  # of the only round
+    return Pace(min(first, last) / rounds, max(first, last) / rounds, end)
 
 
 @lowers(Slice)
