@@ -24,7 +24,7 @@ from irc.backends.fpga_hls.area import (
     select,
     total,
 )
-from irc.backends.fpga_hls.backend import HLS
+from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.device import PARTS
 from irc.backends.fpga_hls.folding import Budget, fold
 from irc.backends.fpga_hls.identifiers import TEMPLATES
@@ -300,6 +300,23 @@ def test_report_says_what_is_missing():
     (warning,) = unmet(design, bill_of(design, small, "m_axi"), 200, fps=None)
     assert warning.startswith("the design does not fit small, by the estimate: ")
     assert f"{beyond} LUT too many" in warning
+    assert warning.endswith("; it fits zcu102, vck190, u250")
+    huge = replace(bill_of(design, small, "m_axi"), beside=Area(lut=10**8))
+    (warning,) = unmet(design, huge, 200, fps=None, way_out="style=engine does fit")
+    assert warning.endswith("; no part that irc knows has room for it; style=engine does fit")
+
+
+def test_what_to_do_where_a_style_does_not_fit(tmp_path):
+    """Each style says whether the other one fits."""
+    few = replace(ZCU102, name="few-luts", luts=100_000)
+    given = replace(job("digits_vit", "quant8", 16), target=few, options=Options(style="dataflow", lut=1.0))
+    warning, *_ = HLS.emit(given, HLS.lower(given), tmp_path)["unmet"]
+    assert warning.endswith("; style=engine does fit")
+    given = replace(job("digits_cnn", "quant8", 16), target=PARTS["kv260"], options=Options(style="engine", fps=100.0))
+    warning, *_ = HLS.emit(given, HLS.lower(given), tmp_path)["unmet"]
+    assert warning.startswith("the engine does not fit kv260, by the estimate: ")
+    assert "BRAM36 too many, most of them in tiles; it fits zcu102, vck190, u250" in warning
+    assert warning.endswith("; style=dataflow does fit")
 
 
 def test_streams_as_ports_need_no_adapters():

@@ -99,6 +99,10 @@ def test_no_compiler(monkeypatch: pytest.MonkeyPatch):
         find_compiler()
     assert "install g++, or set CXX" in str(caught.value)
     assert caught.value.exit_code == 5
+    monkeypatch.setenv("CXX", "nowhere-g++")
+    monkeypatch.setenv("PATH", "/usr/bin")
+    with pytest.raises(ToolError, match=r"the C\+\+ compiler 'nowhere-g\+\+' of the variable CXX is not there"):
+        find_compiler()
 
 
 @pytest.mark.tool("g++")

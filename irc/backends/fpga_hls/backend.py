@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
@@ -19,7 +19,7 @@ from irc.backends.fpga_hls.emit.top import Io
 from irc.backends.fpga_hls.engine.build import build as build_engine
 from irc.backends.fpga_hls.engine.plan import Plan, planned
 from irc.backends.fpga_hls.engine.project import project as engine_project
-from irc.backends.fpga_hls.engine.reports import costs, engine_bill, engine_report, engine_unmet
+from irc.backends.fpga_hls.engine.reports import Costs, costs, engine_bill, engine_report, engine_unmet
 from irc.backends.fpga_hls.engine.schedule import SIZE, read_schedule
 from irc.backends.fpga_hls.engine.sizes import best_size
 from irc.backends.fpga_hls.engine.watch import engine_watched
@@ -33,7 +33,7 @@ from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import idle_masks, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, counts_seen, run_main, watched
 from irc.backends.fpga_hls.stage import Design
-from irc.backends.fpga_hls.utilisation import bill_of
+from irc.backends.fpga_hls.utilisation import Bill, bill_of
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
@@ -146,37 +146,62 @@ def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
     """Write the project to `src`."""
     options, golden = job.options, _golden(job)
     if isinstance(lowered, Plan):
-        bill = engine_bill(lowered, job.target, options.factors)
-        files = engine_project(lowered, costs(lowered), options.top, bill, options.clock, golden)
-    else:
-        bill = bill_of(lowered, job.target, options.io, options.factors)
-        files = project(lowered, options.top, options.io, bill, options.clock, golden)
-    _write(files, folder / SOURCES)
-    return estimate(job, lowered)
+        known, bill = costs(lowered), engine_bill(lowered, job.target, options.factors)
+        _write(engine_project(lowered, known, options.top, bill, options.clock, golden), folder / SOURCES)
+        return _of_engine(job, lowered, known, bill)
+    bill = bill_of(lowered, job.target, options.io, options.factors)
+    _write(project(lowered, options.top, options.io, bill, options.clock, golden), folder / SOURCES)
+    return _of_dataflow(job, lowered, bill)
 
 
 def estimate(job: HlsJob, lowered: Lowered) -> ReportData:
     """Cycles, area, and what is missed: all that is known without a synthesis."""
-    told = _of_engine(job, lowered) if isinstance(lowered, Plan) else _of_dataflow(job, lowered)
-    if job.options.calibration:
-        told["notes"].append(calibration_of(job.options.calibration).note)
-    return told
-
-
-def _of_engine(job: HlsJob, plan: Plan) -> ReportData:
     options = job.options
-    known, bill = costs(plan), engine_bill(plan, job.target, options.factors)
-    missed = engine_unmet(plan, known, bill, options.clock, options.fps)
-    return {**engine_report(plan, known, bill, options.clock), "unmet": missed, "schedule": plan.schedule}
+    if isinstance(lowered, Plan):
+        return _of_engine(job, lowered, costs(lowered), engine_bill(lowered, job.target, options.factors))
+    return _of_dataflow(job, lowered, bill_of(lowered, job.target, options.io, options.factors))
 
 
-def _of_dataflow(job: HlsJob, design: Design) -> ReportData:
+def _of_engine(job: HlsJob, plan: Plan, known: Costs, bill: Bill) -> ReportData:
     options = job.options
-    bill = bill_of(design, job.target, options.io, options.factors)
-    missed = [*unmet(design, bill, options.clock, options.fps), *idle_masks(design)]
+    way_out = _as_dataflow(job) if bill.lacking else ""
+    missed = engine_unmet(plan, known, bill, options.clock, options.fps, options.factors, way_out)
+    told = engine_report(plan, known, bill, options.clock)
+    return {**_noted(told, options), "unmet": missed, "schedule": plan.schedule}
+
+
+def _of_dataflow(job: HlsJob, design: Design, bill: Bill) -> ReportData:
+    options = job.options
+    way_out = _as_engine(job) if bill.lacking else ""
+    missed = [*unmet(design, bill, options.clock, options.fps, way_out), *idle_masks(design)]
     folds = {stage.name: "x".join(map(str, stage.fold)) for stage in design.stages if stage.foldable}
     seen = [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
-    return {**report(design, bill, options.clock, seen), "unmet": missed, "schedule": folds}
+    told = report(design, bill, options.clock, seen)
+    return {**_noted(told, options), "unmet": missed, "schedule": folds}
+
+
+def _noted(told: ReportData, options: Options) -> ReportData:
+    """With what the estimate was fitted to."""
+    if not options.calibration:
+        return told
+    return {**told, "notes": [*told["notes"], calibration_of(options.calibration).note]}
+
+
+def _as_dataflow(job: HlsJob) -> str:
+    """What to do about an engine that does not fit."""
+    try:
+        design = _dataflow(replace(job, schedule={}))
+    except IrcError:
+        return ""
+    fits = not bill_of(design, job.target, job.options.io, job.options.factors).lacking
+    return "style=dataflow does fit" if fits else ""
+
+
+def _as_engine(job: HlsJob) -> str:
+    """What to do about a dataflow accelerator that does not fit, where `auto` has not tried it already."""
+    asked = job.options.style == "dataflow" or bool(job.schedule)
+    free = replace(job, options=replace(job.options, io="m_axi"), schedule={})
+    return "style=engine does fit" if asked and _engine_that_fits(free, "") else ""
 
 
 def _write(files: Mapping[str, str | bytes], folder: Path) -> None:

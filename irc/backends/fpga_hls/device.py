@@ -35,6 +35,16 @@ PARTS = {
             2_688,
             1_280,
         ),
+        Part(
+            "vck190",
+            "Versal AI Core VC1902, without its AI engines",
+            "xcvc1902-vsva2197-2MP-e-S",
+            899_840,
+            1_799_680,
+            1_968,
+            967,
+            463,
+        ),
     )
 }
 DEFAULT = "zcu102"

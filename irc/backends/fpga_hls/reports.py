@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from typing import Any
 
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, total
+from irc.backends.fpga_hls.device import PARTS
 from irc.backends.fpga_hls.fifo import delay
 from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
@@ -64,15 +66,29 @@ def _averages(design: Design, samples: Sequence[Design], seen: Seen) -> dict[str
     }
 
 
-def unmet(design: Design, bill: Bill, clock: float, fps: float | None) -> list[str]:
-    """What of the part and of the goal is missed."""
-    missing = bill.lacking
-    found = [f"the design does not fit {bill.part.name}, by the estimate: {missing}"] if missing else []
+def unmet(design: Design, bill: Bill, clock: float, fps: float | None, way_out: str = "") -> list[str]:
+    """What of the part and of the goal is missed; `way_out` is what to do if it is the part."""
+    found: list[str] = []
+    if bill.lacking:
+        fits = fitting(replace(bill, part=part) for part in PARTS.values())
+        found.append(misfit("the design", bill, fits, way_out))
     reached = clock * 1e6 / pace(design)
     if fps is not None and reached < fps:
         slowest = max(design.stages, key=cycles).name
         found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
     return found
+
+
+def fitting(bills: Iterable[Bill]) -> str:
+    """Which parts have room."""
+    names = [bill.part.name for bill in sorted(bills, key=lambda b: b.part.luts) if not bill.lacking]
+    return f"it fits {', '.join(names)}" if names else "no part that irc knows has room for it"
+
+
+def misfit(what: str, bill: Bill, fits: str, way_out: str) -> str:
+    """That something does not fit: what is missing, which parts have room, what else to do."""
+    told = "; ".join(filter(None, (bill.lacking, fits, way_out)))
+    return f"{what} does not fit {bill.part.name}, by the estimate: {told}"
 
 
 def idle_masks(design: Design) -> list[str]:

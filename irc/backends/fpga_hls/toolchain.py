@@ -14,10 +14,13 @@ FLAGS = ("-std=c++14", "-O2", "-ffp-contract=off", "-Wno-unknown-pragmas")
 
 
 def find_compiler() -> str:
-    """The C++ compiler: `$CXX`, else g++, else clang++. Raises ToolError if there is none."""
-    for name in (os.environ.get("CXX", ""), "g++", "clang++"):
-        if name and (path := shutil.which(name)):
+    """The C++ compiler: `$CXX` if that is set, else g++, else clang++. Raises ToolError if there is none."""
+    wanted = os.environ.get("CXX", "")
+    for name in (wanted,) if wanted else ("g++", "clang++"):
+        if path := shutil.which(name):
             return path
+    if wanted:
+        raise ToolError(f"the C++ compiler '{wanted}' of the variable CXX is not there", hint="unset CXX for g++")
     raise ToolError(
         "a C++ compiler is needed for the C simulation, and there is none",
         hint="install g++, or set CXX to a compiler",

@@ -6,13 +6,13 @@ from typing import Any
 
 from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors
-from irc.backends.fpga_hls.device import Part
+from irc.backends.fpga_hls.device import PARTS, Part
 from irc.backends.fpga_hls.engine.cost import Cost, cost
 from irc.backends.fpga_hls.engine.emit import kind_of
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Computed, Fold, Gemm, Layer, Size
-from irc.backends.fpga_hls.reports import mask_texts, resources
+from irc.backends.fpga_hls.reports import fitting, mask_texts, misfit, resources
 from irc.backends.fpga_hls.utilisation import Bill
 
 ESTIMATE = (
@@ -87,11 +87,20 @@ def _mask_of(layer: Layer) -> str:
     return run.mask if isinstance(run, Fold) else ""
 
 
-def engine_unmet(plan: Plan, known: Costs, bill: Bill, clock: float, fps: float | None) -> list[str]:
-    """What of the part and of the goal is missed."""
+def engine_unmet(
+    plan: Plan,
+    known: Costs,
+    bill: Bill,
+    clock: float,
+    fps: float | None,
+    factors: Factors = UNCALIBRATED,
+    way_out: str = "",
+) -> list[str]:
+    """What of the part and of the goal is missed; `way_out` is what to do if it is the part."""
     found: list[str] = []
-    if missing := bill.lacking:
-        found.append(f"the smallest engine does not fit {bill.part.name}, by the estimate: {missing}")
+    if bill.lacking:
+        fits = fitting(engine_bill(plan, part, factors) for part in PARTS.values())
+        found.append(misfit("the engine", bill, fits, way_out))
     reached = clock * 1e6 / sum(c.cycles for _, c in known)
     if fps is not None and reached < fps:
         slowest = max(known, key=lambda pair: pair[1].cycles)[0].name
