@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import re
 import resource
+import signal
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
@@ -37,6 +38,7 @@ from benchmarks.specimens import OWN, PACKAGES, SPECIMENS, Specimen, load, missi
 from benchmarks.zoo_trial import STEPS, attempts
 
 GIGABYTES = 12
+PATIENCE = 10  # times the limit of processor time, on a busy machine
 FORK = multiprocessing.get_context("fork")  # the packages of all models are imported once
 MODELS = ("convolutions", "tokens", "papers", *PACKAGES)  # `functions` are single functions and modes, for the tests
 
@@ -44,21 +46,23 @@ MODELS = ("convolutions", "tokens", "papers", *PACKAGES)  # `functions` are sing
 def measure(specimen: Specimen, steps: Sequence[str], limit: float) -> dict[str, Any]:
     """One model in a process of its own; steps that it does not live to finish say why."""
     receiver, sender = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=child, args=(sender, specimen, steps), daemon=False)
+    process = FORK.Process(target=child, args=(sender, specimen, steps, limit))
     process.start()
     sender.close()
     found: dict[str, Any] = {}
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + PATIENCE * limit
     why = ""
     while not why:
         if not receiver.poll(max(0.0, deadline - time.monotonic())):
-            why = f"not done after {limit:.0f} s"
+            why = f"not done after {PATIENCE * limit:.0f} s"
             break
         try:
             step, told = receiver.recv()
         except EOFError:
             process.join()
-            why = "" if process.exitcode == 0 else f"the process died ({process.exitcode})"
+            slow = process.exitcode == -signal.SIGXCPU
+            died = f"not done after {limit:.0f} s of processor time" if slow else f"it died ({process.exitcode})"
+            why = died if process.exitcode else ""
             break
         found[step] = told
     process.kill()
@@ -70,11 +74,12 @@ def measure(specimen: Specimen, steps: Sequence[str], limit: float) -> dict[str,
     return {"group": specimen.group, "inputs": list(specimen.inputs), "note": specimen.note, **found}
 
 
-def child(sender: Connection, specimen: Specimen, steps: Sequence[str]) -> None:
+def child(sender: Connection, specimen: Specimen, steps: Sequence[str], seconds: float) -> None:
     """Send each step as it is done."""
     torch.set_num_threads(1)
-    limit = GIGABYTES * 2**30
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    used = sum(os.times()[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (round(used + seconds), round(used + 2 * seconds)))
+    resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES * 2**30, GIGABYTES * 2**30))
     try:
         for step, told in attempts(specimen, steps):
             sender.send((step, told))
@@ -127,7 +132,7 @@ def write(path: Path, found: dict[str, Any]) -> None:
 @click.option("--step", "steps", multiple=True, type=click.Choice(STEPS), default=STEPS)
 @click.option("--again", is_flag=True, help="Also what has results.")
 @click.option("--failed", "retry", is_flag=True, help="Also what has results, where a step failed.")
-@click.option("--limit", default=300.0, help="Seconds for a model.")
+@click.option("--limit", default=120.0, help="Seconds of processor time for a model.")
 def main(
     out: Path, only: str, groups: tuple[str, ...], steps: tuple[str, ...], again: bool, retry: bool, limit: float
 ) -> None:
