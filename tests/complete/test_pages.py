@@ -1,4 +1,4 @@
-"""What `docs/tour.md` shows is what its commands print; `pytest --bless` writes it anew."""
+"""What the pages of `docs/` with commands show is what these print; `pytest --bless` writes it anew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from messages import ROOT
 
-TOUR = ROOT / "docs" / "tour.md"
+PAGES = [pytest.param("tour.md", marks=pytest.mark.tool("g++")), "debugging.md"]
 FILE = re.compile(r"<!-- file: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
@@ -27,11 +27,12 @@ def printed(command: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.tool("g++")
-def test_the_tour_prints_what_it_shows(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    text = TOUR.read_text(encoding="utf-8")
-    for name, content in FILE.findall(text):
-        (tmp_path / name).write_text(content, encoding="utf-8")
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_prints_what_it_shows(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    page = ROOT / "docs" / name
+    text = page.read_text(encoding="utf-8")
+    for file, content in FILE.findall(text):
+        (tmp_path / file).write_text(content, encoding="utf-8")
 
     def run(block: re.Match[str]) -> str:
         commands = re.findall(r"^\$ (.*)$", block[1], re.MULTILINE)
@@ -39,5 +40,5 @@ def test_the_tour_prints_what_it_shows(tmp_path: Path, request: pytest.FixtureRe
 
     found = CONSOLE.sub(run, text)
     if request.config.getoption("bless"):
-        TOUR.write_text(found, encoding="utf-8")
-    assert found == TOUR.read_text(encoding="utf-8"), "pytest --bless tests/complete"
+        page.write_text(found, encoding="utf-8")
+    assert found == page.read_text(encoding="utf-8"), "pytest --bless tests/complete"
