@@ -193,6 +193,8 @@ def test_reports_know_the_average(tmp_path: Path):
     assert summary["tokens kept, average"] == f"{np.mean(kept):.1f} of 9 (golden samples: 5)"
     assert summary["latency in cycles, average"] < summary["latency in cycles"]
     (products,) = [row for row in told["layers"] if row["layer"] == "fc"]
+    guide = (tmp_path / "src" / "README.md").read_text()
+    assert "- `model_select`: 1 to 9\n" in guide
     assert products["cycles, average"] == round(np.mean(kept) / 9 * products["cycles"])
 
 

@@ -10,7 +10,7 @@ from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.fifo import SMALLEST
-from irc.backends.fpga_hls.resources import LINEAR, cycles, pace
+from irc.backends.fpga_hls.resources import BIRTHS, LINEAR, cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 from irc.backends.fpga_hls.utilisation import Bill
 
@@ -131,7 +131,7 @@ the accelerator:
 paths part and join again, such as around a residual block, the FIFOs in front of the join are deep enough that no stage
 waits for another in a circle. A larger depth is safe; a smaller one may deadlock, which C simulation does not show.
 
-## Change the folding
+{_counts(design)}## Change the folding
 
 `pe` (output channels at once) and `simd` (input channels at once) decide how many multipliers a stage has, and how its
 weights are packed. So they are chosen when the project is written, not in the C++:
@@ -150,6 +150,27 @@ weights are packed. So they are chosen when the project is written, not in the C
 | `irc/` | the templates: all algorithms, the same for every model |
 | `tb.cpp`, `golden.h` | test bench and golden vectors |
 | `run_hls.tcl`, `Makefile` | scripts |
+"""
+
+
+def _counts(design: Design) -> str:
+    """What readers have to know of counts that are born in the run; nothing without any."""
+    born = [(stage, s.carries.most) for stage in design.stages for s in stage.outputs if s.carries is not None]
+    born = [(stage, most) for stage, most in born if stage.template in BIRTHS]
+    if not born:
+        return ""
+    rows = "\n".join(f"- `{stage.name}`: 1 to {most}" for stage, most in born)
+    return f"""\
+## Counts
+
+How many tokens stay differs from sample to sample. These stages find it:
+
+{rows}
+
+They write it to a FIFO; every stage behind them reads a copy (`irc::take_count`) before the sample and bounds its loops
+by it. `Counted` in the configuration of a stage says what it makes of it; the other sizes, and all memories and FIFOs,
+are those of the most there can be, as are the cycles above. `LOOP_TRIPCOUNT` tells synthesis the same.
+
 """
 
 
