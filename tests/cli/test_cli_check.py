@@ -189,3 +189,55 @@ def test_the_size_of_code_is_about_right(target: str):
     assert found.estimate["code bytes, estimated"] == pytest.approx(actual["code bytes"], rel=0.5)
     for key in ("weight bytes", "workspace bytes", "kernels"):
         assert found.estimate[key] == actual[key]
+
+
+# -- the page
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "check.md").read_text(encoding="utf-8")
+
+
+def detector() -> onnx.ModelProto:
+    """Boxes and scores of three candidates, and what selects among them."""
+    weights = [
+        helper.make_tensor("wb", 1, [12, 8], np.linspace(-1, 1, 96)),
+        helper.make_tensor("ws", 1, [3, 8], np.linspace(1, -1, 24)),
+        *(helper.make_tensor(n, 7, [3], v) for n, v in (("boxed", [1, 3, 4]), ("scored", [1, 1, 3]))),
+        helper.make_tensor("most", 7, [1], [2]),
+    ]
+    nodes = [
+        helper.make_node("Gemm", ["x", "wb"], ["b0"], transB=1, name="/neck/boxes/Gemm"),
+        helper.make_node("Reshape", ["b0", "boxed"], ["boxes"], name="/neck/boxes/Reshape"),
+        helper.make_node("Gemm", ["x", "ws"], ["s0"], transB=1, name="/neck/scores/Gemm"),
+        helper.make_node("Reshape", ["s0", "scored"], ["scores"], name="/neck/scores/Reshape"),
+        helper.make_node("NonMaxSuppression", ["boxes", "scores", "most"], ["y"], name="/head/nms/NonMaxSuppression"),
+    ]
+    ends = [helper.make_tensor_value_info("x", 1, [1, 8]), helper.make_tensor_value_info("y", 7, ["n", 3])]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def test_the_case_of_the_page(irc: Irc, tmp_path: Path):
+    onnx.save(detector(), tmp_path / "detector.onnx")
+    said = irc("check", "detector.onnx", "--backend", "cpu", code=1).stderr
+    assert said.replace("\n", "\n    ").strip() in PAGE
+    assert "    $ irc compile detector.onnx --backend cpu --stop-at head.nms\n" in PAGE
+    irc("compile", "detector.onnx", "--backend", "cpu", "--stop-at", "head.nms")
+    boxes, scores = library.load(tmp_path / "detector.cpu").run(np.ones((1, 8), np.float32))
+    assert (boxes.shape, scores.shape) == ((1, 3, 4), (1, 1, 3))
+    assert irc("check", "detector.onnx", "--stop-at", "/head").stdout.endswith("can be compiled for reference (any)\n")
+    text = irc("inspect", "detector.onnx", "--stop-at", "head", "--text").stdout
+    (tmp_path / "part.irc").write_text(text)
+    assert "linear" in text
+
+
+def test_opt_stops_too(irc: Irc, model: Path):
+    text = irc("opt", model, "--stop-at", "fc2").stdout
+    assert text.count("linear") == 1
+    assert "-> f32[b, 16]" in text
+    assert "did you mean 'fc2'?" in irc("opt", model, "--stop-at", "fc22", code=2).stderr
+
+
+def test_the_page_lists_the_keys():
+    rows = [line.split("|")[1:3] for line in PAGE.split("|---|---|\n")[1].splitlines()]
+    assert {key.strip(" `"): text.strip() for key, text in rows} == dict(KEYS)
