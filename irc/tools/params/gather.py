@@ -93,7 +93,7 @@ class _Walk:
                 self._constant(op)
             else:
                 self._op(op)
-        self.found.outputs = [self.known[self._resolved(value)] for value in graph.outputs]
+        self.found.outputs = [self._known(value) for value in graph.outputs]
         self.found.arithmetic = formulas(op["arithmetic"] for op in self.found.ops)
 
     def _flat(self, graph: Graph) -> Iterator[Op]:
@@ -118,6 +118,9 @@ class _Walk:
         self.found.golden[name] = value.type.scalar, array
         return name
 
+    def _known(self, value: Value) -> str:
+        return self.known[self._resolved(value)]
+
     def _constant(self, op: Const) -> None:
         name = self.known[op.result] = self.names.fresh(identifier(op.result.name or op.loc.path or "constant"))
         layout = self.layouts.get(op.result, "as the axes of the op that reads it")
@@ -127,10 +130,10 @@ class _Walk:
 
     def _op(self, op: Op) -> None:
         operands: Json = {}
-        for field_, group in zip((f for f in op.fields if f.kind in OPERANDS), op.by_field(op.operands), strict=True):
-            values = group if isinstance(group, list) else [group]
-            names = [None if v is None else self.known[self._resolved(v)] for v in cast("list[Any]", values)]
-            operands[field_.name] = names if isinstance(group, list) else names[0]
+        for f in (f for f in op.fields if f.kind in OPERANDS):
+            given: Value | tuple[Value, ...] | None = getattr(op, f.name)
+            several = isinstance(given, tuple)
+            operands[f.name] = [self._known(v) for v in given] if several else given and self._known(given)
         name = self._name(op.results[0], self.seen[op.results[0]], op.loc.path or op.opname)
         for extra in op.results[1:]:
             self._name(extra, self.seen[extra], name)
