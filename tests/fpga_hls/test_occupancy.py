@@ -11,7 +11,7 @@ import pytest
 from concurrent_sources import concurrent
 from hls_designs import Trial, legalised, need_compiler, run_trials
 from hls_examples import FAST, IMAGES, job
-from test_hls_fifo import RESIDUAL
+from test_hls_fifo import RESIDUAL, SELECTED
 from test_random_graphs import trials_of
 
 from irc.backends.fpga_hls.backend import HLS
@@ -80,6 +80,19 @@ def residual() -> Trial:
 def test_a_join_fills_its_fifo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = most_held([residual()], tmp_path, monkeypatch)
     assert max(most for _, _, most in found) >= 15 * 8
+
+
+def test_tokens_in_front_of_a_selector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    text = SELECTED.format(how="pinned = 1", kept="12", where="", w=np.eye(8, dtype=int).tolist())
+    rng = np.random.default_rng(0)
+    images = [[rng.integers(-128, 128, (1, 24, 8)).astype(np.int8)] for _ in range(3)]
+    trial = Trial.of("top", legalised(parse(text)), images, rng)
+    size_fifos(trial.design)
+    (select,) = [s for s in trial.design.stages if s.template == "select_rows"]
+    found = most_held([trial], tmp_path, monkeypatch)
+    assert [row for row in found if row[2] > row[1]] == []
+    held = {name: most for name, _, most in found}
+    assert all(0 < held[s.name] <= s.depth for s in select.inputs)
 
 
 def test_a_shallow_fifo_deadlocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
