@@ -38,6 +38,12 @@ tb: $(SOURCES) $(HEADERS)
 ap: tb_ap
 	./tb_ap
 
+ifneq ($(filter ap tb_ap,$(MAKECMDGOALS)),)
+ifeq ($(wildcard $(AP_TYPES)/ap_int.h),)
+$(error AP_TYPES is to be the folder of ap_int.h: make ap AP_TYPES=<folder>)
+endif
+endif
+
 tb_ap: $(SOURCES) $(HEADERS)
 	$(CXX) $(FLAGS) -Wno-maybe-uninitialized -DIRC_AP_TYPES -isystem $(AP_TYPES) $(SOURCES) -o $@
 
@@ -72,6 +78,19 @@ exit
 """
 
 
+USE = """\
+`make ap` needs the headers of the vendor's integer types: the folder `include` of a Vitis HLS, or
+`hls4ml/templates/vivado/ap_types` of the Python package hls4ml. `irc verify` on the artifact runs the C simulation on
+any data and names the first layer that differs from the integer graph.
+
+`make hls` leaves its reports in `{name}_hls/solution/syn/report/`: `csynth.rpt` to read, and `csynth.xml`, to which
+`irc calibrate {name}_hls/solution/syn/report/csynth.xml` fits the estimates below. Part and clock stand in
+`run_hls.tcl`; the code was folded for them, so another part or clock is better compiled again:
+`irc compile ... --part NAME --backend 'hls{{clock=MHZ}}'`. Here and below, `...` is what this project was compiled
+with: model, `--passes` and `--calib`; `manifest.json` of the artifact has passes and options.
+"""
+"""Behind the commands of a guide, which are the same for both styles."""
+
 INTERFACES = {
     "m_axi": "Ports are AXI4 masters, one bundle each; start and done are in the AXI4-Lite registers.",
     "axis": "Ports are AXI4-Stream without side channels (no TLAST): a sample is as many elements as stated.",
@@ -99,6 +118,7 @@ second if memory keeps up.
     irc lint .                # pragmas, loops, streams: what synthesis would refuse or run in sequence
     make hls                  # C simulation, synthesis, co-simulation, IP by Vitis HLS
 
+{USE.format(name=name)}
 ## Ports
 
 {ports}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irc.backends.fpga_hls.emit.scripts import INTERFACES
+from irc.backends.fpga_hls.emit.scripts import INTERFACES, USE
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.engine.cost import Cost
 from irc.backends.fpga_hls.engine.emit import PORTS, kind_of, port_text
@@ -25,9 +25,9 @@ def guide(plan: Plan, known: Costs, name: str, bill: Bill, clock: float) -> str:
     return f"""\
 # {name}
 
-One engine for all layers, in Vitis HLS C++ for {part.name} ({part.part}) at {clock:g} MHz: an array of {size.pe} x
-{size.simd * WORD} multipliers and units for what is not a sum of products. Activations and weights are in memory;
-`layers.h` is the table of what the engine does. An engine, since {plan.why}.
+One engine for all layers, in Vitis HLS C++ for {part.name} ({part.part}) at {clock:g} MHz: an array of
+{size.pe} x {size.simd * WORD} multipliers and units for what is not a sum of products. Activations and weights are
+in memory; `layers.h` is the table of what the engine does. An engine, since {plan.why}.
 
 A sample takes {cycles} cycles, {cycles / clock / 1e3:.3f} ms, if every memory port carries {WORD} bytes a cycle.
 The multipliers are busy {100 * utilisation(known, size):.0f} % of the time that sums of products take.
@@ -40,6 +40,7 @@ The multipliers are busy {100 * utilisation(known, size):.0f} % of the time that
     irc lint .                # pragmas, loops, memories: what synthesis would refuse or run in sequence
     make hls                  # C simulation, synthesis, co-simulation, IP by Vitis HLS
 
+{USE.format(name=name)}
 ## Memory
 
 {ports}
