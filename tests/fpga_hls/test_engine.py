@@ -81,11 +81,18 @@ def test_whole_test_split(tmp_path: Path, model: str, preset: str):
 
 
 @pytest.mark.tool("g++")
-@pytest.mark.parametrize("kind", [pytest.param("vendor", marks=pytest.mark.slow), "sanitized"])
-def test_golden_vectors(tmp_path: Path, kind: str):
+@pytest.mark.parametrize(
+    ("model", "kind"),
+    [
+        ("digits_cnn", "sanitized"),
+        pytest.param("digits_cnn", "vendor", marks=pytest.mark.slow),
+        pytest.param("digits_vit", "vendor", marks=pytest.mark.slow),
+    ],
+)
+def test_golden_vectors(tmp_path: Path, model: str, kind: str):
     need_compiler()
     flags = [*STRICT, *SANITIZED, "-O1"] if kind == "sanitized" else ["-std=c++14", "-O1", *ap_types()]
-    given = engine_job("digits_cnn", "quant4")
+    given = engine_job(model, "quant4")
     emitted(given, tmp_path)
     sources = [tmp_path / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
     compile_simulation(sources, tmp_path / "program", flags)
@@ -174,6 +181,15 @@ def test_many_random_graphs(tmp_path: Path, chunk: int):
     need_compiler()
     begin = 40_000 + 300 * chunk
     assert run_trials(engine_trials(range(begin, begin + 300)), tmp_path, ["-O0"]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.tool("g++")
+@pytest.mark.parametrize("chunk", range(4))
+def test_many_random_graphs_with_vendor_types(tmp_path: Path, chunk: int):
+    need_compiler()
+    begin = 60_000 + 15 * chunk
+    assert run_trials(engine_trials(range(begin, begin + 15)), tmp_path, ["-O0", *ap_types()]) == []
 
 
 # -- views
