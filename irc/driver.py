@@ -34,7 +34,7 @@ from irc.ir.scalars import Array
 from irc.passes.base import PassContext, build, configured_text
 from irc.passes.integerize import Integerize
 from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
-from irc.passes.sampling import batch_size, batches
+from irc.passes.sampling import as_samples, batch_size, batches
 from irc.reproducer import described, write_reproducer
 from irc.tables import BACKENDS, EXPORTS, FRONTENDS
 from irc.version import __version__

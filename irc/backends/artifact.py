@@ -22,6 +22,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from irc.backends.base import Backend, Job
 from irc.backends.contents import CAPTURED, GOLDEN_INPUTS, LOWERED, REPORT, SCHEMA, file_hash
 from irc.backends.data import Dataset, Source, read_data
@@ -36,6 +38,7 @@ from irc.ir.graph import Module
 from irc.ir.scalars import Array
 from irc.passes.base import Progress, build, no_progress
 from irc.passes.pipeline import parse_named
+from irc.passes.sampling import takes_batches
 from irc.tables import BACKENDS
 
 
@@ -89,11 +92,15 @@ class Artifact:
         return Job(self.module, target, options, schedule=schedule, threads=threads, progress=progress)
 
     def run(self, *arrays: Array, progress: Progress = no_progress, **named: Array) -> list[Array]:
-        """The outputs for samples: one array an input, in order or by name, with a leading sample axis.
+        """The outputs for samples: one array an input, in order or by name, with the model's batch axis in front, of
+        any size; a model without one takes the arrays of one call.
 
         Raises UsageError if the arrays do not fit, ToolError if the backend needs a program that is missing.
         """
-        return self.run_on(named or arrays, progress=progress)
+        if takes_batches(self.captured.main):
+            return self.run_on(named or arrays, progress=progress)
+        one = {n: np.asarray(a)[None] for n, a in named.items()} or [np.asarray(a)[None] for a in arrays]
+        return [output[0] for output in self.run_on(one, progress=progress)]
 
     def run_on(
         self, data: Source | None, *, limit: int | None = None, threads: int = 1, progress: Progress = no_progress
@@ -101,7 +108,7 @@ class Artifact:
         """The outputs for data as `--data` takes it, or for its first `limit` samples."""
         job, samples = self.job(progress, threads), self.samples(data, limit)
         results = list(run_calls(job, self.backend, self.path, calls_of(self.module.main, samples)))
-        return outputs_of(results, len(samples))
+        return outputs_of(self.module.main, results, len(samples))
 
     def verify(
         self,

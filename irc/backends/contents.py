@@ -69,10 +69,10 @@ def write_contents(folder: Path, contents: Contents) -> None:
 
 
 def _write_golden(folder: Path, graph: Graph, golden: Sequence[Golden]) -> None:
-    """The sample calls joined along their first axis: inputs by name, outputs as `output0`, `output1`, ..."""
+    """The sample calls joined along their sample axis: inputs by name, outputs as `output0`, `output1`, ..."""
     (folder / GOLDEN).mkdir()
-    inputs = {v.name: join([g.inputs[i] for g in golden]) for i, v in enumerate(graph.inputs)}
-    outputs = {f"output{i}": join([g.outputs[i] for g in golden]) for i in range(len(graph.outputs))}
+    inputs = {v.name: join(graph, [g.inputs[i] for g in golden]) for i, v in enumerate(graph.inputs)}
+    outputs = {f"output{i}": join(graph, [g.outputs[i] for g in golden]) for i in range(len(graph.outputs))}
     write_npz(folder / GOLDEN_INPUTS, inputs)
     write_npz(folder / GOLDEN_OUTPUTS, outputs)
 

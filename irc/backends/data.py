@@ -1,6 +1,7 @@
 """Sample data: read from files, folders and functions, checked against what the model takes.
 
-A data set is one array per model input, whose leading sample axis is the model's batch axis, and optional `labels`:
+A data set is one array per model input, with a leading sample axis, and optional `labels`. The sample axis is the
+model's batch axis, the first of every input; models without one have it in front of the axes of each input.
 
     data.npz           arrays keyed by input name, and `labels`
     data.npy           the array of a model with one input
@@ -26,7 +27,7 @@ from irc.ir.diagnostics import Collector, Diagnostic, IrcError, UsageError
 from irc.ir.dims import Dim, Expr, evaluate
 from irc.ir.graph import Graph, Value
 from irc.ir.scalars import Array
-from irc.passes.sampling import batch_size
+from irc.passes.sampling import batch_size, sample_shape
 
 LABELS = "labels"
 MOST_MADE_UP = 2**28  # elements
@@ -58,7 +59,6 @@ def read_data(source: Source, graph: Graph, what: str) -> Dataset:
 
     Raises UsageError if there is no such file or it does not fit the inputs; every misfit is listed.
     """
-    _check_batch_axes(graph)
     place = f"{what} {source}" if isinstance(source, str | Path) else what
     arrays = _arrays(source, graph, place)
     names = {value.name for value in graph.inputs}
@@ -182,25 +182,15 @@ def check(data: Dataset, graph: Graph, place: str) -> None:
         raise UsageError([Diagnostic(d.message, place=place, hint=d.hint) for d in found.found])
 
 
-def _check_batch_axes(graph: Graph) -> None:
-    """Raise IrcError if an input has no leading axis, or one of size 0."""
-    for value in graph.inputs:
-        if value.type.rank == 0 or value.type.shape[0] == 0:
-            raise IrcError(_no_axis(value), hint="give it a leading axis of size 1 or more")
-
-
-def _no_axis(value: Value) -> str:
-    return f"input '{value.name}' is {value.type}, which has no axis for samples"
-
-
 def _misfits(value: Value, array: Array, graph: Graph) -> list[str]:
     wanted = value.type
-    expected = f"expected [samples, {', '.join(map(str, wanted.shape[1:]))}] of {wanted.scalar}"
+    shape = sample_shape(graph, value)
+    expected = f"expected [{', '.join(map(str, ('samples', *shape)))}] of {wanted.scalar}"
     given = f"input '{value.name}': {array.dtype}{list(array.shape)}"
     kinds = {"bool": "b", "f": "fiub", "bf": "fiub", "i": "iub", "u": "iub"}[wanted.scalar.kind]
-    if array.dtype.kind not in kinds or array.ndim != wanted.rank:
+    if array.dtype.kind not in kinds or array.ndim != 1 + len(shape):
         return [f"{given}, {expected}"]
-    fits = all(_dim_fits(dim, size, graph) for dim, size in zip(wanted.shape[1:], array.shape[1:], strict=True))
+    fits = all(_dim_fits(dim, size, graph) for dim, size in zip(shape, array.shape[1:], strict=True))
     if not fits:
         return [f"{given}, {expected}"]
     if len(array) == 0:
@@ -220,17 +210,16 @@ def _dim_fits(dim: Dim, size: int, graph: Graph) -> bool:
 def made_up(graph: Graph, count: int, seed: int) -> Dataset:
     """Random samples where there are no others: normal floats, small integers. Good for sizes and speed only.
 
-    Raises IrcError if the function has no inputs, or one without an axis for samples.
+    Raises IrcError if the function has no inputs, or one that is too large.
     """
     if not graph.inputs:
         raise IrcError("the model has no inputs")
-    _check_batch_axes(graph)
     generator = np.random.default_rng(seed)
     count = max(1, -(-count // batch_size(graph))) * batch_size(graph)
     sizes = {s.name: min(max(s.lo, UNBOUND), s.hi) for s in graph.symbols.values()}
     out: dict[str, Array] = {}
     for value in graph.inputs:
-        shape = (count, *(evaluate(dim, sizes) for dim in value.type.shape[1:]))
+        shape = (count, *(evaluate(dim, sizes) for dim in sample_shape(graph, value)))
         kind = value.type.scalar
         if math.prod(shape) > MOST_MADE_UP:
             message = f"input '{value.name}' is {value.type}, too large for made-up samples"

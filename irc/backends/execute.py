@@ -15,7 +15,7 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import Progress
-from irc.passes.sampling import batches
+from irc.passes.sampling import batches, takes_batches
 
 GROUP = 32  # calls handed to a backend at once
 Call = list[Array]
@@ -26,14 +26,14 @@ def calls_of(graph: Graph, data: Dataset) -> list[Call]:
     return [[batch[v.name] for v in graph.inputs] for batch in batches(graph, data.samples)]
 
 
-def join(calls: Sequence[Array]) -> Array:
-    """One result of several calls with a sample axis: joined along the first axis, or stacked if there is none."""
-    return np.concatenate(calls) if calls[0].ndim else np.stack(calls)
+def join(graph: Graph, calls: Sequence[Array]) -> Array:
+    """One input or result of several calls of the function with a sample axis: joined along it, or stacked."""
+    return np.concatenate(calls) if takes_batches(graph) and calls[0].ndim else np.stack(calls)
 
 
-def outputs_of(results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
+def outputs_of(graph: Graph, results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
     """Results of calls, joined; those of samples that only filled up the last batch are dropped."""
-    return [join([result[i] for result in results])[:samples] for i in range(len(results[0]))]
+    return [join(graph, [result[i] for result in results])[:samples] for i in range(len(graph.outputs))]
 
 
 def run_calls(

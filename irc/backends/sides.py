@@ -67,7 +67,7 @@ class Side:
     def outputs(self, data: Dataset, progress: Progress) -> list[Array]:
         """The results for all samples, each with a leading sample axis; codes as the numbers they stand for."""
         calls = calls_of(self.graph, data)
-        joined = outputs_of(list(self.run(calls, progress)), len(data))
+        joined = outputs_of(self.graph, list(self.run(calls, progress)), len(data))
         return [point_of(value).real(array) for value, array in zip(self.graph.outputs, joined, strict=True)]
 
 

@@ -85,8 +85,9 @@ def verify_samples(
         if backend.tolerance is not None:
             wrong = _wrong_layer(job.module, calls[first], dict(shown), backend.tolerance)
             found, tolerated = wrong or found, wrong is None
-    outputs = outputs_of(given, len(data))
-    references = outputs_of(list(floats.run(calls_of(captured.main, data), job.progress)), len(data))
+    outputs = outputs_of(graph, given, len(data))
+    in_float = list(floats.run(calls_of(captured.main, data), job.progress))
+    references = outputs_of(captured.main, in_float, len(data))
     return Verification(
         len(data),
         tuple(agreements),

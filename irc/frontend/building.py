@@ -9,7 +9,7 @@ import numpy as np
 
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import Diagnostic, IrcError
-from irc.ir.dims import Dim
+from irc.ir.dims import Dim, Expr
 from irc.ir.graph import Value
 from irc.ir.ops.math import Cast
 from irc.ir.ops.tensor import Iota, Reshape
@@ -44,20 +44,20 @@ class Building:
             self.unsupported(f"{what} of {count} elements", f"at most {MOST_CONSTANT}")
         return count
 
-    def const(self, value: Number, scalar: ScalarType) -> Value:
-        """A rank-0 constant."""
+    def const(self, value: Number | Dim, scalar: ScalarType) -> Value:
+        """A number, or a size that is known when the model runs, at rank 0."""
+        if isinstance(value, Expr):
+            return self.cast(self.b(Reshape(self.b(Iota(value, 1, shape=(1,))), ())), scalar)
         return self.b.const(np.asarray(value, scalar.dtype), scalar)
 
-    def size(self, d: Dim, scalar: ScalarType = I64) -> Value:
-        """A size as a constant of rank 0."""
-        if isinstance(d, int):
-            return self.const(d, scalar)
-        return self.cast(self.b(Reshape(self.b(Iota(d, 1, shape=(1,))), ())), scalar)
+    def size(self, d: Dim) -> Value:
+        """A size as an i64 of rank 0."""
+        return self.const(d, I64)
 
     def cast(self, x: Value, scalar: ScalarType) -> Value:
         """`x` as another scalar type; itself if it has that type."""
         return x if x.type.scalar == scalar else self.b(Cast(x, Element(scalar)))
 
-    def operand(self, x: Value | Number, scalar: ScalarType) -> Value:
-        """A tensor or number as a tensor of that scalar type."""
+    def operand(self, x: Value | Number | Dim, scalar: ScalarType) -> Value:
+        """A tensor, number or size as a tensor of that scalar type."""
         return self.cast(x, scalar) if isinstance(x, Value) else self.const(x, scalar)

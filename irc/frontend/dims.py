@@ -80,26 +80,28 @@ def symbols_of(
     `inputs` are the fake tensors of the user inputs by name. Raises IrcError if an axis that should vary does not.
     """
     names: dict[str, str] = {}
+    least: dict[str, int] = {}
     for name, fake in inputs.items():
         for axis, size in enumerate(fake.shape if isinstance(fake, torch.Tensor) else ()):
             chosen = wanted.get(name, {}).get(axis)
             expression = expression_of(size) if isinstance(size, torch.SymInt) else None
             if expression is not None and expression.is_Symbol:
                 names.setdefault(str(expression), chosen or _fresh(axis, names))
+                least[str(expression)] = max(least.get(str(expression), 0), int(axis == 0))
             elif chosen and expression is None:
                 raise IrcError(
                     f"input '{name}': axis {axis} should vary as '{chosen}', but the model only works for size {size}",
                     hint="look for shapes written as numbers, or capture with a fixed size",
                 )
     ranges = ranges_of(program)
-    return Symbols(names, {s: _bounds(*ranges[s]) if s in ranges else (1, UNBOUNDED) for s in names})
+    return Symbols(names, {s: _bounds(*ranges[s], least[s]) if s in ranges else (1, UNBOUNDED) for s in names})
 
 
-def _bounds(lower: Any, upper: Any) -> tuple[int, int]:
-    """A torch value range as integers; a size is at least 1."""
-    low = int(lower) if lower.is_Integer else 1
-    high = int(upper) if upper.is_Integer else UNBOUNDED
-    return max(low, 1), high
+def _bounds(lower: Any, upper: Any, least: int) -> tuple[int, int]:
+    """A torch value range as integers. A batch is at least 1; so is a size without bounds, whose 0 nobody asked for."""
+    if not upper.is_Integer:
+        return max(int(lower), 1) if lower.is_Integer else 1, UNBOUNDED
+    return max(int(lower) if lower.is_Integer else 1, least), int(upper)
 
 
 def _fresh(axis: int, names: Mapping[str, str]) -> str:

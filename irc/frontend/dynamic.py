@@ -45,7 +45,7 @@ def dynamic_axes(dynamic: Dynamic | None, given: Arguments) -> Axes:
             axis = Axis(what) if isinstance(what, str) else Axis(*what)
             if not -rank <= place < rank:
                 raise UsageError(f"input '{name}' has {rank} axes, there is no axis {place}")
-            if not axis.name.isidentifier() or not 0 < axis.lo <= axis.hi:
+            if not axis.name.isidentifier() or not 0 <= axis.lo <= axis.hi:
                 raise UsageError(f"input '{name}': '{axis.name}' in [{axis.lo}, {axis.hi}] is no size")
             if ranges.setdefault(axis.name, axis) != axis:
                 raise UsageError(f"the size '{axis.name}' has two ranges")

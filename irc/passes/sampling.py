@@ -1,4 +1,9 @@
-"""Running a module over samples in batches its inputs accept."""
+"""Running a module over samples in batches its inputs accept.
+
+Samples are arrays by input name with a leading sample axis. Where the first axis of every input is the batch, that is
+the sample axis; other functions (a position of rank 0, a cache with the layers first) take one sample a call, and the
+sample axis stands in front of the axes of the input.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +13,9 @@ import numpy as np
 
 from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Expr
-from irc.ir.graph import Graph
+from irc.ir.graph import Graph, Value
 from irc.ir.scalars import Array
+from irc.ir.types import Shape
 
 BATCH = 32  # samples run at once where the batch is symbolic
 
@@ -22,23 +28,40 @@ def sample_count(samples: Mapping[str, Array]) -> int:
     return next(iter(counts.values()))
 
 
+def takes_batches(graph: Graph) -> bool:
+    """Whether the first axis of every input is the batch: they all have one, of one size."""
+    sizes = {value.type.shape[0] if value.type.rank else 0 for value in graph.inputs}
+    return len(sizes) == 1 and 0 not in sizes
+
+
+def sample_shape(graph: Graph, value: Value) -> Shape:
+    """The shape of one sample of an input, without the sample axis."""
+    return value.type.shape[1:] if takes_batches(graph) else value.type.shape
+
+
+def as_samples(graph: Graph, call: Mapping[str, Array]) -> dict[str, Array]:
+    """The inputs of one call as samples."""
+    return {name: array if takes_batches(graph) else np.asarray(array)[None] for name, array in call.items()}
+
+
 def batch_size(graph: Graph, most: int = BATCH) -> int:
     """How many samples the function takes at once: its static batch, or up to `most` where the batch is a symbol."""
-    sizes: set[int] = set()
-    for value in graph.inputs:
-        dim = value.type.shape[0] if value.type.rank else 1
-        if isinstance(dim, Expr):
-            declared = graph.symbols.get(str(dim))
-            sizes.add(min(most, declared.hi) if declared else most)
-        else:
-            sizes.add(dim)
-    return min(sizes) if sizes else 1
+    if not takes_batches(graph):
+        return 1
+    size = graph.inputs[0].type.shape[0]
+    if not isinstance(size, Expr):
+        return size
+    declared = graph.symbols.get(str(size))
+    return min(most, declared.hi) if declared else most
 
 
 def batches(graph: Graph, samples: Mapping[str, Array], most: int = BATCH) -> Iterator[dict[str, Array]]:
     """The samples cut into inputs for the function; a last incomplete batch is filled by repeating its last sample."""
     size, count = batch_size(graph, most), sample_count(samples)
-    symbolic = all(isinstance(v.type.shape[0], Expr) for v in graph.inputs if v.type.rank)
+    if not takes_batches(graph):
+        yield from ({v.name: np.asarray(samples[v.name][i]) for v in graph.inputs} for i in range(count))
+        return
+    symbolic = isinstance(graph.inputs[0].type.shape[0], Expr)
     for start in range(0, count, size):
         chunk = {v.name: samples[v.name][start : start + size] for v in graph.inputs}
         have = min(size, count - start)

@@ -16,6 +16,7 @@ from irc.driver import Settings, is_onnx, read_model, read_onnx, read_torch
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Module
 from irc.ir.scalars import Array
+from irc.passes.sampling import as_samples
 from irc.tables import resolve
 
 INTERPRETER = "interpreter"
@@ -91,12 +92,12 @@ def _text(subject: Any, name: str, settings: Settings, threads: int) -> Opened:
 def _by_onnxruntime(subject: Any, name: str, settings: Settings, threads: int) -> Opened:
     imported = read_onnx(subject, settings)
     side = resolve("irc.backends.onnx_export.side:on_onnxruntime")(imported, subject, name)
-    return Opened(side, _dataset(imported.samples))
+    return Opened(side, _dataset(as_samples(imported.module.main, imported.samples)))
 
 
 def _by_torch(subject: Any, name: str, settings: Settings, threads: int) -> Opened:
     captured = read_torch(subject, settings)
-    return Opened(on_torch(captured, name), _dataset(captured.sample_inputs), not captured.random_samples)
+    return Opened(on_torch(captured, name), _dataset(as_samples(captured.module.main, captured.sample_inputs)), not captured.random_samples)
 
 
 def _dataset(samples: Mapping[str, Array]) -> Dataset | None:

@@ -295,12 +295,11 @@ def test_options(refused, folder: Path, arguments: list[str], message: str, reme
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ("0, 4", "which has no axis for samples"),
-        ("", "which has no axis for samples"),
         ("2147483648, 2147483648, 2147483648", "too large for made-up samples"),
+        ("1, 2147483648, 2147483648", "too large for made-up samples"),
     ],
 )
-def test_inputs_without_or_with_too_much_room(refused, folder: Path, shape: str, message: str) -> None:
+def test_inputs_that_are_too_large(refused, folder: Path, shape: str, message: str) -> None:
     text = f"func @main(%x: f32[{shape}]) -> f32[{shape}] {{\n  return %x\n}}\n"
     (folder / "odd.irc").write_text(text)
     assert message in refused(1, "compile", "odd.irc", "-o", "art")

@@ -14,6 +14,7 @@ from small_model import two_layers
 from threadpoolctl import threadpool_info
 
 from irc import driver
+from irc.backends.artifact import Artifact
 from irc.ir.files import read_module, write_module
 
 BROKEN = Path(__file__).parent / "broken_things.py"
@@ -333,7 +334,16 @@ def test_specialize_out_of_range(irc, model, text):
 def test_models_without_samples(irc, tmp_path):
     (tmp_path / "none.irc").write_text("func @main() -> f32[] {\n  %c = const 1.0 : f32[]\n  return %c\n}\n")
     assert "the model has no inputs" in irc("check", "none.irc", code=1).stderr
-    (tmp_path / "scalar.irc").write_text("func @main(%s: f32[]) -> f32[] {\n  return %s\n}\n")
-    error = irc("compile", "scalar.irc", code=1).stderr
-    assert "input 's' is f32[], which has no axis for samples" in error
-    assert "give it a leading axis of size 1" in error
+
+
+@pytest.mark.parametrize("shapes", [("",), ("0, 4",), ("", "1, 3"), ("2, 3", "1, 3")])
+def test_inputs_that_share_no_batch_take_a_sample_a_call(irc, tmp_path, shapes):
+    inputs = ", ".join(f"%x{i}: f32[{shape}]" for i, shape in enumerate(shapes))
+    (tmp_path / "m.irc").write_text(f"func @main({inputs}) -> f32[{shapes[0]}] {{\n  return %x0\n}}\n")
+    irc("compile", "m.irc", "--backend", "reference", "-o", "m.out")
+    sizes = [[int(size) for size in shape.split(",") if size.strip()] for shape in shapes]
+    samples = {f"x{i}": np.full([5, *size], i, np.float32) for i, size in enumerate(sizes)}
+    np.savez(tmp_path / "data.npz", **samples)
+    assert "5 samples" in irc("verify", "m.out", "--data", "data.npz").output
+    (one,) = Artifact.load(tmp_path / "m.out").run(*(array[0] for array in samples.values()))
+    assert one.shape == tuple(sizes[0])

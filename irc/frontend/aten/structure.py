@@ -95,7 +95,7 @@ def arange_step(c: Context, start: Number | Dim, stop: Number | Dim, step: Numbe
 
 def line(c: Context, start: Number | Dim, step: Number | Dim) -> Value:
     """start, start + step, ... computed in f64, as torch does."""
-    first, slope = (c.size(v, F64) if isinstance(v, int | Expr) else c.const(v, F64) for v in (start, step))
+    first, slope = (c.const(v, F64) for v in (start, step))
     count = c.cast(c.b(Iota(0, 1, shape=c.type.shape)), F64)
     return c.cast(c.b(Add(c.b(Mul(count, slope)), first)), c.type.scalar)
 
