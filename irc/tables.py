@@ -92,7 +92,7 @@ OPS = Table(
         {
             "structure": "const:Const return:Return yield:Yield kernel:Kernel call:Call",
             "tensor": "reshape:Reshape permute:Permute expand:Expand concat:Concat slice:Slice pad:Pad gather:Gather "
-            "iota:Iota",
+            "scatter:Scatter iota:Iota",
             "math": "relu:Relu leaky_relu:LeakyRelu gelu:Gelu sigmoid:Sigmoid silu:Silu hardsigmoid:Hardsigmoid "
             "hardswish:Hardswish softplus:Softplus elu:Elu tanh:Tanh exp:Exp log:Log sqrt:Sqrt rsqrt:Rsqrt erf:Erf "
             "sin:Sin cos:Cos floor:Floor round:Round neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub "

@@ -94,7 +94,9 @@ class _Maker:
             return {k: self.value(v) for k, v in given.items()}
         if is_list(given):
             return type(given)(self.value(v) for v in given)
-        if given is None or isinstance(given, torch.Tensor | bool | int | float):
+        if isinstance(given, torch.Tensor):  # a tensor given twice must not become one input that is read twice
+            return given.detach().clone()
+        if given is None or isinstance(given, bool | int | float):
             return given
         raise UsageError(f"an example input is {type(given).__name__}, expected a tensor, an array, a shape or a type")
 

@@ -15,7 +15,7 @@ from irc.ir.diagnostics import InternalError, IrcError
 from irc.ir.dims import add, symbol
 from irc.ir.location import at
 from irc.ir.ops.math import Maximum, Minimum
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
 from irc.ir.scalars import scalar
 
 TYPES = ("i8", "u4", "i16", "u16", "i32", "u32", "i64", "bool", "f16", "f32", "f64", "bf16")
@@ -36,6 +36,20 @@ def test_gather(seed: int):
     codes = g.codes(kind, shape, max(low, kind.min), min(length - 1, kind.max))
     indices = g.const(codes, kind) if g.number(0, 1) else g.input(kind, *shape, values=codes)
     g.agree(g.op(Gather(x, indices, axis=axis)))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_scatter(seed: int):
+    g = Graphs(seed)
+    x = g.input(g.pick(*TYPES), *(g.pick(1, 2, 5, 33, "b", "n") for _ in range(g.number(1, 4))))
+    axis = g.number(-x.type.rank, x.type.rank - 1)
+    size = x.type.shape[axis]
+    length = size if isinstance(size, int) else g.dims[str(size)]
+    shape = g.pick((), (1,), (7,), (3, 2))
+    indices = g.input("i64", *shape, values=g.codes(scalar("i64"), shape, -length, length - 1))
+    at, sizes = axis % x.type.rank, [d if isinstance(d, int) else str(d) for d in x.type.shape]
+    updates = g.input(str(x.type.scalar), *sizes[:at], *shape, *sizes[at + 1 :])
+    g.agree(g.op(Scatter(x, indices, updates, axis=axis)))
 
 
 @pytest.mark.parametrize("index", [5, -6, 2**40, -(2**62)])

@@ -943,6 +943,28 @@ CASES: list[Case] = [
         whole(0, 3, 2, 3),
     ),
     case(
+        "index_put.default index_copy.default",
+        lambda x, i, j, u, m: (
+            x.index_put((i,), u[:, :1, :1]),
+            x.index_put((i, j), u[:, 0]),
+            aten.index_put.default(x, [None, j], u[0, :3, :1]),
+            x.index_put((m,), torch.tensor(-1.0)),
+            x.index_copy(1, j, u.transpose(0, 1)[:3, :3]),
+        ),
+        floats(3, 4, 5),
+        torch.tensor([2, 0, -1]),
+        torch.tensor([3, 0, 1]),
+        floats(3, 4, 5),
+        bools(3, 4),
+    ),
+    case(
+        "scatter.src scatter.value",
+        lambda x, i, u: (x.scatter(1, i, u), x.scatter(0, i[:, :2] % 3, u), x.scatter(1, i, -2.0)),
+        floats(3, 4),
+        torch.tensor([[0, 3, 1], [2, 1, 0]]),
+        floats(3, 4),
+    ),
+    case(
         "index.Tensor",
         lambda x, i: (
             x[i],

@@ -307,3 +307,10 @@ def test_unknown_objects() -> None:
         capture({"a": 1})  # pyright: ignore[reportArgumentType]
     with pytest.raises(UsageError, match="arch goes with a file of weights"):
         capture(Net(), (1, 1, 6, 6), arch="a:b")
+
+
+def test_one_tensor_given_for_two_inputs_stays_two():
+    same = torch.ones(2, 3)
+    module = capture(Function(lambda x, y: x - 2 * y), (same, same)).module
+    x, y = np.full((2, 3), 5, np.float32), np.ones((2, 3), np.float32)
+    assert (interpret(module, [x, y])[0] == 3).all()

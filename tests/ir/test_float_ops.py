@@ -447,6 +447,14 @@ def test_movement() -> None:
     check(lambda v: tensor.Pad(v, (), (), 1.0), lambda t: t, np.float32(3).reshape(()))
     check(lambda v, i: tensor.Gather(v, i, 1), lambda t, i: t[:, i], x, np.array([[2, 0], [-1, 1]]))
     check(tensor.Gather, lambda t, i: t[i], x, np.array([1, 1, 0]))
+    check(
+        lambda v, i, u: tensor.Scatter(v, i, u, 1),
+        lambda t, i, u: t.index_copy(1, i.flatten() % 3, u.flatten(1, 2)),
+        x,
+        np.array([[2], [-3]]),
+        array(2, 2, 1, 4),
+    )
+    check(tensor.Scatter, lambda t, i, u: torch.stack([t[0], u[2]]), x, np.array([1, -1, 1]), array(3, 3, 4))
     check(lambda: tensor.Iota(3, -2, (5,)), lambda: torch.arange(3, -7, -2))
     check(lambda v: tensor.Permute(v, (1, 0)), lambda t: t.T, array(2, 3) > 0)
 

@@ -37,7 +37,7 @@ from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool, SumPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Reshape, Slice
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Reshape, Scatter, Slice
 from irc.ir.scalars import F32, scalar
 from irc.ir.types import Element, f32_tensor, per_axis, per_tensor
 from irc.tables import OPS
@@ -223,6 +223,7 @@ def test_movements_of_every_type(kind: str):
         Concat((x, x), 0),
         Slice(x, 2, 1, 5, 2),
         Gather(x, case.const("i64", [[0, -1]]), 1),
+        Scatter(x, case.const("i32", [[0], [-1]]), case.input(kind, "b", 2, 1, 6), 1),
         Expand(case.input(kind, 1, 4, 1), shape=(2, B, 4, 6)),
         *edge,
     )

@@ -14,8 +14,8 @@ from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Cast, Compare, Mul, Where
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
-from irc.ir.scalars import I64
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
+from irc.ir.scalars import BOOL, I64
 
 # -- shapes: torch has already computed the shape of the result
 
@@ -338,23 +338,85 @@ def gather(c: Context, x: Value, axis: int, index: Value, sparse: bool) -> Value
 @converts("index.Tensor", "_unsafe_index.Tensor")
 def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value:
     """Integer tensors on neighbouring axes: the axes are merged and looked up once."""
+    axes, given = _indexed(c, indices)
+    if (grid := _whole_axes(x, axes, given)) is not None:
+        return c.b(Reshape(x, grid))
+    whole, flat = _merged(c, x, axes, given)
+    return c.b(Gather(whole, flat, axes[0]))
+
+
+@converts("index_put.default", "_unsafe_index_put.default")
+def index_put(c: Context, x: Value, indices: Sequence[Value | None], source: Value, accumulate: bool = False) -> Value:
+    """x with x[indices] replaced: what `index_tensor` looks up, written."""
+    if accumulate:
+        c.unsupported("accumulate=True", "only plain writing has an equivalent")
+    source = c.cast(source, x.type.scalar)
+    if len(indices) == 1 and (mask := indices[0]) is not None and mask.type.scalar == BOOL and source.type.rank == 0:
+        wide = c.b(Reshape(mask, (*mask.type.shape, *[1] * (x.type.rank - mask.type.rank))))
+        return c.b(Where(c.b(Expand(wide, x.type.shape)), c.b(Expand(source, x.type.shape)), x))
+    axes, given = _indexed(c, indices)
+    whole, flat = _merged(c, x, axes, given)
+    first, behind = axes[0], whole.type.shape[axes[0] + 1 :]
+    updates = c.b(Expand(source, (*whole.type.shape[:first], *flat.type.shape, *behind)))
+    return c.b(Reshape(c.b(Scatter(whole, flat, updates, first)), x.type.shape))
+
+
+@converts("index_copy.default")
+def index_copy(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
+    """x with x[index] along an axis replaced."""
+    places = c.b(Reshape(index, (source.type.shape[axis],)))
+    return c.b(Scatter(x, places, c.cast(source, x.type.scalar), axis % x.type.rank))
+
+
+@converts("scatter.src")
+def scatter(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
+    """out[i, index[i, j]] = source[i, j] along an axis: one write to the flattened tensor."""
+    axis %= x.type.rank
+    shape, places = x.type.shape, index.type.shape
+    flat: Value | None = None
+    for at, (size, count) in enumerate(zip(shape, places, strict=True)):
+        row = from_start(c, index, size) if at == axis else _along(c, at, count, len(shape))
+        flat = row if flat is None else c.b(Add(c.b(Mul(flat, c.size(size))), row))
+        source = cut(c, source, at, 0, count)
+    assert flat is not None, "torch gives tensors of rank 0 one axis"
+    lines = c.b(Reshape(x, (product(shape),)))
+    updates = c.b(Reshape(c.cast(source, x.type.scalar), (product(places),)))
+    written = c.b(Scatter(lines, c.b(Reshape(c.b(Expand(flat, places)), (product(places),))), updates, 0))
+    return c.b(Reshape(written, shape))
+
+
+@converts("scatter.value")
+def scatter_value(c: Context, x: Value, axis: int, index: Value, value: Number) -> Value:
+    """out[i, index[i, j]] = value along an axis."""
+    return scatter(c, x, axis, index, c.b(Expand(c.const(value, x.type.scalar), index.type.shape)))
+
+
+def _along(c: Context, axis: int, size: Dim, rank: int) -> Value:
+    """0, 1, ... along one of `rank` axes."""
+    return c.b(Reshape(c.b(Iota(0, 1, shape=(size,))), tuple(size if i == axis else 1 for i in range(rank))))
+
+
+def _indexed(c: Context, indices: Sequence[Value | None]) -> tuple[list[int], list[Value]]:
+    """The neighbouring axes that are indexed, and their indices."""
     axes = [i for i, index in enumerate(indices) if index is not None]
     given = [index for index in indices if index is not None]
     if any(not index.type.scalar.is_integer for index in given):
         c.unsupported("a bool mask as index, whose result has a size that depends on data", "use where instead")
     if axes != list(range(axes[0], axes[0] + len(axes))):
         c.unsupported("index tensors on axes that are not neighbours", "permute first")
-    if (grid := _whole_axes(x, axes, given)) is not None:
-        return c.b(Reshape(x, grid))
+    return axes, given
+
+
+def _merged(c: Context, x: Value, axes: Sequence[int], indices: Sequence[Value]) -> tuple[Value, Value]:
+    """x with the indexed axes made one, and the indices into that one."""
     first, shape = axes[0], x.type.shape
     if len(axes) == 1:
-        return c.b(Gather(x, given[0], first))
-    flat, merged = from_start(c, given[0], shape[first]), shape[first]
-    for axis, index in zip(axes[1:], given[1:], strict=True):
+        return x, indices[0]
+    flat, merged = from_start(c, indices[0], shape[first]), shape[first]
+    for axis, index in zip(axes[1:], indices[1:], strict=True):
         row = c.b(Mul(flat, c.size(shape[axis])))
         flat, merged = c.b(Add(row, from_start(c, index, shape[axis]))), mul(merged, shape[axis])
-    whole = c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :])))
-    return c.b(Gather(whole, flat, first))
+    return c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :]))), flat
 
 
 def _whole_axes(x: Value, axes: Sequence[int], indices: Sequence[Value]) -> Shape | None:

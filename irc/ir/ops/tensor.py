@@ -193,11 +193,37 @@ class Gather(Op, name="gather"):
         return TensorType(one_scale(self, t), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
 
     def reference(self, x: Array, indices: Array) -> Array:
-        size = x.shape[self.axis]
-        if indices.size and (indices.min() < -size or indices.max() >= size):
-            worst = indices.min() if indices.min() < -size else indices.max()
-            self.fail(f"index {worst} of a dimension of size {size}")
-        return np.take(x, indices, axis=self.axis)
+        return np.take(x, _places(self, indices, x.shape[self.axis]), axis=self.axis)
+
+
+class Scatter(Op, name="scatter"):
+    """`x` with `x[..., indices, ...]` along `axis` replaced by `updates`; the last of several for one place stays."""
+
+    anchor = True
+    view = True
+    x: Value
+    indices: Value
+    updates: Value
+    axis: int = 0
+
+    def infer(self) -> TensorType:
+        t, i, u = self.x.type, self.indices.type, self.updates.type
+        axis = axis_of(self, self.axis, t.rank)
+        if not i.scalar.is_integer or i.encoding:
+            self.fail(f"indices are {i}, expected plain integers")
+        wanted = TensorType(one_scale(self, t), (*t.shape[:axis], *i.shape, *t.shape[axis + 1 :]))
+        if not u.matches(wanted):
+            self.fail(f"updates are {u}, expected {wanted}")
+        return t
+
+    def reference(self, x: Array, indices: Array, updates: Array) -> Array:
+        places = _places(self, indices, x.shape[self.axis]).ravel()
+        axis = self.axis % x.ndim
+        rows = updates.reshape(*x.shape[:axis], places.size, *x.shape[axis + 1 :])
+        out = x.copy()
+        for row, place in enumerate(places):
+            np.moveaxis(out, axis, 0)[place] = np.moveaxis(rows, axis, 0)[row]
+        return out
 
 
 class Iota(Op, name="iota"):
@@ -215,6 +241,13 @@ class Iota(Op, name="iota"):
     def reference(self, *, dims: Mapping[str, int]) -> Array:
         (length,) = numbers(self.shape, dims)
         return (evaluate(self.start, dims) + np.arange(length, dtype=np.int64) * self.step).astype(np.int64)
+
+
+def _places(op: Op, indices: Array, size: int) -> Array:
+    """The indices of a dimension, all of which must lie in it."""
+    if indices.size and (indices.min() < -size or indices.max() >= size):
+        op.fail(f"index {indices.min() if indices.min() < -size else indices.max()} of a dimension of size {size}")
+    return indices
 
 
 def squeezed(shape: Shape, axis: int) -> Shape:

@@ -16,7 +16,7 @@ from irc.backends.regions import Region
 from irc.ir.dims import Shape, add, floordiv, mul, product, sub
 from irc.ir.graph import Value
 from irc.ir.location import Loc
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
 
 
 def dense(cx: Lowering, value: Value, loc: Loc) -> View:
@@ -90,46 +90,64 @@ OUT_OF_RANGE = 1
 
 @lowers(Gather)
 def lower_gather(cx: Lowering, region: Region) -> None:
-    """Loops over the result: what the index moves is copied as raw bytes, whole vectors where it lies in a run."""
     op = region.anchor
     assert isinstance(op, Gather)
+    _look_up(cx, op, cx.view(op.x), cx.result(op.results[0]), writes=False)
+
+
+@lowers(Scatter)
+def lower_scatter(cx: Lowering, region: Region) -> None:
+    op = region.anchor
+    assert isinstance(op, Scatter)
+    out = cx.result(op.results[0])
+    copy(cx, cx.view(op.x), out, op.loc)
+    _look_up(cx, op, out, cx.view(op.updates), writes=True)
+
+
+def _look_up(cx: Lowering, op: Gather | Scatter, table: View, rows: View, *, writes: bool) -> None:
+    """Loops over the indices: what each of them names in the table is read to the rows, or written from them.
+
+    It moves as raw bytes, in whole vectors where it lies in a run. Writing is not split: the last of several rows for
+    one place stays.
+    """
     axis = op.axis % op.x.type.rank
-    out, x, indices = cx.result(op.results[0]), cx.view(op.x), cx.view(op.indices)
-    moved = _spread(x, out.shape, axis, len(indices.shape))
+    indices = cx.view(op.indices)
+    named = _spread(table, rows.shape, axis, len(indices.shape))
     chosen = View(
         indices.buffer,
-        out.shape,
-        (*[0] * axis, *indices.strides, *[0] * (len(x.shape) - axis - 1)),
+        rows.shape,
+        (*[0] * axis, *indices.strides, *[0] * (len(table.shape) - axis - 1)),
         indices.offset,
     )
-    views = [out, moved, chosen]
-    axes = [Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(out.shape)]
+    views = [rows, named, chosen]
+    axes = [Axis(size, tuple(v.strides[i] for v in views)) for i, size in enumerate(rows.shape)]
     places = range(axis, axis + len(indices.shape))
     looked_up = merged([a for i, a in enumerate(axes) if i in places])
-    copied = axes_of(
-        tuple(size for i, size in enumerate(out.shape) if i not in places),
-        [v.permuted([i for i in range(len(out.shape)) if i not in places]) for v in views],
+    moved = axes_of(
+        tuple(size for i, size in enumerate(rows.shape) if i not in places),
+        [v.permuted([i for i in range(len(rows.shape)) if i not in places]) for v in views],
     ) or [Axis(1, (1, 1, 0))]
-    *outer, inner = copied
-    work = mul(product(out.shape), MOVED)
-    with cx.kernel("gather", op.loc, op.results[0], work=work, registers=mover(x, out)) as k:
-        lanes = k.isa.vector_bytes // out.size_bytes if k.register is memory else k.isa.lanes
-        at = [k.pointer(out), k.pointer(moved), k.pointer(chosen)]
-        size = k.f.like(k.dim(x.shape[axis]), k.f.const(0, "i64"))
-        with loops(Part.of(k, sizes_of(looked_up)), looked_up, views, at) as (_, (to, source, index)):
+    *outer, inner = moved
+    work = mul(product(rows.shape), MOVED)
+    with cx.kernel(op.opname, op.loc, op.results[0], work=work, registers=mover(table, rows)) as k:
+        lanes = k.isa.vector_bytes // rows.size_bytes if k.register is memory else k.isa.lanes
+        at = [k.pointer(rows), k.pointer(named), k.pointer(chosen)]
+        size = k.f.like(k.dim(table.shape[axis]), k.f.const(0, "i64"))
+        part = Part(k) if writes else Part.of(k, sizes_of(looked_up))
+        with loops(part, looked_up, views, at) as (_, (row, start, index)):
             place = k.f.load(index, memory(chosen.scalar))
             place = k.f.convert("sext" if chosen.scalar.signed else "zext", place, "i64") - chosen.buffer.shift
             place = k.f.select(place.compare("slt", 0), place + size, place)
             with k.f.when(place.compare("uge", size)):
                 k.f.ret(k.f.const(OUT_OF_RANGE, "i32"))
-            source = k.step(moved, source, x.strides[axis], place)
-            with loops(Part(k), outer, views, [to, source, index]) as (all_, (row, start, _)):
+            start = k.step(named, start, table.strides[axis], place)
+            with loops(Part(k), outer, views, [row, start, index]) as (all_, (row, start, _)):
                 for begin, end, width in spans(all_, inner.size, lanes):
                     with k.f.loop(begin, end, width) as loop:
-                        here = k.step(moved, start, inner.strides[1], loop.index)
-                        item = k.load_strided(moved, here, inner.strides[1], width)
-                        there = k.step(out, row, inner.strides[0], loop.index)
-                        k.store_strided(item, out, there, inner.strides[0])
+                        here = (rows, k.step(rows, row, inner.strides[0], loop.index), inner.strides[0])
+                        there = (named, k.step(named, start, inner.strides[1], loop.index), inner.strides[1])
+                        source, target = (here, there) if writes else (there, here)
+                        k.store_strided(k.load_strided(*source, width), *target)
 
 
 def _spread(x: View, shape: Shape, axis: int, count: int) -> View:

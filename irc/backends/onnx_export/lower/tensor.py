@@ -8,8 +8,8 @@ from irc.backends.onnx_export.lower.common import lowers
 from irc.backends.onnx_export.lowering import Lowering
 from irc.backends.onnx_export.scalars import Kind
 from irc.backends.onnx_export.shapes import one_unknown
-from irc.ir.dims import add, equal, mul
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Slice
+from irc.ir.dims import add, equal, mul, product
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
 
 PADDED: dict[Kind, Kind] = {"int16": "int32", "uint16": "int32", "float16": "float"}
 """Types without a kernel for Pad, and those that take their place."""
@@ -62,6 +62,18 @@ def lower_pad(cx: Lowering, op: Pad) -> str:
 def lower_gather(cx: Lowering, op: Gather) -> str:
     index: Kind = "int32" if cx.kind(op.indices) == "int32" else "int64"
     return cx.node("Gather", cx.read(op.x), cx.read(op.indices, index), axis=op.axis)
+
+
+@lowers(Scatter)
+def lower_scatter(cx: Lowering, op: Scatter) -> str:
+    """ScatterElements, for which every element of the updates has an index."""
+    axis = op.axis % op.x.type.rank
+    behind = op.x.type.rank - axis - 1
+    shape = cx.shape((*op.indices.type.shape, *[1] * behind))
+    index = cx.node("Expand", cx.node("Reshape", cx.read(op.indices, "int64"), shape), cx.shape(op.updates.type.shape))
+    places = (*op.x.type.shape[:axis], product(op.indices.type.shape), *op.x.type.shape[axis + 1 :])
+    flat = [cx.node("Reshape", v, cx.shape(places)) for v in (index, cx.read(op.updates))]
+    return cx.node("ScatterElements", cx.read(op.x), *flat, axis=axis)
 
 
 @lowers(Iota)
