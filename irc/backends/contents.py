@@ -20,6 +20,7 @@ from irc.ir.constants import save_weights
 from irc.ir.diagnostics import InternalError
 from irc.ir.files import WEIGHTS, data_of
 from irc.ir.graph import Graph, Module, Node
+from irc.passes.sampling import takes_batches
 
 SCHEMA = 1
 CAPTURED, LOWERED = "input.irc", "lowered.irc"
@@ -71,8 +72,9 @@ def write_contents(folder: Path, contents: Contents) -> None:
 def _write_golden(folder: Path, graph: Graph, golden: Sequence[Golden]) -> None:
     """The sample calls joined along their sample axis: inputs by name, outputs as `output0`, `output1`, ..."""
     (folder / GOLDEN).mkdir()
-    inputs = {v.name: join(graph, [g.inputs[i] for g in golden]) for i, v in enumerate(graph.inputs)}
-    outputs = {f"output{i}": join(graph, [g.outputs[i] for g in golden]) for i in range(len(graph.outputs))}
+    batched = takes_batches(graph)
+    inputs = {v.name: join([g.inputs[i] for g in golden], batched) for i, v in enumerate(graph.inputs)}
+    outputs = {f"output{i}": join([g.outputs[i] for g in golden], batched) for i in range(len(graph.outputs))}
     write_npz(folder / GOLDEN_INPUTS, inputs)
     write_npz(folder / GOLDEN_OUTPUTS, outputs)
 

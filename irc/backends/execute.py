@@ -26,14 +26,15 @@ def calls_of(graph: Graph, data: Dataset) -> list[Call]:
     return [[batch[v.name] for v in graph.inputs] for batch in batches(graph, data.samples)]
 
 
-def join(graph: Graph, calls: Sequence[Array]) -> Array:
-    """One input or result of several calls of the function with a sample axis: joined along it, or stacked."""
-    return np.concatenate(calls) if takes_batches(graph) and calls[0].ndim else np.stack(calls)
+def join(calls: Sequence[Array], batched: bool = True) -> Array:
+    """One value of several calls with a sample axis: joined along the first axis, or stacked if that is no batch."""
+    return np.concatenate(calls) if batched and calls[0].ndim else np.stack(calls)
 
 
 def outputs_of(graph: Graph, results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
     """Results of calls, joined; those of samples that only filled up the last batch are dropped."""
-    return [join(graph, [result[i] for result in results])[:samples] for i in range(len(graph.outputs))]
+    batched = takes_batches(graph)
+    return [join([result[i] for result in results], batched)[:samples] for i in range(len(graph.outputs))]
 
 
 def run_calls(

@@ -97,7 +97,8 @@ def _by_onnxruntime(subject: Any, name: str, settings: Settings, threads: int) -
 
 def _by_torch(subject: Any, name: str, settings: Settings, threads: int) -> Opened:
     captured = read_torch(subject, settings)
-    return Opened(on_torch(captured, name), _dataset(as_samples(captured.module.main, captured.sample_inputs)), not captured.random_samples)
+    samples = as_samples(captured.module.main, captured.sample_inputs)
+    return Opened(on_torch(captured, name), _dataset(samples), not captured.random_samples)
 
 
 def _dataset(samples: Mapping[str, Array]) -> Dataset | None:
