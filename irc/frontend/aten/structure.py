@@ -8,7 +8,7 @@ from typing import Any, Literal
 from irc.frontend.aten.math import to_scalar
 from irc.frontend.aten.table import converts
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim, Expr
+from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Compare, Mul, Where
 from irc.ir.ops.tensor import Expand, Iota, Reshape
