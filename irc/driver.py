@@ -118,9 +118,10 @@ def read_model(model: Any, settings: Settings) -> Read:
         return replace(read, module=cut_module(read.module, settings.stop_at)) if settings.stop_at else read
     if is_onnx(model):
         imported = read_onnx(model, settings)
-        return Read(imported.name, imported.module, imported.samples)
+        return Read(imported.name, imported.module, as_samples(imported.module.main, imported.samples))
     captured = read_torch(model, settings)
-    return Read(captured.name, captured.module, captured.sample_inputs, captured.random_samples)
+    samples = as_samples(captured.module.main, captured.sample_inputs)
+    return Read(captured.name, captured.module, samples, captured.random_samples)
 
 
 def _read_ir(model: Any, settings: Settings) -> Read | None:

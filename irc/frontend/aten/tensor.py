@@ -349,7 +349,7 @@ def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value
 def index_put(c: Context, x: Value, indices: Sequence[Value | None], source: Value, accumulate: bool = False) -> Value:
     """x with x[indices] replaced: what `index_tensor` looks up, written."""
     if accumulate:
-        c.unsupported("accumulate=True", "only plain writing has an equivalent")
+        c.unsupported("adding to what is there (accumulate=True)", "only plain writing has an equivalent")
     source = c.cast(source, x.type.scalar)
     if len(indices) == 1 and (mask := indices[0]) is not None and mask.type.scalar == BOOL and source.type.rank == 0:
         wide = c.b(Reshape(mask, (*mask.type.shape, *[1] * (x.type.rank - mask.type.rank))))
