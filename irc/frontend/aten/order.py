@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from irc.frontend.aten.table import converts
 from irc.frontend.aten.tensor import gather, permute
-from irc.frontend.context import Context, Number
+from irc.frontend.context import Context
 from irc.ir.dims import Dim, equal
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Amax, Clamp, Compare, Neg, Sub, Sum, Topk, Where
+from irc.ir.ops.math import Add, Compare, Neg, Sum, Topk, Where
 from irc.ir.ops.tensor import Iota, Reshape
 from irc.ir.scalars import I64
 
@@ -45,26 +45,6 @@ def ordered(c: Context, x: Value, count: Dim, axis: int, largest: bool) -> tuple
     back = [order.index(i) for i in range(x.type.rank)]
     index = permute(c, places, back)
     return gather(c, x, axis, index, False), index
-
-
-@converts("scatter.src")
-def scatter(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
-    """x with out[i, index[i, j]] = source[i, j] along an axis; of several for one place the last counts."""
-    rows = _Rows(c, x, axis, index)
-    numbered = c.b(Add(c.b(Reshape(c.b(Iota(0, 1, shape=(rows.count,))), (rows.count, 1))), c.const(1, I64)))
-    last = c.b(Amax(c.b(Where(rows.hits, numbered, c.const(0, I64))), (-2,)))
-    at = c.b(Clamp(c.b(Sub(last, c.const(1, I64))), 0.0))
-    found = gather(c, rows.moved(c.cast(source, x.type.scalar)), -1, at, False)
-    written = c.b(Compare(last, c.const(0, I64), "gt"))
-    return rows.back(c.b(Where(written, found, rows.x)))
-
-
-@converts("scatter.value")
-def scatter_value(c: Context, x: Value, axis: int, index: Value, value: Number) -> Value:
-    rows = _Rows(c, x, axis, index)
-    hits = c.b(Amax(c.cast(rows.hits, I64), (-2,)))
-    written = c.b(Compare(hits, c.const(0, I64), "gt"))
-    return rows.back(c.b(Where(written, c.const(value, x.type.scalar), rows.x)))
 
 
 @converts("scatter_add.default")
