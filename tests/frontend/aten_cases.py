@@ -895,6 +895,7 @@ CASES: list[Case] = [
             x.scatter(-1, i, 1.5),
             x.scatter_add(2, i, y),
             x.mT.scatter(1, i.mT, y.mT),
+            x.scatter(0, i[:, :2, :2] % 2, y),
         ),
         floats(2, 3, 7),
         torch.stack([torch.randperm(7, generator=G)[:4] for _ in range(6)]).reshape(2, 3, 4),
