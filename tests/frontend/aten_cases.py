@@ -78,7 +78,7 @@ UNARY = (
     "neg.default abs.default erf.default relu.default relu6.default gelu.default elu.default selu.default celu.default "
     "mish.default log_sigmoid_forward.default softplus.default leaky_relu.default hardtanh.default "
     "threshold.default reciprocal.default floor.default ceil.default trunc.default sign.default "
-    "sgn.default square.default tan.default expm1.default exp2.default isnan.default isinf.default"
+    "sgn.default square.default tan.default atan.default expm1.default exp2.default isnan.default isinf.default"
 )
 
 
@@ -92,6 +92,7 @@ def unary(x: Tensor) -> tuple[Tensor, ...]:
         torch.exp(x),
         torch.sin(x),
         torch.cos(x),
+        torch.atan(x * 3),
         -x,
         torch.abs(x),
         torch.erf(x),
@@ -144,6 +145,7 @@ CASES: list[Case] = [
         lambda x: (x.log(), x.sqrt(), x.rsqrt(), x.log1p(), x.log2(), x.log10(), torch.special.erf(x)),
         positive(3, 5),
     ),
+    case("asin.default acos.default", lambda x: (x.asin(), x.acos()), torch.linspace(-1, 1, 21)),
     case(
         "exp.default floor.default ceil.default relu.default abs.default neg.default",
         lambda x: (x.exp(), x.floor(), x.ceil(), x.relu(), x.abs(), -x),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
-from irc.frontend.composed.math import ceil, expm1, plus, positive, sign, times, trunc, truth
+from irc.frontend.composed.math import arccos, arcsin, arctan, ceil, expm1, plus, positive, sign, times, trunc, truth
 from irc.frontend.context import Context, Number, promote
 from irc.ir.dims import product
 from irc.ir.graph import Value
@@ -201,6 +201,21 @@ def exp2(c: Context, x: Value) -> Value:
 @converts("tan.default")
 def tan(c: Context, x: Value) -> Value:
     return c.b(Div(c.b(Sin(x)), c.b(Cos(x))))
+
+
+@converts("atan.default")
+def atan(c: Context, x: Value) -> Value:
+    return arctan(c, c.cast(x, c.type.scalar))
+
+
+@converts("asin.default")
+def asin(c: Context, x: Value) -> Value:
+    return arcsin(c, c.cast(x, c.type.scalar))
+
+
+@converts("acos.default")
+def acos(c: Context, x: Value) -> Value:
+    return arccos(c, c.cast(x, c.type.scalar))
 
 
 @converts("floor.default")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 from irc.frontend.building import Building, Number
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Compare, Elu, Exp, Floor, Mul, Neg, Where
-from irc.ir.scalars import BOOL
+from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, Minimum, Mul, Neg, Sqrt, Sub, Where
+from irc.ir.scalars import BF16, BOOL, F16, F32
+
+ARCTAN = (
+    *(2.8662257e-3, -1.61657367e-2, 4.29096138e-2, -7.52896400e-2),
+    *(0.1065626393, -0.1420889944, 0.1999355085, -0.3333314528, 1.0),
+)
+"""Factors of x^17, x^15, ..., x."""
 
 
 def positive(c: Building, x: Value) -> Value:
@@ -29,6 +37,31 @@ def sign(c: Building, x: Value) -> Value:
     zero, one = c.const(0, x.type.scalar), c.const(1, x.type.scalar)
     below = c.b(Where(c.b(Compare(x, zero, "lt")), c.const(-1, x.type.scalar), zero))
     return c.b(Where(c.b(Compare(x, zero, "gt")), one, below))
+
+
+def arctan(c: Building, x: Value) -> Value:
+    """A polynomial up to 1, off by less than 2e-8 (Abramowitz and Stegun, 4.4.49); beyond, pi/2 less that of 1/x."""
+    if x.type.scalar in (F16, BF16):
+        return c.cast(arctan(c, c.cast(x, F32)), x.type.scalar)
+    scalar, size = x.type.scalar, c.b(Abs(x))
+    one = c.const(1, scalar)
+    near = c.b(Minimum(size, c.b(Div(one, size))))
+    square, total = c.b(Mul(near, near)), c.const(ARCTAN[0], scalar)
+    for factor in ARCTAN[1:]:
+        total = plus(c, c.b(Mul(total, square)), factor)
+    angle = c.b(Mul(total, near))
+    angle = c.b(Where(c.b(Compare(size, one, "gt")), c.b(Sub(c.const(math.pi / 2, scalar), angle)), angle))
+    return c.b(Where(c.b(Compare(x, c.const(0, scalar), "lt")), c.b(Neg(angle)), angle))
+
+
+def arcsin(c: Building, x: Value) -> Value:
+    """arctan(x / sqrt((1 - x) * (1 + x)))"""
+    one = c.const(1, x.type.scalar)
+    return arctan(c, c.b(Div(x, c.b(Sqrt(c.b(Mul(c.b(Sub(one, x)), c.b(Add(one, x)))))))))
+
+
+def arccos(c: Building, x: Value) -> Value:
+    return c.b(Sub(c.const(math.pi / 2, x.type.scalar), arcsin(c, x)))
 
 
 def times(c: Building, x: Value, factor: Number) -> Value:

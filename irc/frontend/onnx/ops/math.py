@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from irc.frontend.composed.math import ceil, plus, positive, sign, times, trunc, truth
+from irc.frontend.composed.math import arccos, arcsin, arctan, ceil, plus, positive, sign, times, trunc, truth
 from irc.frontend.composed.tensor import cut, reversed_along
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.table import converts
@@ -201,6 +201,9 @@ def atanh(c: Context, x: Value) -> Value:
 
 
 converts("Sign")(sign)
+converts("Atan")(arctan)
+converts("Asin")(arcsin)
+converts("Acos")(arccos)
 converts("Ceil")(ceil)
 
 

@@ -1,0 +1,182 @@
+"""PyTorch's own samples of its operators (OpInfo), captured and run on the interpreter, against PyTorch.
+
+A sample counts if all the ATen overloads that it becomes are in our table.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.testing._internal.common_methods_invocations import op_db
+from torch.utils import _pytree as pytree
+from torch_support import assert_same, outputs_of
+
+from irc.frontend import importer
+from irc.frontend.aten import CONVERTERS
+from irc.frontend.capture import capture
+from irc.frontend.untyped import quiet
+from irc.ir.diagnostics import IrcError
+from irc.ir.interpret import interpret
+
+TYPES = (torch.float32, torch.int64, torch.bool)
+TOGETHER = 16  # samples captured at once, which is faster
+UNCLAIMED = re.compile(r"aten\.\S+ is not supported|.*: (it drops|statistics of|random).*")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One call of an operator; `name` is that of the operator, the type, and a number."""
+
+    name: str
+    function: Callable[..., Any]
+    inputs: tuple[Tensor, ...]
+
+    def __call__(self, tensors: Sequence[Tensor]) -> Any:
+        return self.function(*tensors)
+
+
+class Samples(nn.Module):
+    """Several samples as one model."""
+
+    def __init__(self, samples: Sequence[Sample]) -> None:
+        super().__init__()
+        self.samples = samples
+
+    def forward(self, *tensors: Tensor) -> Any:
+        given = iter(tensors)
+        return [sample([next(given) for _ in sample.inputs]) for sample in self.samples]
+
+
+@cache
+def infos() -> dict[str, Any]:
+    """All operators that PyTorch has samples for, by name and variant."""
+    return {f"{info.name}.{info.variant_test_name}".rstrip("."): info for info in op_db}
+
+
+def samples_of(name: str, dtype: torch.dtype) -> Iterator[Sample]:
+    """The samples of an operator that take and give dense tensors of types that the IR has."""
+    info = infos()[name]
+    if dtype not in info.dtypes or "cpu" not in (info.only_on or "cpu" if hasattr(info, "only_on") else "cpu"):
+        return
+    torch.manual_seed(0)
+    for number, found in enumerate(info.sample_inputs("cpu", dtype)):
+        leaves, spec = pytree.tree_flatten(((found.input, *found.args), found.kwargs))
+        places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+        inputs = tuple(leaves[i].detach() for i in places)
+        if inputs and all(_is_plain(x) for x in inputs):
+            yield Sample(f"{name} {str(dtype)[6:]} {number}", _function(info.op, leaves, places, spec), inputs)
+
+
+def _function(op: Any, leaves: list[Any], places: list[int], spec: Any) -> Callable[..., Any]:
+    def call(*tensors: Tensor) -> Any:
+        mine = list(leaves)
+        for place, tensor in zip(places, tensors, strict=True):
+            mine[place] = tensor
+        args, kwargs = pytree.tree_unflatten(mine, spec)
+        return op(*args, **kwargs)
+
+    return call
+
+
+def _is_plain(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.layout == torch.strided and not x.is_complex() and not x.is_quantized
+
+
+@dataclass
+class Count:
+    """How samples went, by name; the texts say why not. `met` are the overloads of our table that were imported."""
+
+    passed: list[str] = field(default_factory=list[str])
+    unclaimed: dict[str, str] = field(default_factory=dict[str, str])
+    refused: dict[str, str] = field(default_factory=dict[str, str])
+    wrong: dict[str, str] = field(default_factory=dict[str, str])
+    met: set[str] = field(default_factory=set[str])
+
+    @property
+    def failed(self) -> dict[str, str]:
+        return {**self.refused, **self.wrong}
+
+    @property
+    def claimed(self) -> int:
+        return len(self.passed) + len(self.failed)
+
+    def run(self, samples: Sequence[Sample]) -> None:
+        """Run the samples together, or in halves if that does not work."""
+        why = self._run(samples)
+        if why is None:
+            self.passed += [sample.name for sample in samples]
+        elif len(samples) > 1:
+            for half in (samples[: len(samples) // 2], samples[len(samples) // 2 :]):
+                self.run(half)
+        else:
+            kind, text = why
+            getattr(self, kind)[samples[0].name] = " ".join(text.split())[:200]
+
+    def _run(self, samples: Sequence[Sample]) -> tuple[str, str] | None:
+        inputs = tuple(x for sample in samples for x in sample.inputs)
+        model = Samples(samples)
+        try:
+            expected = outputs_of(model, *inputs)
+        except RuntimeError as error:
+            return "unclaimed", f"torch itself does not run it: {error}"
+        if not expected or not all(_is_plain(x) for x in expected):
+            return "unclaimed", "a result is no plain tensor"
+        try:
+            captured = capture(model, inputs)
+            given = interpret(captured.module, captured.sample_inputs)
+        except IrcError as error:
+            unknown = [d.message for d in error.diagnostics if UNCLAIMED.fullmatch(d.message)]
+            return ("unclaimed", unknown[0]) if unknown else ("refused", str(error.diagnostics[0].message))
+        try:
+            assert_same(given, expected)
+        except AssertionError as error:
+            return "wrong", str(error) or "values differ"
+        return None
+
+
+def claimed_names() -> list[str]:
+    """Operators one of whose ATen overloads may be in our table: those of its names, or of what they stand for."""
+    bases = {target.split(".")[1] for target in CONVERTERS}
+    return [name for name, info in sorted(infos().items()) if {info.aten_name, info.name.split(".")[-1]} & bases]
+
+
+def count_of(names: Sequence[str], types: Sequence[torch.dtype] = TYPES, most: int | None = None) -> Count:
+    """Run samples of operators, the first `most` of each type."""
+    count, find = Count(), importer.converter
+
+    def recorded(target: str) -> Any:
+        found = find(target)
+        if found is not None:
+            count.met.add(target)
+        return found
+
+    importer.converter = recorded
+    samples = [s for name in names for dtype in types for s in itertools.islice(samples_of(name, dtype), most)]
+    try:
+        with quiet():
+            for start in range(0, len(samples), TOGETHER):
+                count.run(samples[start : start + TOGETHER])
+    finally:
+        importer.converter = find
+    return count
+
+
+def excluded() -> dict[str, str]:
+    """Why samples are excluded, by name: `opinfo_excluded.txt`."""
+    reasons: dict[str, str] = {}
+    reason = ""
+    for line in Path(__file__).with_name("opinfo_excluded.txt").read_text().splitlines():
+        if line.startswith("["):
+            reason = line[1:-1]
+        elif line and not line.startswith("#"):
+            name, dtype, numbers = line.split(" ", 2)
+            reasons.update((f"{name} {dtype} {number}", reason) for number in numbers.split())
+    return reasons
