@@ -16,9 +16,11 @@ import math
 import re
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +33,11 @@ from irc.passes.sampling import batch_size, sample_shape
 
 LABELS = "labels"
 MOST_MADE_UP = 2**28  # elements
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, AttributeError, MemoryError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, TokenError),  # a compression or encryption that zipfile lacks, a header that is no Python
+)
+"""What NumPy raises for files that are damaged."""
 UNBOUND = 8  # stands for a symbol other than the batch in made-up data, where its range allows
 
 
@@ -108,11 +115,11 @@ def _only_input(graph: Graph, place: str) -> str:
 
 def _npz(path: Path, place: str) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise UsageError(Diagnostic("there is no such file", place=place)) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except UNREADABLE as error:
         raise UsageError(Diagnostic(f"{path.name} is not a readable .npz ({error})", place=place)) from error
 
 
@@ -121,7 +128,7 @@ def _npy(path: Path, place: str) -> Array:
         return cast("Array", np.load(path, allow_pickle=False))
     except FileNotFoundError as error:
         raise UsageError(Diagnostic("there is no such file", place=place)) from error
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise UsageError(Diagnostic(f"{path.name} is not a readable .npy ({error})", place=place)) from error
 
 

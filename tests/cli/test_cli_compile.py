@@ -259,6 +259,22 @@ def test_data_that_cannot_be_read(irc, model, tmp_path):
     fails_with(irc, model, "no_such_module:f", "ModuleNotFoundError")
 
 
+@pytest.mark.parametrize(("offset", "byte"), [(10, 99), (8, 1), (6, 200)], ids=["compression", "encrypted", "version"])
+def test_archives_of_data_that_are_damaged(irc, model, tmp_path, offset, byte):
+    np.savez(tmp_path / "bad.npz", x=np.zeros((4, 8), np.float32))
+    content = bytearray((tmp_path / "bad.npz").read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] = byte
+    (tmp_path / "bad.npz").write_bytes(content)
+    fails_with(irc, model, "bad.npz", "bad.npz is not a readable .npz")
+
+
+def test_header_of_an_array_that_is_damaged(irc, model, tmp_path):
+    np.save(tmp_path / "bad.npy", np.zeros((4, 8), np.float32))
+    content = (tmp_path / "bad.npy").read_bytes()
+    (tmp_path / "bad.npy").write_bytes(content.replace(b"(4, 8), }", b"(4, 8, [["))
+    fails_with(irc, model, "bad.npy", "bad.npy is not a readable .npy")
+
+
 def test_every_kind_of_data(irc, model, data, tmp_path):
     x = np.load(data)["x"]
     np.save(tmp_path / "x.npy", x)

@@ -151,6 +151,21 @@ CASES: list[Case] = [
         lambda x: (x.exp(), x.floor(), x.ceil(), x.relu(), x.abs(), -x),
         whole(-5, 5, 4),
     ),
+    case(
+        "softmax.int log_softmax.int logsumexp.default cumsum.default argmax.default max.dim min.dim prelu.default",
+        lambda x, w: (
+            x.softmax(0),
+            x.log_softmax(0),
+            x.logsumexp(0),
+            x.cumsum(0),
+            x.argmax(0),
+            x.max(0),
+            x.min(0, keepdim=True),
+            F.prelu(x, w),
+        ),
+        torch.tensor(-1.5),
+        torch.tensor([0.25]),
+    ),
     case("prelu.default", seeded(lambda: nn.PReLU(3, 0.2)), floats(2, 3, 4)),
     case(
         "prelu.default _prelu_kernel.default",

@@ -28,7 +28,7 @@ from irc.ir.interpret import interpret
 
 TYPES = (torch.float32, torch.int64, torch.bool)
 TOGETHER = 16  # samples captured at once, which is faster
-UNCLAIMED = re.compile(r"aten\.\S+ is not supported|.*: (it drops|statistics of|random).*")
+UNCLAIMED = re.compile(r"aten\.\S+ is not supported|aten\.\S+: (batch statistics|random numbers, .*)")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.math import arccos, arcsin, arctan, ceil, expm1, plus, positive, sign, times, trunc, truth
+from irc.frontend.composed.tensor import of_vectors
 from irc.frontend.context import Context, Number, promote
 from irc.ir.dims import product
 from irc.ir.graph import Value
@@ -158,8 +159,8 @@ def threshold(c: Context, x: Value, bound: Number, value: Number) -> Value:
 @converts("prelu.default", "_prelu_kernel.default")
 def prelu(c: Context, x: Value, weight: Value) -> Value:
     """One slope for all, or one a channel (axis 1)."""
-    if weight.type.rank == 1 and x.type.rank > 1:
-        column = (1, weight.type.shape[0], *[1] * (x.type.rank - 2))
+    if weight.type.rank == 1 and x.type.rank != 1:
+        column = (1, weight.type.shape[0], *[1] * (x.type.rank - 2)) if x.type.rank else ()
         weight = c.b(Reshape(weight, column))
     return c.b(Where(positive(c, x), x, c.b(Mul(x, weight))))
 
@@ -565,20 +566,21 @@ def min_all(c: Context, x: Value) -> Value:
 
 @converts("max.dim")
 def max_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...]:
-    return amax(c, x, (axis,), keepdims), c.b(Argmax(x, (axis,), keepdims))
+    return amax(c, x, (axis,), keepdims), argmax(c, x, axis, keepdims)
 
 
 @converts("min.dim")
 def min_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...]:
-    return amin(c, x, (axis,), keepdims), c.b(Argmax(c.b(Neg(x)), (axis,), keepdims))
+    return amin(c, x, (axis,), keepdims), argmax(c, c.b(Neg(x)), axis, keepdims)
 
 
 @converts("argmax.default")
 def argmax(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
-    if axis is not None:
+    if axis is not None and x.type.rank:
         return c.b(Argmax(x, (axis,), keepdims))
     flat = c.b(Reshape(x, (product(x.type.shape),)))
-    return c.b(Reshape(c.b(Argmax(flat, (0,))), c.type.shape))
+    first = c.b(Argmax(flat, (0,)))
+    return c.b(Reshape(first, (1,) * x.type.rank)) if keepdims else first
 
 
 @converts("argmin.default")
@@ -627,6 +629,7 @@ def variance_and_mean(
 
 
 @converts("cumsum.default")
+@of_vectors
 def cumsum(c: Context, x: Value, axis: int, dtype: Any) -> Value:
     return c.b(Cumsum(c.cast(x, c.type.scalar), axis))
 

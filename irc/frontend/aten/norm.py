@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.tensor import of_vectors
 from irc.frontend.context import Context
 from irc.ir.graph import Value
 from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mul, Sqrt, Sub, Sum, Where
@@ -15,6 +16,7 @@ from irc.ir.ops.tensor import Reshape
 
 
 @converts("softmax.int")
+@of_vectors
 def softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
     return c.b(Softmax(c.cast(x, c.type.scalar), axis))
 
@@ -25,6 +27,7 @@ def softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Value:
 
 
 @converts("_safe_softmax.default")
+@of_vectors
 def safe_softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
     """Zeros for a row that is -inf throughout."""
     x = c.cast(x, c.type.scalar)
@@ -33,6 +36,7 @@ def safe_softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
 
 
 @converts("log_softmax.int")
+@of_vectors
 def log_softmax(c: Context, x: Value, axis: int, dtype: Any) -> Value:
     """x - max - log(sum(exp(x - max))), which keeps small probabilities that softmax rounds to 0."""
     x = c.cast(x, c.type.scalar)
@@ -47,8 +51,9 @@ def log_softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Va
 
 @converts("logsumexp.default")
 def logsumexp(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
-    top = c.b(Amax(x, tuple(axes), True))
-    total = c.b(Sum(c.b(Exp(c.b(Sub(x, top)))), tuple(axes), True))
+    over = tuple(axes) if x.type.rank else ()
+    top = c.b(Amax(x, over, True))
+    total = c.b(Sum(c.b(Exp(c.b(Sub(x, top)))), over, True))
     out = c.b(Add(c.b(Log(total)), top))
     return out if keepdims else c.b(Reshape(out, c.type.shape))
 

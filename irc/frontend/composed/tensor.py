@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
 
 import numpy as np
 
 from irc.frontend.building import Building
 from irc.ir.dims import Dim, add, equal, sub
 from irc.ir.graph import Value
-from irc.ir.ops.tensor import Gather, Iota, Slice
+from irc.ir.ops.tensor import Gather, Iota, Reshape, Slice
 from irc.ir.scalars import I64
 
 
@@ -43,6 +45,18 @@ def pad_axis(c: Building, x: Value, axis: int, before: int, after: int, mode: st
     else:  # reflected at both ends, which are not repeated
         index = size - 1 - abs(size - 1 - abs(positions))
     return c.b(Gather(x, c.b.const(index, I64), axis))
+
+
+def of_vectors(convert: Callable[..., Value]) -> Callable[..., Value]:
+    """A converter of something along an axis, to which a number is a vector of one element."""
+
+    @wraps(convert)
+    def converted(c: Any, x: Value, *rest: Any) -> Value:
+        if x.type.rank:
+            return convert(c, x, *rest)
+        return c.b(Reshape(convert(c, c.b(Reshape(x, (1,))), *rest), ()))
+
+    return converted
 
 
 def reversed_along(c: Building, x: Value, axis: int) -> Value:

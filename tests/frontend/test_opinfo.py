@@ -1,0 +1,43 @@
+"""PyTorch's own samples of its operators (OpInfo), against the interpreter.
+
+Each sample whose ATen overloads are all in our table passes, or is in the list of those that do not, with its reason.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+pytest.importorskip("expecttest", reason="PyTorch's samples need it: pip install -e '.[suites]'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.skipif(not torch.__version__.startswith("2.13"), reason="the list is about the samples of torch 2.13"),
+]
+
+from opinfo import Count, claimed_names, count_of, excluded  # noqa: E402
+
+QUICK = ["add", "clamp", "mean", "nn.functional.conv2d", "softmax", "where"]
+
+
+def good(count: Count) -> None:
+    known = excluded()
+    assert {name: why for name, why in count.failed.items() if name not in known} == {}
+    assert [name for name in count.passed if name in known] == []
+    assert len(count.passed) >= 0.98 * count.claimed
+
+
+def test_some_samples() -> None:
+    count = count_of(QUICK, types=(torch.float32,), most=4)
+    good(count)
+    assert len(count.passed) >= 20
+
+
+@pytest.mark.slow
+def test_all_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    count = count_of(claimed_names(), types=(torch.float32,))
+    with capsys.disabled():
+        print(
+            f"\nOpInfo: {len(count.passed)} of {count.claimed} samples of claimed overloads pass, {len(count.met)} "
+            f"overloads met; {len(count.unclaimed)} samples have others"
+        )
+    good(count)
