@@ -55,7 +55,7 @@ def open_archive(source: Path | BinaryIO, place: str) -> Archive:
         length = _length(source)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError) as error:
         raise damaged(place, error) from error
-    infos = [info for info in file.infolist() if not info.is_dir()]
+    infos = [info for info in file.infolist() if not info.filename.endswith("/")]  # a name may be empty
     if not infos:
         raise damaged(place, "no records")
     root = _checked_folder([info.filename for info in infos], place)

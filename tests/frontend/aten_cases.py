@@ -585,6 +585,7 @@ CASES: list[Case] = [
             F.normalize(x, dim=1),
             torch.linalg.vector_norm(x, 1, dim=0),
             torch.linalg.vector_norm(x, torch.inf),
+            torch.linalg.vector_norm(x, 3),
             x.norm(dim=-1, keepdim=True),
         ),
         floats(3, 4),

@@ -386,10 +386,12 @@ def test_compressed_archive(saved: Path, tmp_path: Path) -> None:
 
 def test_record_outside_the_archive(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.pt2"
-    for name in ("../evil", "m/../../evil", "/m/x", "other/x"):
+    for name in ("../evil", "m/../../evil", "/m/x", "other/x", ""):
         repacked(saved, path)
         with zipfile.ZipFile(path, "a") as archive:
-            archive.writestr(name, b"")
+            archive.writestr(name or "nameless", b"")
+        if not name:
+            path.write_bytes(path.read_bytes().replace(b"nameless", b"\0ameless"))
         with pytest.raises(UnsafeInputError, match="is outside the folder of the archive"):
             capture(path)
 

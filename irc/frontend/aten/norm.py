@@ -10,7 +10,7 @@ from irc.frontend.aten.table import converts
 from irc.frontend.composed.tensor import of_vectors
 from irc.frontend.context import Context
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mul, Sqrt, Sub, Sum, Where
+from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mul, Pow, Sqrt, Sub, Sum, Where
 from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.tensor import Reshape
 
@@ -150,6 +150,8 @@ def vector_norm(c: Context, x: Value, order: float, axes: Sequence[int] | None, 
         return c.b(Sqrt(c.b(Sum(c.b(Mul(x, x)), every, keepdims))))
     if order == 1:
         return c.b(Sum(c.b(Abs(x)), every, keepdims))
-    if order != math.inf:
+    if order == math.inf:
+        return c.b(Amax(c.b(Abs(x)), every, keepdims))
+    if order <= 0:
         c.unsupported(f"norm of order {order}")
-    return c.b(Amax(c.b(Abs(x)), every, keepdims))
+    return c.b(Pow(c.b(Sum(c.b(Pow(c.b(Abs(x)), float(order))), every, keepdims)), 1 / order))

@@ -10,11 +10,13 @@ import numpy as np
 from irc.frontend.aten.linear import spread
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.linear import along_axis
+from irc.frontend.composed.tensor import cut
 from irc.frontend.context import Context
+from irc.frontend.nested import is_list
 from irc.ir.graph import Value
 from irc.ir.ops.math import Amax, Mean, Mul
 from irc.ir.ops.pool import AvgPool, MaxPool
-from irc.ir.ops.tensor import Reshape
+from irc.ir.ops.tensor import Concat, Reshape
 
 
 def _with_batch(c: Context, x: Value, n: int) -> Value:
@@ -109,7 +111,7 @@ def adaptive_avg_pool(c: Context, x: Value, output: Sequence[int]) -> Value:
     if all(size == 1 for size in c.type.shape[-n:]):
         return c.b(Mean(x, spatial, True))
     sizes = _sizes(c, x, n)
-    wanted = [c.number(d, "the new size") for d in c.type.shape[-n:]]
+    wanted = _sizes_of(c, n)
     if all(s % w == 0 for s, w in zip(sizes, wanted, strict=True)):
         kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
         pool = AvgPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), False, True)
@@ -121,15 +123,27 @@ def adaptive_avg_pool(c: Context, x: Value, output: Sequence[int]) -> Value:
 
 @converts("adaptive_max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
 def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Value, ...]:
+    """The largest value for output size 1, windows where sizes divide, else slices of every axis."""
     n = _axes(c)
+    spatial = tuple(range(x.type.rank - n, x.type.rank))
     if all(size == 1 for size in output):
-        return (c.b(Amax(x, tuple(range(x.type.rank - n, x.type.rank)), True)),)
-    sizes, wanted = _sizes(c, x, n), spread(output, n)
+        return (c.b(Amax(x, spatial, True)),)
+    sizes, wanted = _sizes(c, x, n), _sizes_of(c, n)
     if any(s % w for s, w in zip(sizes, wanted, strict=True)):
-        c.unsupported(f"sizes {list(sizes)} are no multiples of {list(wanted)}", "use max_pool with a fixed window")
+        for axis, size, want in zip(spatial, sizes, wanted, strict=True):
+            ends = [(i * size // want, -(-(i + 1) * size // want)) for i in range(want)]
+            rows = tuple(c.b(Amax(cut(c, x, axis, *end), (axis,), True)) for end in ends)
+            x = c.b(Concat(rows, axis))
+        return (x,)
     kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
     pool = MaxPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), (1,) * n)
     return (_without_batch(c, c.b(pool), x),)
+
+
+def _sizes_of(c: Context, n: int) -> list[int]:
+    """The sizes of the first result."""
+    first = c.fake[0] if is_list(c.fake) else c.fake
+    return [c.number(d, "the new size") for d in c.type_of(first).shape[-n:]]
 
 
 def _sizes(c: Context, x: Value, n: int) -> tuple[int, ...]:
