@@ -109,8 +109,9 @@ def test_first_images(tmp_path: Path):
 
 
 @libclang
-def test_the_linter_finds_nothing(tmp_path: Path):
-    write(sources(HLS.lower(job("digits_vit", THREE, 16)), "top", "m_axi"), tmp_path)
+@pytest.mark.parametrize("model", ["tokens", pytest.param("digits_vit", marks=pytest.mark.slow)])
+def test_the_linter_finds_nothing(tmp_path: Path, model: str):
+    write(sources(trial().design if model == "tokens" else folded(THREE), "top", "m_axi"), tmp_path)
     assert lint(tmp_path / "top.cpp", tmp_path) == []
 
 
