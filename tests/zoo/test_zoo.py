@@ -24,9 +24,10 @@ from benchmarks.specimens import OWN, SPECIMENS, Specimen, load
 load(*OWN)
 
 EVERY = pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) for n in SPECIMENS])
+SMALL = [name for name, specimen in SPECIMENS.items() if specimen.group != "papers"]  # benchmarks/zoo.py has those
 TOLERANCE = 1e-4  # of the largest output
 HALF = {"Half": 2e-3, "Bf16": 2e-2}
-QUICK_FLOATS = ["UNet_bilinear", "Tcn", "EncDec", "Llama", "Dlrm", "f_inplace"]
+QUICK_FLOATS = ["UNet_bilinear", "Tcn", "EncDec", "Llama", "Dlrm", "f_inplace", "token-selector vit"]
 QUICK_ONNX = ["Llama", "Bf16", "f_where_zero"]
 QUICK_INTEGERS = ["Tied", "Half", "f_normalize", "f_where_zero", "f_minmax", "f_abs_neg", "f_div"]
 QUICK_HARDWARE = ["UintImage"]
@@ -99,7 +100,7 @@ def test_integers_are_close(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["quant8", "quant4"])
-@pytest.mark.parametrize("name", [n for n in SPECIMENS if n not in NO_INTEGERS])
+@pytest.mark.parametrize("name", [n for n in SMALL if n not in NO_INTEGERS])
 def test_integers_of_every_model_are_close(name: str, preset: str) -> None:
     compare_integers(name, preset)
 
@@ -113,7 +114,7 @@ def test_hardware_is_exact(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.tool("g++")
 @pytest.mark.parametrize("preset", ["quant8", "quant4"])
-@pytest.mark.parametrize("name", [n for n in SPECIMENS if n not in NO_INTEGERS | NO_HARDWARE])
+@pytest.mark.parametrize("name", [n for n in SMALL if n not in NO_INTEGERS | NO_HARDWARE])
 def test_hardware_of_every_model_is_exact(name: str, preset: str) -> None:
     verify_hardware(name, preset)
 
