@@ -36,6 +36,10 @@ def page(text: str) -> str:
     dates = sorted({m["date"] for m in models.values()})
     when = f"{dates[0]} to {dates[-1]}" if len(dates) > 1 else dates[0]
     parts = [HEAD, f"{len(models)} models; {when}; {machine}.\n", totals(models), failures(models), table(models)]
+    if missing := sorted(set(found["catalogue"]) - models.keys()):
+        parts.append(
+            f"## Not run\n\n{len(missing)} more models of the catalogue have no results: {', '.join(missing)}.\n"
+        )
     return "\n".join(parts)
 
 

@@ -117,7 +117,11 @@ def write(path: Path, found: dict[str, Any]) -> None:
         for p in ("torch", "timm", "torchvision", "transformers", "numpy", "onnxruntime")
         if p not in missing().values()
     ]
-    text = json.dumps({"machine": facts(*packages), "models": dict(sorted(found.items()))}, indent=1, sort_keys=True)
+    text = json.dumps(
+        {"machine": facts(*packages), "catalogue": sorted(SPECIMENS), "models": dict(sorted(found.items()))},
+        indent=1,
+        sort_keys=True,
+    )
     draft = path.with_suffix(".draft")
     draft.write_text(text + "\n", encoding="utf-8")
     draft.replace(path)

@@ -30,7 +30,12 @@ def test_what_fails_is_listed_with_its_reason() -> None:
         "onnx": {"ok": None},
         "quant8": {"ok": True, "db": 30.4},
     }
-    told = page(json.dumps({"machine": {"cpu": "x"}, "models": {"net": net, "fixed": fixed}}))
+    told = page(
+        json.dumps(
+            {"machine": {"cpu": "x"}, "catalogue": ["net", "fixed", "other"], "models": {"net": net, "fixed": fixed}}
+        )
+    )
+    assert "1 more models of the catalogue have no results: other.\n" in told
     assert "| net | onnx | a \\| b |\n" in told
     assert "| fixed | batch | no batch |\n" in told
     assert "| and run at two sizes of it, interpreter and CPU | 2 of 2 (100.0 %) |\n" in told
