@@ -15,14 +15,16 @@ from irc.backends.data import Dataset
 from irc.backends.execute import calls_of, join
 from irc.backends.sides import Point, Side, fitting, point_of
 from irc.ir.diagnostics import UsageError
-from irc.ir.graph import Graph, Value
+from irc.ir.graph import Graph, Node, Value
 from irc.ir.location import Source
+from irc.ir.ops.quant import Dequantize
+from irc.ir.ops.structure import Call
 from irc.ir.scalars import Array
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A value of a run, and its array in each call."""
+    """A value of a run, and what it stands for in each call."""
 
     point: Point
     arrays: list[Array]
@@ -34,7 +36,7 @@ class Shown:
         """
         if len({(array.ndim, array.shape[1:]) for array in self.arrays}) != 1:  # none, or counts that differ
             return None
-        whole = self.point.real(join(self.arrays))
+        whole = join(self.arrays)
         return whole[: len(whole) * samples // filled] if len(whole) % filled == 0 else whole
 
 
@@ -51,40 +53,48 @@ def shown(side: Side, data: Dataset) -> list[Shown]:
             for position, (point, array) in enumerate(side.trace(call)):
                 found.setdefault(position, Shown(point, [])).arrays.append(array)
         return list(found.values())
-    inside = dict(_yielded(side.graph))  # results of kernel regions are named by what computes them
-    known = {value: Shown(point_of(value), []) for value in varying(side.graph) if value not in inside}
+    known = {value: Shown(point_of(value), []) for value in varying(side.graph) if computes(value) is value}
     for call in calls_of(side.graph, data):
-        seen = {inside.get(point.value, point.value): array for point, array in side.trace(call) if point.value}
+        seen = {computes(point.value): point.real(array) for point, array in side.trace(call) if point.value}
         for value in known.keys() & seen.keys():
             known[value].arrays.append(seen[value])
     return list(known.values())
 
 
-def _yielded(graph: Graph) -> Iterator[tuple[Value, Value]]:
-    """The results of kernel regions, and the values inside that they are."""
-    for node in graph.nodes:
-        for region in node.regions:
-            yield from zip(node.results, region.outputs, strict=True)
+def computes(value: Value) -> Value:
+    """The value that a value is, inside kernel regions and called functions, or as codes: named by what computes it."""
+    node = value.node
+    if isinstance(node, Dequantize):
+        return computes(node.x)
+    body = next(bodies(node), None) if node is not None else None
+    return value if body is None else computes(body.outputs[value.index])
 
 
 def varying(graph: Graph) -> Iterator[Value]:
-    """The values that nodes compute from the inputs of a function, those inside kernel regions included."""
-    known = set(graph.inputs)
+    """The values that nodes compute from the inputs of a function, those inside of `bodies` included."""
+    return _varying(graph, set(graph.inputs))
+
+
+def _varying(graph: Graph, known: set[Value]) -> Iterator[Value]:
     for node in graph.nodes:
         if node.terminator or not known.intersection(node.operands):
             continue
-        for region in node.regions:
-            yield from _inside(region, [v in known for v in node.operands])
+        for body in bodies(node):
+            yield from _varying(
+                body, {v for outer, v in zip(node.operands, body.inputs, strict=True) if outer in known}
+            )
         known.update(node.results)
         yield from node.results
 
 
-def _inside(region: Graph, varies: Sequence[bool]) -> Iterator[Value]:
-    known = {value for value, enters in zip(region.inputs, varies, strict=True) if enters}
-    for node in region.nodes:
-        if not node.terminator and known.intersection(node.operands):
-            known.update(node.results)
-            yield from node.results
+def bodies(node: Node) -> Iterator[Graph]:
+    """What a node runs: its regions, and the function that it calls, if no other node calls it."""
+    yield from node.regions
+    module = node.graph.function.module if node.graph is not None else None
+    if isinstance(node, Call) and module is not None:
+        calls = [other for other in module.walk() if isinstance(other, Call) and other.callee == node.callee]
+        if len(calls) == 1:
+            yield module.functions[node.callee]
 
 
 @dataclass(frozen=True)
@@ -128,7 +138,7 @@ def _points_of(mine: Sequence[Shown], theirs: Sequence[Shown], found: Mapping[in
 
 def same_graph(a: Side, b: Side) -> bool:
     """Whether two sides run one graph value by value, maybe read twice."""
-    return a.of_graph and b.of_graph and (a.graph is b.graph or str(a.graph) == str(b.graph))
+    return a.of_graph and b.of_graph and (a.graph is b.graph or str(a.graph.module) == str(b.graph.module))
 
 
 def _matched(mine: Sequence[Shown], theirs: Sequence[Shown], key: Key) -> dict[int, int]:

@@ -210,3 +210,21 @@ def test_from_python(irc: Irc, data: Path) -> None:
     assert found.first.source.path == "norm"
     with pytest.raises(package.IrcError, match="the first layer that differs"):
         found.require()
+
+
+def test_native_code_against_floats_and_the_interpreter(irc: Irc, model: Path, data: Path) -> None:
+    irc("compile", model, "--passes", "quant8,fuse", "--calib", data, "--backend", "cpu", "-o", "m.cpu")
+    out = irc("compare", model, "m.cpu", "--data", data, "--layerwise", "--metric", "sqnr=25").stdout
+    assert [row[0] for row in rows(out)] == ["act", "fc2"]
+    irc("compare", "m.cpu@interpreter", "m.cpu", "--data", data, "--layerwise", "--metric", "linf=0")
+
+
+@pytest.mark.slow
+@pytest.mark.tool("g++")
+def test_an_accelerator_against_native_code(irc: Irc, model: Path, data: Path) -> None:
+    """Two backends, of which one takes a batch of 1, on one integer graph: the same numbers in every layer."""
+    for backend in ("hls", "cpu"):
+        passes = "quant8{requant=fixed},fuse"
+        irc("compile", model, "--passes", passes, "--calib", data, "--backend", backend, "-o", f"m.{backend}")
+    out = irc("compare", "m.cpu", "m.hls", "--data", data, "--layerwise", "--metric", "linf=0").stdout
+    assert [row[0] for row in rows(out)] == ["act", "fc2"]
