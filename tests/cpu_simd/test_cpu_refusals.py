@@ -11,10 +11,11 @@ from irc.backends.cpu_simd import isa
 from irc.backends.cpu_simd.codegen.llvm import object_code
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.runtime import session
-from irc.driver import Settings, check, compile_to
+from irc.driver import Settings, compile_to
 from irc.feedback import Feedback, silence
 from irc.ir.diagnostics import InternalError, IrcError, ToolError, UsageError
 from irc.ir.parser import parse
+from irc.tools.check import preflight
 
 QUIET = Feedback(warn=silence)
 
@@ -42,12 +43,11 @@ QUIET = Feedback(warn=silence)
 )
 def test_ops_it_cannot_run(tmp_path: Path, signature: str, body: str, message: str) -> None:
     module = parse(f'func @main{signature} {{\n  {body}  at "layer"\n  return %y\n}}\n')
-    with pytest.raises(IrcError) as refused:
-        check(module, Settings(passes="", backend="cpu"), QUIET)
-    assert f'"layer": {message}' in str(refused.value)
+    refused = preflight(module, Settings(passes="", backend="cpu"), QUIET).error()
+    assert f'"layer": {message}' in str(refused)
     with pytest.raises(IrcError) as raised:
         compile_to(module, tmp_path / "art", Settings(passes="", backend="cpu"), QUIET)
-    assert str(raised.value) == str(refused.value)
+    assert str(raised.value) == str(refused)
     assert not (tmp_path / "art").exists()
 
 

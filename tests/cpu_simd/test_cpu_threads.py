@@ -112,11 +112,11 @@ def rows() -> tuple[Module, list[Array]]:
 @pytest.mark.parametrize("build_graph", [tokens, images])
 def test_random_float_graphs(build_graph: Callable[[Graphs], Module]):
     split = 0
-    for seed in range(6):
+    for seed in range(4):
         g = Graphs(seed)
         module = build_graph(g)
         split += same_bits(module.apply("fuse") if seed % 2 else module, [g.arrays], 2, 3, 4)
-    assert split > 30
+    assert split > 20
 
 
 def test_kernels_with_little_work_are_not_split(monkeypatch: pytest.MonkeyPatch):

@@ -22,11 +22,19 @@ BUILD_FLAGS = {
     "sanitized": ["-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
     "ap_types": ["-O0"],
 }
+BUILD_FLAGS["sanitized rest"] = BUILD_FLAGS["sanitized"]
 CASES = {case.name: case for case in all_cases()}
 CASES_PER_FILE = 16
 """Small enough to keep every core busy, large enough to read the headers seldom."""
-AP_CASES = [name for name in CASES if not name.endswith(tuple("23456789"))]
-"""Vendor types compile slowly; some cases of every kind show whether the widths suffice."""
+SOME = [name for name in CASES if not name.endswith(tuple("23456789"))]
+"""Some cases of every kind, where a build is slow."""
+NAMES = {
+    "plain": list(CASES),
+    "sanitized": SOME,
+    "sanitized rest": [name for name in CASES if name not in SOME],
+    "ap_types": SOME,
+}
+"""The cases of each build."""
 
 pytestmark = pytest.mark.tool("g++")
 
@@ -91,7 +99,7 @@ class Builds:
         return self.jobs[mode][name].result()[name]
 
     def start(self, mode: str, flags: list[str]) -> dict[str, Future[dict[str, Ints]]]:
-        names = AP_CASES if mode == "ap_types" else list(CASES)
+        names = NAMES[mode]
         jobs: dict[str, Future[dict[str, Ints]]] = {}
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for i in range(0, len(names), CASES_PER_FILE):
@@ -111,13 +119,19 @@ def check(case: Case, actual: Ints) -> None:
     np.testing.assert_array_equal(actual, case.expected_tape())
 
 
-@pytest.mark.parametrize("mode", ["plain", "sanitized"])
-@pytest.mark.parametrize("name", CASES)
+BUILDS = [
+    pytest.param(mode, name, marks=[pytest.mark.slow] if mode == "sanitized rest" else [])
+    for mode in ("plain", "sanitized", "sanitized rest")
+    for name in NAMES[mode]
+]
+
+
+@pytest.mark.parametrize(("mode", "name"), BUILDS)
 def test_template_computes_the_formula(builds: Builds, name: str, mode: str):
     check(CASES[name], builds.tape(mode, name))
 
 
-@pytest.mark.parametrize("name", AP_CASES)
+@pytest.mark.parametrize("name", SOME)
 def test_vendor_types_give_the_same_codes(builds: Builds, name: str):
     check(CASES[name], builds.tape("ap_types", name))
 

@@ -962,11 +962,12 @@ CASES: list[Case] = [
         whole(0, 3, 2, 3),
     ),
     case(
-        "index_put.default index_copy.default",
+        "index_put.default _unsafe_index_put.default index_copy.default",
         lambda x, i, j, u, m: (
             x.index_put((i,), u[:, :1, :1]),
             x.index_put((i, j), u[:, 0]),
             aten.index_put.default(x, [None, j], u[0, :3, :1]),
+            aten._unsafe_index_put.default(x, [i], u[:, :1]),
             x.index_put((m,), torch.tensor(-1.0)),
             x.index_copy(1, j, u.transpose(0, 1)[:3, :3]),
         ),

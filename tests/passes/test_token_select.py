@@ -78,7 +78,7 @@ def test_products_fall_with_the_tokens():
     assert bounded == macs(selected("specialize{batch=1},clean"))  # at worst nothing is dropped
 
 
-@pytest.mark.parametrize("behind", ["clean", "quant8,fuse", "quant4a4,fuse"])
+@pytest.mark.parametrize("behind", ["clean", "quant8,fuse", pytest.param("quant4a4,fuse", marks=pytest.mark.slow)])
 def test_keeping_all_changes_no_bit(behind: str):
     plain = selected(f"specialize{{batch=1}},{behind}")
     share = selected(f"specialize{{batch=1}},token-select{{keep=1.0}},{behind}")

@@ -77,8 +77,6 @@ def _op(op: Op) -> Diagnostic | None:
     shape = shape_of(op.results[0])
     if shape is None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
-    if 0 in shape:
-        return Diagnostic(f"{op.opname} gives an empty tensor, {result}", op.loc)
     if any(v.type.scalar == U32 for v in (*op.operands, op.results[0])):
         hint = "cast to i32 in the model"
         return Diagnostic(f"{op.opname} works on u32; the accelerator computes in signed 32 bits", op.loc, hint=hint)
