@@ -14,7 +14,7 @@ from nnsmith.graph_gen import model_gen
 from nnsmith.materialize import Model
 from nnsmith.narrow_spec import auto_opset
 from torch import Tensor, nn
-from torch_support import assert_same, outputs_of
+from torch_support import outputs_of
 
 from irc.backends.base import Job
 from irc.backends.cpu_simd.backend import CPU, Options
@@ -23,9 +23,11 @@ from irc.backends.cpu_simd.runtime import session
 from irc.frontend.capture import capture
 from irc.frontend.untyped import quiet
 from irc.ir.clone import clone
+from irc.ir.constants import Data
 from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
+from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
@@ -70,6 +72,37 @@ def graph(seed: int, nodes: int) -> tuple[Net, tuple[Tensor, ...]]:
     return Net(net).eval(), tuple(net.get_random_inps().values())
 
 
+def conditioning(module: Module, given: Sequence[Array], results: Sequence[Array]) -> list[Array]:
+    """By how much each element of the results moves where inputs and weights move by a unit in the last place.
+
+    Random chains of operators like sin(tan(x)) make any rounding as large as their result.
+    """
+    moved = clone(module)
+    for node in moved.walk():
+        if isinstance(node, Const) and node.value.scalar.is_float:
+            node.value = Data.of(_next(node.value.array), node.value.scalar)
+    shifted = interpret(moved, [_next(a) for a in given])
+    return [np.abs(a.astype(float) - b.astype(float)) for a, b in zip(shifted, results, strict=True)]
+
+
+def _next(array: Array) -> Array:
+    return np.nextafter(array, np.inf, dtype=array.dtype) if array.dtype.kind == "f" else array
+
+
+def assert_near(found: Sequence[Array], expected: Sequence[Array], slack: Sequence[Array]) -> None:
+    """Equal, floats to 1e-4 of the largest, 1e-6, and a hundred times what a unit in the last place changes."""
+    for a, b, moves in zip(found, expected, slack, strict=True):
+        assert (a.shape, a.dtype) == (b.shape, b.dtype)
+        if b.dtype.kind != "f":
+            np.testing.assert_array_equal(a, b)
+            continue
+        finite = np.isfinite(b) & np.isfinite(moves)
+        steady = ~np.isfinite(b) & (moves == 0)
+        np.testing.assert_array_equal(a[steady], b[steady])
+        allowed = 1e-6 + 1e-4 * np.abs(b[finite]).max(initial=0) + 100 * moves[finite]
+        assert (np.abs(a[finite].astype(float) - b[finite]) <= allowed).all()
+
+
 @dataclass
 class Count:
     """How graphs went, by seed; the texts say why not."""
@@ -91,14 +124,17 @@ class Count:
         given = list(captured.sample_inputs.values())
         try:
             found = interpret(captured.module, given)
-            assert_same(found, expected)
-            self._on_cpu(seed, captured.module, given, found)
+            slack = conditioning(captured.module, given, found)
+            assert_near(found, [t.numpy() for t in expected], slack)
+            self._on_cpu(seed, captured.module, given, found, slack)
         except AssertionError as error:
             self.wrong[seed] = " ".join(str(error).split())[:300] or "values differ"
         else:
             self.passed.append(seed)
 
-    def _on_cpu(self, seed: int, module: Module, given: Sequence[Array], expected: Sequence[Array]) -> None:
+    def _on_cpu(
+        self, seed: int, module: Module, given: Sequence[Array], expected: Sequence[Array], slack: Sequence[Array]
+    ) -> None:
         lowered = clone(module)
         run_pipeline(f"clean,{CPU.pipeline}", lowered, PassContext())
         job = Job(lowered, host(), Options())
@@ -108,7 +144,7 @@ class Count:
             self.cpu_refused[seed] = str(error.diagnostics[0].message)
             return
         with session(lowered.main, program, job.target) as run:
-            assert_same(run(given), [torch.from_numpy(np.array(a)) for a in expected])
+            assert_near(run(given), expected, slack)
 
 
 def count_of(seeds: range, nodes: int) -> Count:
