@@ -62,7 +62,7 @@ import guard
 from subjects import SUBJECTS, Subject
 deeds = iter({list(MISDEEDS)!r})
 SUBJECTS["bad"] = Subject(None, lambda seeds, folder, rng: next(deeds), eval)
-guard.SECONDS = 2
+guard.SECONDS = 8
 guard.main(*sys.argv[1:4], *map(int, sys.argv[4:7]))
 """)
     monkeypatch.setattr("campaign.GUARD", bad)
