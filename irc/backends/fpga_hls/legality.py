@@ -74,8 +74,7 @@ def _op(op: Op) -> Diagnostic | None:
         return Diagnostic(
             f"{op.opname} computes {floats[0]}; the accelerator has no floats", op.loc, hint=QUANTIZE_FIRST
         )
-    shape = shape_of(op.results[0])
-    if shape is None:
+    if shape_of(op.results[0]) is None:
         return _dynamic(f"{op.opname} gives {result}", op.results[0])
     if any(v.type.scalar == U32 for v in (*op.operands, op.results[0])):
         hint = "cast to i32 in the model"

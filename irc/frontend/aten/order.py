@@ -49,36 +49,15 @@ def ordered(c: Context, x: Value, count: Dim, axis: int, largest: bool) -> tuple
 
 @converts("scatter_add.default")
 def scatter_add(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
-    """x + the sum over j of source[i, j] at index[i, j]."""
-    rows = _Rows(c, x, axis, index)
-    moved = rows.moved(source)
-    column = c.b(Reshape(moved, (*moved.type.shape, 1)))
-    added = c.b(Sum(c.b(Where(rows.hits, column, c.const(0, x.type.scalar))), (-2,)))
-    return rows.back(c.b(Add(rows.x, added)))
-
-
-class _Rows:
-    """A scatter with its axis last: `x[..., N]`, and whether element j of a row goes to place n, `hits[..., J, N]`."""
-
-    def __init__(self, c: Context, x: Value, axis: int, index: Value) -> None:
-        axis %= max(x.type.rank, 1)
-        if any(i != axis and equal(a, b) is not True for i, (a, b) in enumerate(_pairs(x, index))):
-            c.unsupported("an index that leaves out rows of the tensor", "slice the tensor first")
-        self.c = c
-        self.order = (*(i for i in range(x.type.rank) if i != axis), axis)
-        self.x = self.moved(x)
-        places = self.moved(index)
-        *batch, self.count = places.type.shape
-        size = self.x.type.shape[-1]
-        wanted = c.b(Reshape(c.cast(places, I64), (*batch, self.count, 1)))
-        self.hits = c.b(Compare(wanted, c.b(Iota(0, 1, shape=(size,))), "eq"))
-
-    def moved(self, x: Value) -> Value:
-        return permute(self.c, x, self.order)
-
-    def back(self, x: Value) -> Value:
-        return permute(self.c, x, [self.order.index(i) for i in range(x.type.rank)])
-
-
-def _pairs(x: Value, index: Value) -> list[tuple[Dim, Dim]]:
-    return list(zip(x.type.shape, index.type.shape, strict=True))
+    """x + the sum over j of source[i, j] at index[i, j], where the axis goes last."""
+    axis %= max(x.type.rank, 1)
+    sizes = zip(x.type.shape, index.type.shape, strict=True)
+    if any(i != axis and equal(a, b) is not True for i, (a, b) in enumerate(sizes)):
+        c.unsupported("an index that leaves out rows of the tensor", "slice the tensor first")
+    order = (*(i for i in range(x.type.rank) if i != axis), axis)
+    rows, places, values = (permute(c, v, order) for v in (x, index, source))
+    wanted = c.b(Reshape(c.cast(places, I64), (*places.type.shape, 1)))
+    hits = c.b(Compare(wanted, c.b(Iota(0, 1, shape=(rows.type.shape[-1],))), "eq"))
+    column = c.b(Reshape(values, (*values.type.shape, 1)))
+    added = c.b(Sum(c.b(Where(hits, column, c.const(0, x.type.scalar))), (-2,)))
+    return permute(c, c.b(Add(rows, added)), [order.index(i) for i in range(x.type.rank)])
