@@ -117,8 +117,12 @@ def _limited() -> Iterator[None]:
 
 
 def peak() -> int:
-    """The most bytes of memory that this process had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """The most bytes of memory that this program had.
+
+    Not `ru_maxrss`, which a process has from the one that started it.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:", 1)[1].split(None, 1)[0]) * 1024
 
 
 def _load(subject: Subject, path: Path, watch: Watch) -> tuple[str, str]:
