@@ -132,7 +132,6 @@ def test_same_bytes(tmp_path: Path):
 LIMITS = (
     "the engine multiplies by integers only",
     "gather: the engine cannot run it",
-    "select: the engine cannot run it",
     "the engine multiplies codes of at most 8",
     "; the engine has 512",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from irc.backends.fpga_hls.dataflow import feeds_window
-from irc.backends.fpga_hls.engine import lower_fold, lower_linear, lower_rows, lower_tensor
+from irc.backends.fpga_hls.engine import lower_fold, lower_linear, lower_rows, lower_tensor, lower_token
 from irc.backends.fpga_hls.engine.lower_fold import elementwise
 from irc.backends.fpga_hls.engine.lowering import LAYERS, WAY_OUT, EngineLowering
 from irc.backends.fpga_hls.engine.memory import View, new_view
@@ -21,7 +21,7 @@ from irc.ir.op import Op
 from irc.ir.ops.quant import Rescale
 from irc.ir.ops.structure import Kernel
 
-FAMILIES = (lower_fold, lower_linear, lower_rows, lower_tensor)
+FAMILIES = (lower_fold, lower_linear, lower_rows, lower_tensor, lower_token)
 """Modules that register what they lower."""
 
 

@@ -15,10 +15,12 @@ from irc.backends.fpga_hls.engine.program import (
     Access,
     Computed,
     Fold,
+    Gather,
     Gemm,
     Layer,
     Move,
     Norm,
+    Rank,
     Size,
     Softmax,
     Tiled,
@@ -162,6 +164,8 @@ def iterations(layer: Layer, run: Tiled, part: Part, size: Size) -> dict[str, in
 
 def _latency(run: Tiled, process: str) -> int:
     """Cycles of a process for a tile beside its iterations."""
+    if isinstance(run, Gather) and process == "first":
+        return 2 * TILE_LATENCY  # rows are read when the indices are there
     passes = PASSES.get(type(run)) if process == "compute" else None
     return TILE_LATENCY if passes is None else TILE_LATENCY + passes * TILE_LATENCY + ROW_LATENCY
 
@@ -177,6 +181,10 @@ def _words(run: Tiled, loops: dict[str, int]) -> int:
 def _first(run: Tiled, part: Part) -> int:
     if isinstance(run, Gemm):
         return part.rows * part.words
+    if isinstance(run, Rank):
+        return run.packs * run.x.bytes
+    if isinstance(run, Gather):
+        return part.rows + part.rows * part.packs * run.x.bytes
     masks: list[Access] = [run.mask] if isinstance(run, Softmax) and run.mask else []
     return part.rows * part.packs * sum(a.bytes for a in (run.x, *masks))
 
@@ -190,6 +198,8 @@ def _weights(run: Gemm, part: Part, size: Size) -> int:
 def _compute(run: Tiled, part: Part, size: Size) -> int:
     if isinstance(run, Gemm):
         return part.rows * tiles(part.columns, size.pe) * tiles(part.words, size.simd)
-    if isinstance(run, Fold):
+    if isinstance(run, Rank):
+        return run.scores * run.packs
+    if isinstance(run, Fold | Gather):
         return part.rows * part.packs
     return PASSES[type(run)] * part.rows * part.packs + part.rows

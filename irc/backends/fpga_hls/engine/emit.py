@@ -13,11 +13,13 @@ from irc.backends.fpga_hls.engine.program import (
     Access,
     Computed,
     Fold,
+    Gather,
     Gemm,
     Layer,
     Move,
     Norm,
     Port,
+    Rank,
     Softmax,
     Step,
     Tiled,
@@ -204,12 +206,11 @@ def _tiled(plan: Plan, i: int, run: Tiled) -> list[str]:
     tiling = plan.tilings[i]
     assert tiling is not None
     rows, tail = run.rows, run.tail
-    depth = (run.depth, run.depth_words, run.taps) if isinstance(run, Gemm) else (1, 1, tiling.depth_tiles)
     counts = (tiling.row_tiles, tiling.column_tiles, tiling.depth_tiles, tiling.of(rows.batches))
     second, third = (*tail.operands, None, None)[:2]
     return [
         _numbers((rows.batches, rows.count, rows.width, run.columns), "batches, rows, line_width, columns"),
-        _numbers(depth, "depth, depth_words, taps"),
+        _numbers(_depth_of(run), "depth, depth_words, taps"),
         _numbers((tiling.rows, tiling.columns, tiling.words, tiling.pitch), "tile_rows, _columns, _words, pitch"),
         _numbers(counts, "row_tiles, column_tiles, depth_tiles, tiles"),
         _window(run.window if isinstance(run, Gemm | Fold) else Window()),
@@ -228,9 +229,17 @@ def _tiled(plan: Plan, i: int, run: Tiled) -> list[str]:
     ]
 
 
+def _depth_of(run: Tiled) -> tuple[int, int, int]:
+    if isinstance(run, Gemm):
+        return run.depth, run.depth_words, run.taps
+    return (run.scores, run.packs, 1) if isinstance(run, Rank) else (1, 1, run.taps)
+
+
 def _weights(run: Tiled, word: int) -> list[str]:
     if isinstance(run, Softmax):
         return [_access(run.mask, "mask")]
+    if isinstance(run, Gather):
+        return [_access(run.indices, "indices")]
     if not isinstance(run, Gemm):
         return [_access(None, "w")]
     if isinstance(run.w, Computed):
@@ -240,7 +249,7 @@ def _weights(run: Tiled, word: int) -> list[str]:
 
 def _front(run: Tiled) -> list[str]:
     mask = isinstance(run, Softmax) and run.mask is not None
-    x_zp = 0 if isinstance(run, Softmax) else run.x_zp
+    x_zp = run.x_zp if isinstance(run, Gemm | Fold | Norm) else 0
     source, bits, w_zp = "irc::PACKED", 8, 0
     if isinstance(run, Gemm):
         w_zp = run.w_zp
@@ -261,7 +270,8 @@ def _norm(run: Tiled) -> list[str]:
         eps, center, shift, zp = run.eps, int(run.center), run.shift, run.zp
     elif isinstance(run, Softmax):
         shift = run.frac
-    return [_numbers((eps, center, shift, zp), "eps, center, shift, zp")]
+    pinned = run.pinned if isinstance(run, Rank) else 0
+    return [_numbers((eps, center, shift, zp, pinned), "eps, center, shift, zp, pinned")]
 
 
 def _steps(steps: Sequence[Step]) -> list[str]:
@@ -288,7 +298,7 @@ def _move(run: Move) -> list[str]:
         *(_access(None, note) for note in ("x", "w", "second", "third", "y")),
         "0, 0, 0, irc::PACKED, 8,",
         "0, 0, 0, 0, 0,",
-        "1, 0, 1, 0,",
+        "1, 0, 1, 0, 0,",
         *_steps(()),
         _numbers(places, "from, to"),
         f"{{{extents}}}, // extent",

@@ -33,6 +33,9 @@ PACKED_SHIFT = 18
 """Bits between two factors that share a DSP (templates/engine_gemm.h), which the wider port has to hold: DSP48E2."""
 
 
+INDEX_BITS = 12
+"""Of a row, of which there are at most CHANNELS."""
+
 PRODUCTS = "multipliers"
 """The part that is sums of products."""
 
@@ -52,6 +55,7 @@ def formulas(size: Size, part: Part) -> dict[str, Area]:
         "loads and stores": _memory_processes(),
         "steps": _steps(size),
         "rows": _rows(size),
+        "ranks": _ranks(size),
         "folds": (PROCESS + product(LANE, LANE) * WORD + Area(lut=4 * 32, ff=32) * WORD),
         "moves": PROCESS + _addresses(6) * 2,
         "ports": M_AXI * (6 * 4 + 2),  # six of 128 bits, two of 8; M_AXI is one of 32
@@ -116,3 +120,10 @@ def _rows(size: Size) -> Area:
     spread = product(48, 17) + product(40, 40) + product(64, 17) * 2 + shifter(64) * 3
     kept = _banks(16, size.packs) + ram(64, size.rows) * 6
     return PROCESS * 7 + pipelined + softmax + norm + spread + kept
+
+
+def _ranks(size: Size) -> Area:
+    """A score is compared with a pack of others; the indices that are found are kept for a tile of rows."""
+    compare = Area(lut=2 * 32 + 2 * INDEX_BITS, ff=32 + INDEX_BITS) * WORD
+    chosen = select(32, WORD) + ram(32, size.rows)
+    return PROCESS * 3 + compare + chosen + Area(lut=2 * WORD, ff=WORD)

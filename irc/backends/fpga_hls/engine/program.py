@@ -48,6 +48,8 @@ STEPS, REGISTERS, PARAMETERS = 12, 4, 4
 CHANNELS = 2048
 """Elements of a vector of parameters."""
 TABLE = 512
+INDEX = Code(32, signed=True)
+"""What names a row: `INDICES` to a word."""
 
 
 class Source(IntEnum):
@@ -332,7 +334,47 @@ class Norm(ByPacks):
         return [self.x, *self.tail.operands]
 
 
-Tiled: TypeAlias = "Gemm | Fold | Softmax | Norm"
+@dataclass(frozen=True)
+class Rank(ByPacks):
+    """The indices of the largest of `scores` scores in each batch, as a row; the first `pinned` are among them."""
+
+    rows: Rows
+    columns: int
+    scores: int
+    pinned: int
+    x: Access
+    tail: Tail
+    macs: int = 0
+    taps: int = 1
+
+    @property
+    def packs(self) -> int:
+        """Of the scores of a batch."""
+        return tiles(self.scores, WORD)
+
+    @property
+    def reads(self) -> list[Access]:
+        return [self.x, *self.tail.operands]
+
+
+@dataclass(frozen=True)
+class Gather(ByPacks):
+    """The rows of `x` that a row of indices names in each batch, codes of `INDEX`."""
+
+    rows: Rows
+    columns: int
+    x: Access
+    indices: Access
+    tail: Tail
+    macs: int = 0
+    taps: int = 1
+
+    @property
+    def reads(self) -> list[Access]:
+        return [self.x, self.indices, *self.tail.operands]
+
+
+Tiled: TypeAlias = "Gemm | Fold | Softmax | Norm | Rank | Gather"
 
 MOVE_LOOPS = 6
 

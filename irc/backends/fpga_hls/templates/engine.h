@@ -11,6 +11,7 @@
 #include "engine_gemm.h"
 #include "engine_memory.h"
 #include "engine_rows.h"
+#include "engine_select.h"
 #include "engine_steps.h"
 
 namespace irc {
@@ -25,6 +26,10 @@ void load_first(const Word* port, const Layer& layer, int t, Lane (&x)[Size::row
         load_depth<Size>(port, layer, tile, x);
     } else if (layer.kind == SOFTMAX || layer.kind == NORM) {
         load_totals<Size>(port, layer, tile, elements, kept, totals);
+    } else if (layer.kind == RANK) {
+        load_scores<Size>(port, layer, tile, elements);
+    } else if (layer.kind == GATHER) {
+        load_chosen<Size>(port, layer, tile, elements);
     } else {
         load_windows<Size>(port, layer, tile, elements);
     }
@@ -48,7 +53,9 @@ void run_front(const Layer& layer, int t, const Lane (&x)[Size::rows * Size::tur
         softmax_rows<Size>(layer, tile, elements, kept, table, totals, results);
     } else if (layer.kind == NORM) {
         norm_rows<Size>(layer, tile, elements, parameters, totals, results);
-    } else { // COPY is a fold of one tap
+    } else if (layer.kind == RANK) {
+        rank_scores<Size>(layer, elements, results);
+    } else { // COPY and GATHER are folds of one tap
         fold_tap<Size>(layer, tile, elements, parameters, partial, results);
     }
 }

@@ -24,6 +24,8 @@ enum Kind {
     COPY,    // the elements of the first operand
     SOFTMAX, // int_softmax along rows
     NORM,    // int_norm along rows
+    RANK,    // the indices of the largest scores
+    GATHER,  // the rows of the first operand that `w` names
     MAX,     // the largest element of a window, channel by channel
     SUM,     // the sum of a window
     DOT,     // the sum of a window times a weight a tap and channel
@@ -102,6 +104,7 @@ constexpr int PARAMETERS = 4;       // vectors by channel that the steps of a la
 constexpr int FRONT_PARAMETERS = 2; // and what is in front of them
 constexpr int CHANNEL_PACKS = 128;  // of such a vector
 constexpr int TABLE = 512;          // entries of a table
+constexpr int INDICES = 4;          // of a word
 
 /// Where the weights of a GEMM come from.
 enum Weights {
@@ -115,12 +118,12 @@ constexpr int MOVE_LOOPS = 6;
 /// One layer. Counts of rows, columns, depth and their tiles; then what its kind needs.
 struct Layer {
     int kind;
-    // rows of the result (lines x line_width, of each batch), columns, words of depth a tap, taps
+    // rows of the result (lines x line_width, of each batch), columns, words of depth a tap, taps; RANK: packs of scores
     int batches;
     int rows;
     int line_width;
     int columns;
-    int depth;      // elements a tap
+    int depth;      // elements a tap; RANK: scores
     int depth_words;
     int taps;
     // elements a tile: rows, columns (a multiple of LANES), words of depth over all taps; packs between its rows
@@ -139,7 +142,7 @@ struct Layer {
     Access second;
     Access third;
     Access y;
-    int has_mask; // SOFTMAX: `w` is a mask
+    int has_mask; // SOFTMAX: `w` is a mask; of GATHER it is indices
     int x_zp;
     int w_zp;
     int weights; // Weights
@@ -155,6 +158,7 @@ struct Layer {
     int center;
     int shift; // fraction bits of the result of SOFTMAX, of gain and offset of NORM
     int zp;
+    int pinned; // RANK: scores that are never left out, the first ones
     int steps;
     Step step[STEPS];
     // MOVE, in bytes
