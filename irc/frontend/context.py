@@ -15,7 +15,8 @@ from irc.ir.graph import Value
 from irc.ir.scalars import ScalarType
 from irc.ir.types import TensorType
 
-Result: TypeAlias = "Value | tuple[Value, ...]"
+Later: TypeAlias = Callable[[], Value]
+Result: TypeAlias = "Value | tuple[Value | Later, ...]"  # what is rarely asked for is built when it is
 Converter: TypeAlias = Callable[..., Result]
 
 

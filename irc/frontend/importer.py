@@ -12,7 +12,7 @@ import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
 from irc.frontend.aten import COMPUTED, converter, nearest
-from irc.frontend.context import Context, Result
+from irc.frontend.context import Context, Later, Result
 from irc.frontend.cut import way_round_hint
 from irc.frontend.dims import Symbols
 from irc.frontend.problems import Problems
@@ -161,7 +161,7 @@ class _Importer:
                 self.problems.unjudged += 1
                 return self._stand_in(context, fake)
             if target is operator.getitem:
-                return self._part(node)
+                return self._part(node, context, fake)
             if name in COMPUTED:
                 return self._computed(node, context)
             convert = converter(name)
@@ -193,12 +193,15 @@ class _Importer:
             self.known[node] = _run(node, inputs) if constant else None
         return self.known[node]
 
-    def _part(self, node: torch.fx.Node) -> Value:
+    def _part(self, node: torch.fx.Node, context: Context, fake: Any) -> Result:
         """One of several results; converters leave out those at the end that have no equivalent."""
         source, index = cast("tuple[torch.fx.Node, int]", node.args)
-        results: Sequence[Value] = self.values[source]
+        results: Sequence[Value | Later] = self.values[source]
         if index < len(results):
-            return results[index]
+            result = results[index]
+            if isinstance(result, Value):
+                return result
+            return self._checked(replace(context, target=str(source.target)), result(), fake)
         raise IrcError(f"result {index} of {source.target} is not supported", hint="use its first result only")
 
     def _argument(self, a: Any) -> Any:
@@ -216,6 +219,8 @@ class _Importer:
         """The result, whose types must be the ones torch has."""
         given = result if isinstance(result, tuple) else (result,)
         for value, expected in zip(given, fake if is_list(fake) else (fake,), strict=False):
+            if not isinstance(value, Value):
+                continue
             wanted = context.type_of(expected)
             if not value.type.matches(wanted):
                 raise IrcError(Diagnostic(f"{context.target} was imported as {value.type}, torch has {wanted}"))

@@ -558,7 +558,12 @@ CASES: list[Case] = [
     case("layer_norm.default", lambda x: F.layer_norm(x, (4,)), floats(2, 3, 4)),
     case(
         "native_layer_norm.default",
-        core(lambda x, g: aten.native_layer_norm.default(x, [4], g, None, 1e-5)[0]),
+        core(
+            lambda x, g: (
+                aten.native_layer_norm.default(x, [4], g, None, 1e-5)[0],
+                *aten.native_layer_norm.default(x, [3, 4], None, None, 1e-3)[1:],
+            )
+        ),
         floats(2, 3, 4),
         floats(4),
     ),
@@ -571,7 +576,7 @@ CASES: list[Case] = [
     case("group_norm.default", seeded(lambda: nn.GroupNorm(2, 6)), floats(2, 6, 3, 5)),
     case(
         "native_group_norm.default",
-        core(lambda x, g: aten.native_group_norm.default(x, g, None, 2, 6, 5, 3, 1e-5)[0]),
+        core(lambda x, g: aten.native_group_norm.default(x, g, None, 2, 6, 5, 3, 1e-5)),
         floats(2, 6, 5),
         floats(6),
     ),
@@ -598,11 +603,18 @@ CASES: list[Case] = [
         floats(2, 3, 7, 9),
     ),
     case("max_pool3d.default", nn.MaxPool3d(2), floats(1, 2, 4, 5, 6)),
-    case("max_pool2d_with_indices.default", lambda x: F.max_pool2d(x, 2, return_indices=True)[0], floats(2, 3, 6, 6)),
-    case("max_pool1d_with_indices.default", lambda x: F.max_pool1d(x, 2, return_indices=True)[0], floats(2, 3, 6)),
     case(
-        "max_pool3d_with_indices.default", lambda x: F.max_pool3d(x, 2, return_indices=True)[0], floats(1, 2, 4, 4, 4)
+        "max_pool2d_with_indices.default",
+        lambda x, y: (
+            F.max_pool2d(x, 2, return_indices=True)[0],
+            *F.max_pool2d(x[0], (3, 2), (2, 3), 1, (1, 2), True, return_indices=True),
+            *F.max_pool2d(y, 3, 2, 1, return_indices=True),
+        ),
+        floats(2, 3, 6, 7),
+        floats(1, 2, 5, 5).round(),
     ),
+    case("max_pool1d_with_indices.default", lambda x: F.max_pool1d(x, 3, 1, 1, return_indices=True), floats(2, 3, 6)),
+    case("max_pool3d_with_indices.default", lambda x: F.max_pool3d(x, 2, return_indices=True), floats(1, 2, 4, 4, 4)),
     case(
         "avg_pool1d.default avg_pool2d.default avg_pool3d.default",
         lambda x, y: (
@@ -612,6 +624,7 @@ CASES: list[Case] = [
             F.avg_pool2d(x, 2, 2, ceil_mode=True),
             F.avg_pool3d(y, 2),
             F.avg_pool2d(x, 2, padding=1, count_include_pad=False, divisor_override=3),
+            F.avg_pool2d(x, 3, (2, 3), padding=1, ceil_mode=True, divisor_override=2),
         ),
         floats(2, 3, 7, 9),
         floats(1, 2, 4, 4, 6),
@@ -646,6 +659,7 @@ CASES: list[Case] = [
             F.adaptive_max_pool2d(y, 1),
             F.adaptive_max_pool2d(y, (4, 3)),
             F.adaptive_max_pool3d(z, 1),
+            *F.adaptive_max_pool2d(y, (3, 5), return_indices=True),
         ),
         floats(2, 3, 6),
         floats(2, 3, 8, 9),
@@ -968,7 +982,10 @@ CASES: list[Case] = [
             x.index_put((i, j), u[:, 0]),
             aten.index_put.default(x, [None, j], u[0, :3, :1]),
             aten._unsafe_index_put.default(x, [i], u[:, :1]),
+            x.index_put((i + 0 * i,), u, accumulate=True),
+            x.index_put((i * 0, j), u[:, 0], accumulate=True),
             x.index_put((m,), torch.tensor(-1.0)),
+            x.index_put((m,), u[0, 0]),
             x.index_copy(1, j, u.transpose(0, 1)[:3, :3]),
         ),
         floats(3, 4, 5),
@@ -976,6 +993,13 @@ CASES: list[Case] = [
         torch.tensor([3, 0, 1]),
         floats(3, 4, 5),
         bools(3, 4),
+    ),
+    case(
+        "index_put.default",
+        lambda x, m, u: (x.index_put((m,), u), x.index_put((m[:, 0],), u[:2, None], accumulate=True)),
+        floats(3, 4, 5),
+        torch.tensor([[True, False, True, True], [False] * 4, [True, False, False, True]]),
+        floats(5, 5),
     ),
     case(
         "scatter.src scatter.value",

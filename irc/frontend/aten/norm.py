@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.math import plus
 from irc.frontend.composed.tensor import of_vectors
-from irc.frontend.context import Context
+from irc.frontend.context import Context, Later
+from irc.ir.dims import Shape, floordiv, product
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mul, Pow, Sqrt, Sub, Sum, Where
+from irc.ir.ops.math import Abs, Add, Amax, Compare, Exp, Log, Mean, Mul, Pow, Rsqrt, Sqrt, Sub, Sum, Where
 from irc.ir.ops.norm import BatchNorm, GroupNorm, LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.tensor import Reshape
 
@@ -68,8 +70,24 @@ def layer_norm(
 @converts("native_layer_norm.default")
 def native_layer_norm(
     c: Context, x: Value, shape: Sequence[int], g: Value | None, b: Value | None, eps: float
-) -> tuple[Value, ...]:
-    return (layer_norm(c, x, shape, g, b, eps, False),)
+) -> tuple[Value | Later, ...]:
+    return layer_norm(c, x, shape, g, b, eps, False), *_statistics(c, x, x.type.shape, len(shape), eps)
+
+
+def _statistics(c: Context, x: Value, shape: Shape, n: int, eps: float) -> tuple[Later, Later]:
+    """The second and third result of a norm: mean and 1 / deviation over the last `n` axes of x in that shape."""
+    axes = tuple(range(len(shape) - n, len(shape)))
+
+    def mean() -> Value:
+        return c.b(Reshape(c.b(Mean(c.b(Reshape(x, shape)), axes, True)), c.type_of(c.fake[1]).shape))
+
+    def factor() -> Value:
+        rows = c.b(Reshape(x, shape))
+        centred = c.b(Sub(rows, c.b(Mean(rows, axes, True))))
+        variance = c.b(Mean(c.b(Mul(centred, centred)), axes, True))
+        return c.b(Reshape(c.b(Rsqrt(plus(c, variance, float(eps)))), c.type_of(c.fake[2]).shape))
+
+    return mean, factor
 
 
 @converts("rms_norm.default")
@@ -102,8 +120,9 @@ def native_group_norm(
     size: object,
     groups: int,
     eps: float,
-) -> tuple[Value, ...]:
-    return (group_norm(c, x, groups, g, b, eps, False),)
+) -> tuple[Value | Later, ...]:
+    rows = (x.type.shape[0], groups, floordiv(product(x.type.shape[1:]), groups))
+    return group_norm(c, x, groups, g, b, eps, False), *_statistics(c, x, rows, 1, eps)
 
 
 @converts("instance_norm.default")

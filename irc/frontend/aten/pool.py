@@ -10,13 +10,15 @@ import numpy as np
 from irc.frontend.aten.linear import spread
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.linear import along_axis
+from irc.frontend.composed.pool import places_of_largest, window_places
 from irc.frontend.composed.tensor import cut
-from irc.frontend.context import Context
+from irc.frontend.context import Context, Later
 from irc.frontend.nested import is_list
 from irc.ir.graph import Value
 from irc.ir.ops.math import Amax, Mean, Mul
 from irc.ir.ops.pool import AvgPool, MaxPool
-from irc.ir.ops.tensor import Concat, Reshape
+from irc.ir.ops.tensor import Concat, Pad, Reshape
+from irc.ir.scalars import Array
 
 
 def _with_batch(c: Context, x: Value, n: int) -> Value:
@@ -59,8 +61,15 @@ def max_pool_with_indices(
     padding: Sequence[int],
     dilation: Sequence[int],
     ceil: bool,
-) -> tuple[Value, ...]:
-    return (max_pool(c, x, kernel, stride, padding, dilation, ceil),)
+) -> tuple[Value | Later, ...]:
+    n = _axes(c)
+    steps = (spread(kernel, n), spread(stride or kernel, n), spread(padding, n), spread(dilation, n))
+
+    def places() -> Value:
+        axes = zip(_sizes(c, x, n), *steps, _sizes_of(c, n), strict=True)
+        return places_of_largest(c, x, [window_places(*how) for how in axes])
+
+    return max_pool(c, x, kernel, stride, padding, dilation, ceil), places
 
 
 @converts("avg_pool1d.default")
@@ -87,14 +96,25 @@ def avg_pool(
     count_pad: bool,
     divisor: int | None,
 ) -> Value:
-    if divisor is not None and ceil:
-        c.unsupported("divisor_override with ceil_mode", "multiply the result by a constant instead")
     n = _axes(c)
     size, pads = spread(kernel, n), spread(padding, n)
     steps = spread(stride, n) if stride else size
+    if divisor is not None and ceil:  # zeros up to the end of the last window, so that each has as many elements
+        pads, ceil, x = (0,) * n, False, _filled_up(c, x, size, steps, pads)
     pool = AvgPool(_with_batch(c, x, n), size, steps, (*pads, *pads), ceil, count_pad or divisor is not None)
     out = _without_batch(c, c.b(pool), x)
     return out if divisor is None else c.b(Mul(out, c.const(math.prod(size) / divisor, out.type.scalar)))
+
+
+def _filled_up(c: Context, x: Value, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> Value:
+    """x with zeros in front, and behind up to the end of the last window."""
+    n = len(kernel)
+    after = [
+        max((count - 1) * step + k - before - size, 0)
+        for size, count, k, step, before in zip(_sizes(c, x, n), _sizes_of(c, n), kernel, stride, padding, strict=True)
+    ]
+    batch = (0,) * (x.type.rank - n)
+    return c.b(Pad(x, (*batch, *padding), (*batch, *after)))
 
 
 @converts(
@@ -122,22 +142,32 @@ def adaptive_avg_pool(c: Context, x: Value, output: Sequence[int]) -> Value:
 
 
 @converts("adaptive_max_pool1d.default", "adaptive_max_pool2d.default", "adaptive_max_pool3d.default")
-def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Value, ...]:
-    """The largest value for output size 1, windows where sizes divide, else slices of every axis."""
+def adaptive_max_pool(c: Context, x: Value, output: Sequence[int]) -> tuple[Value | Later, ...]:
     n = _axes(c)
+
+    def places() -> Value:
+        return places_of_largest(
+            c, x, [_adaptive_places(s, w) for s, w in zip(_sizes(c, x, n), _sizes_of(c, n), strict=True)]
+        )
+
+    return _adaptive_max(c, x, n), places
+
+
+def _adaptive_max(c: Context, x: Value, n: int) -> Value:
+    """The largest value for output size 1, windows where sizes divide, else slices of every axis."""
     spatial = tuple(range(x.type.rank - n, x.type.rank))
-    if all(size == 1 for size in output):
-        return (c.b(Amax(x, spatial, True)),)
-    sizes, wanted = _sizes(c, x, n), _sizes_of(c, n)
+    wanted = _sizes_of(c, n)
+    if all(size == 1 for size in wanted):
+        return c.b(Amax(x, spatial, True))
+    sizes = _sizes(c, x, n)
     if any(s % w for s, w in zip(sizes, wanted, strict=True)):
         for axis, size, want in zip(spatial, sizes, wanted, strict=True):
-            ends = [(i * size // want, -(-(i + 1) * size // want)) for i in range(want)]
-            rows = tuple(c.b(Amax(cut(c, x, axis, *end), (axis,), True)) for end in ends)
+            rows = tuple(c.b(Amax(cut(c, x, axis, *end), (axis,), True)) for end in _adaptive_ends(size, want))
             x = c.b(Concat(rows, axis))
-        return (x,)
+        return x
     kernel = tuple(s // w for s, w in zip(sizes, wanted, strict=True))
     pool = MaxPool(_with_batch(c, x, n), kernel, kernel, (0,) * (2 * n), (1,) * n)
-    return (_without_batch(c, c.b(pool), x),)
+    return _without_batch(c, c.b(pool), x)
 
 
 def _sizes_of(c: Context, n: int) -> list[int]:
@@ -151,10 +181,21 @@ def _sizes(c: Context, x: Value, n: int) -> tuple[int, ...]:
     return tuple(c.number(d, "the size") for d in x.type.shape[-n:])
 
 
+def _adaptive_ends(size: int, want: int) -> list[tuple[int, int]]:
+    """Window i has the elements floor(i*size/want) .. ceil((i+1)*size/want)."""
+    return [(i * size // want, -(-(i + 1) * size // want)) for i in range(want)]
+
+
+def _adaptive_places(size: int, want: int) -> Array:
+    """[want, elements]: the elements of each window, the last one repeated where a window has fewer than others."""
+    ends = np.array(_adaptive_ends(size, want))
+    longest = np.arange((ends[:, 1] - ends[:, 0]).max())
+    return (ends[:, :1] + longest).clip(None, ends[:, 1:] - 1)
+
+
 def _adaptive_matrix(size: int, want: int) -> np.ndarray:
-    """[want, size]: row i averages the elements floor(i*size/want) .. ceil((i+1)*size/want)."""
+    """[want, size]: row i averages the elements of window i."""
     matrix = np.zeros((want, size))
-    for i in range(want):
-        begin, end = i * size // want, -(-(i + 1) * size // want)
+    for i, (begin, end) in enumerate(_adaptive_ends(size, want)):
         matrix[i, begin:end] = 1 / (end - begin)
     return matrix

@@ -12,7 +12,7 @@ from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
 from irc.frontend.context import Context, Number
 from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Cast, Compare, Mul, Where
+from irc.ir.ops.math import Add, Cast, Compare, Cumsum, Maximum, Minimum, Mul, Sub, Sum, Where
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
 from irc.ir.scalars import BOOL, I64
@@ -348,22 +348,50 @@ def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value
 @converts("index_put.default", "_unsafe_index_put.default")
 def index_put(c: Context, x: Value, indices: Sequence[Value | None], source: Value, accumulate: bool = False) -> Value:
     """x with x[indices] replaced: what `index_tensor` looks up, written."""
-    if accumulate:
-        c.unsupported("adding to what is there (accumulate=True)", "only plain writing has an equivalent")
     source = c.cast(source, x.type.scalar)
-    if len(indices) == 1 and (mask := indices[0]) is not None and mask.type.scalar == BOOL and source.type.rank == 0:
-        wide = c.b(Reshape(mask, (*mask.type.shape, *[1] * (x.type.rank - mask.type.rank))))
-        return c.b(Where(c.b(Expand(wide, x.type.shape)), c.b(Expand(source, x.type.shape)), x))
+    if len(indices) == 1 and (mask := indices[0]) is not None and mask.type.scalar == BOOL:
+        rows = _at_true(c, mask, source, x.type.shape)
+        return c.b(Where(_over(c, mask, x.type.shape), c.b(Add(x, rows)) if accumulate else rows, x))
     axes, given = _indexed(c, indices)
     whole, flat = _merged(c, x, axes, given)
     first, behind = axes[0], whole.type.shape[axes[0] + 1 :]
     updates = c.b(Expand(source, (*whole.type.shape[:first], *flat.type.shape, *behind)))
-    return c.b(Reshape(c.b(Scatter(whole, flat, updates, first)), x.type.shape))
+    out = added_at(c, whole, flat, updates, first) if accumulate else c.b(Scatter(whole, flat, updates, first))
+    return c.b(Reshape(out, x.type.shape))
+
+
+def added_at(c: Context, x: Value, places: Value, updates: Value, axis: int) -> Value:
+    """x with `updates` added at `places` along an axis, which may name a place twice: a sum over all for each place."""
+    front, size, behind = x.type.shape[:axis], x.type.shape[axis], x.type.shape[axis + 1 :]
+    count = product(places.type.shape)
+    wanted = c.b(Reshape(from_start(c, places, size), (count, 1, *[1] * len(behind))))
+    hits = c.b(Compare(wanted, _along(c, 0, size, 1 + len(behind)), "eq"))
+    rows = c.b(Reshape(updates, (*front, count, 1, *behind)))
+    sums = c.b(Sum(c.b(Where(hits, rows, c.const(0, x.type.scalar))), (axis,)))
+    return c.b(Add(x, c.cast(sums, x.type.scalar)))
+
+
+def _at_true(c: Context, mask: Value, source: Value, shape: Shape) -> Value:
+    """The rows of `source`, one after the other, where a mask of the leading axes is true; elsewhere any."""
+    if source.type.rank <= len(shape) - mask.type.rank or source.type.shape[0] == 1:
+        return c.b(Expand(source, shape)) if source.type.shape != shape else source
+    count = product(mask.type.shape)
+    nth = c.b(Cumsum(c.cast(c.b(Reshape(mask, (count,))), I64), 0))
+    last = c.b(Sub(c.size(source.type.shape[0]), c.const(1, I64)))
+    at = c.b(Minimum(c.b(Maximum(c.b(Sub(nth, c.const(1, I64))), c.const(0, I64))), last))
+    return c.b(Expand(c.b(Gather(source, c.b(Reshape(at, mask.type.shape)), 0)), shape))
+
+
+def _over(c: Context, mask: Value, shape: Shape) -> Value:
+    """A mask of the leading axes for all of them."""
+    return c.b(Expand(c.b(Reshape(mask, (*mask.type.shape, *[1] * (len(shape) - mask.type.rank)))), shape))
 
 
 @converts("index_copy.default")
 def index_copy(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
     """x with x[index] along an axis replaced."""
+    if not x.type.rank:
+        return c.cast(source, x.type.scalar)
     places = c.b(Reshape(index, (source.type.shape[axis],)))
     return c.b(Scatter(x, places, c.cast(source, x.type.scalar), axis % x.type.rank))
 
