@@ -188,9 +188,9 @@ def _adaptive_ends(size: int, want: int) -> list[tuple[int, int]]:
 
 def _adaptive_places(size: int, want: int) -> Array:
     """[want, elements]: the elements of each window, the last one repeated where a window has fewer than others."""
-    ends = np.array(_adaptive_ends(size, want))
-    longest = np.arange((ends[:, 1] - ends[:, 0]).max())
-    return (ends[:, :1] + longest).clip(None, ends[:, 1:] - 1)
+    ends = _adaptive_ends(size, want)
+    longest = max(end - begin for begin, end in ends)
+    return np.array([[min(begin + i, end - 1) for i in range(longest)] for begin, end in ends], np.int64)
 
 
 def _adaptive_matrix(size: int, want: int) -> np.ndarray:
