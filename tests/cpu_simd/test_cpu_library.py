@@ -27,7 +27,7 @@ from irc.backends.cpu_simd import backend, library
 from irc.backends.cpu_simd.archive import archive
 from irc.backends.cpu_simd.codegen.lanes import Function
 from irc.backends.cpu_simd.compiler import compile_graph
-from irc.backends.cpu_simd.elf import code_bytes, exported, filled, undefined
+from irc.backends.cpu_simd.elf import code_bytes, exported, undefined, with_content
 from irc.backends.cpu_simd.isa import ISAS, host
 from irc.backends.cpu_simd.library import object_of
 from irc.backends.cpu_simd.package import is_name
@@ -78,7 +78,7 @@ def test_sections_and_members_have_limits():
     with pytest.raises(ValueError, match="no 64-bit little-endian ELF object"):
         undefined(b"MZ")
     with pytest.raises(ValueError, match=r"section .text cannot hold"):
-        filled(code, ".text", bytes(10**6))
+        with_content(code, ".text", bytes(10**6))
     with pytest.raises(ValueError, match="is longer than 15 characters"):
         archive("a" * 16, code)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from irc.backends.cpu_simd.codegen.lanes import BITS
 from irc.backends.cpu_simd.codegen.llvm import object_code
 from irc.backends.cpu_simd.compiler import compile_graph
-from irc.backends.cpu_simd.elf import filled
+from irc.backends.cpu_simd.elf import with_content
 from irc.backends.cpu_simd.exports import WEIGHTS_SECTION
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.library import module_text
@@ -29,7 +29,7 @@ def instrumented(module: Module, isa: Isa, change: Callable[[str], str]) -> byte
     lines = [_shown(line, used) for line in text.splitlines()]
     declared = [f"declare {name}" for name in sorted(used)]
     code = object_code("\n".join((*declared, *lines)), isa.triple, isa.cpu, isa.features)
-    return filled(code, WEIGHTS_SECTION, program.weights)
+    return with_content(code, WEIGHTS_SECTION, program.weights)
 
 
 def _shown(line: str, used: set[str]) -> str:

@@ -78,7 +78,7 @@ def compile_graph(
         list(cx.declarations.values()),
         cx.launches,
         plan(parts, symbols, reuse=reuse),
-        bytes(cx.weights),
+        b"".join(cx.weights),
     )
     order = [value for launch in cx.launches for value in launch.values]
     return Compiled(program, cx.views, order, cx.scheduled)

@@ -80,13 +80,20 @@ def code_bytes(code: bytes) -> int:
     return sum(s.size for s in sections(code) if s.flags & EXECUTABLE)
 
 
-def filled(code: bytes, name: str, content: bytes) -> bytes:
-    """The object with the first bytes of a section replaced. Raises ValueError if they do not fit into it."""
-    (section,) = [s for s in sections(code) if s.name == name]
-    if section.kind == NO_BITS or len(content) > section.size:
+def with_content(code: bytes, name: str, content: bytes) -> bytes:
+    """The object with other bytes in a section, at the end of the file. Raises ValueError if there can be none.
+
+    LLVM takes its time for a section of many zeros; so it makes a small one, to which the bytes come here.
+    """
+    (index,) = [i for i, s in enumerate(sections(code)) if s.name == name]
+    table, size = *struct.unpack_from("<Q", code, 40), *struct.unpack_from("<H", code, 58)
+    place = table + size * index
+    text, kind, flags, address, _, _, link, info, align, entry = SECTION.unpack_from(code, place)
+    if kind == NO_BITS or flags & EXECUTABLE:
         raise ValueError(f"section {name} cannot hold {len(content)} bytes")
-    end = section.offset + len(content)
-    return b"".join((code[: section.offset], content, code[end:]))
+    gap = -len(code) % align
+    header = SECTION.pack(text, kind, flags, address, len(code) + gap, len(content), link, info, align, entry)
+    return b"".join((code[:place], header, code[place + SECTION.size :], bytes(gap), content))
 
 
 def _text(code: bytes, place: int) -> str:

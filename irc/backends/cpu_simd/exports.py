@@ -289,10 +289,9 @@ class Exports:
         kinds = "{ i32, i32, i32, i32, ptr, ptr, ptr, ptr, ptr, i64 }"
         yield f"@irc.info = internal constant {kinds} {{ {', '.join(fields)} }}"
         if self.embed:
-            room = f"[{max(1, len(self.program.weights))} x i8] zeroinitializer"
-            # Its bytes are put in when the object is there, so nobody may take the zeros for granted.
+            # Its bytes are put in when the object is there, so nobody may take their number or the zero for granted.
             yield (
-                f"@irc.weights = internal externally_initialized constant {room}, "
+                "@irc.weights = internal externally_initialized constant [1 x i8] zeroinitializer, "
                 f'section "{WEIGHTS_SECTION}", align {ALIGNMENT}'
             )
         for text, name in self.strings.items():

@@ -102,7 +102,11 @@ class Kernel:
 
     def to_memory(self, view: View, value: Lane) -> Lane:
         """What was computed, as it lies in a view."""
-        return self.as_memory(value + self._shift(view) if self._shift(view) else value, view.scalar)
+        return self.as_memory(self.shifted(view, value), view.scalar)
+
+    def shifted(self, view: View, value: Lane) -> Lane:
+        """What was computed, with what a view adds to codes in memory."""
+        return value + self._shift(view) if self._shift(view) else value
 
     def _shift(self, view: View) -> int:
         """What is added to codes in memory; nothing to those that are only moved."""

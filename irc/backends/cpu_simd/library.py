@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irc.backends.cpu_simd.codegen.llvm import assembly, object_code
-from irc.backends.cpu_simd.elf import filled, undefined
+from irc.backends.cpu_simd.elf import undefined, with_content
 from irc.backends.cpu_simd.exports import WEIGHTS_SECTION, Exports
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.program import Program
@@ -22,7 +22,7 @@ def object_of(program: Program, graph: Graph, isa: Isa, *, name: str = NAME, emb
     """
     code = _compiled(program, graph, isa, name, embed)
     if embed and program.weights:
-        code = filled(code, WEIGHTS_SECTION, program.weights)
+        code = with_content(code, WEIGHTS_SECTION, program.weights)
     return code
 
 

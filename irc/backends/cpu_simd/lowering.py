@@ -85,7 +85,8 @@ class Lowering:
     declarations: dict[str, str] = field(default_factory=dict[str, str])
     dequantized: dict[Value, Array] = field(default_factory=dict[Value, Array])
     constants: dict[tuple[ScalarType, bytes], Buffer] = field(default_factory=dict[tuple[ScalarType, bytes], Buffer])
-    weights: bytearray = field(default_factory=bytearray)
+    weights: list[bytes] = field(default_factory=list[bytes])  # one behind the other
+    weight_bytes: int = 0
 
     # -- values
 
@@ -119,9 +120,10 @@ class Lowering:
         raw = np.asarray(array, scalar.dtype, order="C")
         key = scalar, raw.tobytes()
         if key not in self.constants:
-            self.constants[key] = Buffer("weights", scalar, raw.size, offset=len(self.weights))
-            self.weights += key[1]
-            self.weights += bytes(aligned(len(self.weights) + SLACK) - len(self.weights))
+            self.constants[key] = Buffer("weights", scalar, raw.size, offset=self.weight_bytes)
+            end = aligned(self.weight_bytes + raw.nbytes + SLACK)
+            self.weights += [key[1], bytes(end - self.weight_bytes - raw.nbytes)]
+            self.weight_bytes = end
         return dense_view(self.constants[key], raw.shape)
 
     def result(self, value: Value) -> View:

@@ -46,7 +46,7 @@ def _per_channel(value: Value, layer: Layer) -> Array | None:
 def _new_weights(layer: Layer, scale: Array) -> Array:
     w = constant_of(layer.w)
     assert w is not None
-    return w.astype(np.float64) * along(0, scale, w.ndim)
+    return np.multiply(w, along(0, scale, w.ndim), dtype=np.float64)
 
 
 def _new_bias(layer: Layer, scale: Array | None, offset: Array | None) -> Array | None:

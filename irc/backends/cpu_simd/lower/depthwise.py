@@ -1,21 +1,23 @@
 """Depthwise convolution: channels in lanes, every tap a vector of weights.
 
-Codes are multiplied in pairs of taps: two images of neighbouring taps are interleaved, so that one instruction
-multiplies both and adds them (`vpmaddwd`); the order of channels that this leaves is undone behind the last tap.
+Codes are multiplied in pairs of rows: two rows of an image are interleaved, so that one instruction multiplies both and
+adds them (`vpmaddwd`). Results of two rows and of neighbouring columns share what was interleaved; where a result needs
+only one row of a pair, the weight of the other is zero. The order of channels that this leaves is undone by the
+instruction that narrows the results (`vpackssdw`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product as every
+from typing import TypeAlias
 
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
-from irc.backends.cpu_simd.kernel import Axis, Count, Kernel, axes_of
+from irc.backends.cpu_simd.kernel import Count, Kernel, axes_of, memory
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.ukernels.dots import DotForm
@@ -27,18 +29,87 @@ from irc.ir.dims import Dim, equal, mul, product
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
-PIXELS = 4
-"""Results of a row that share a vector of weights."""
+Key: TypeAlias = tuple[int, int, tuple[int | None, ...]]
+"""A vector of weights: plane, tap across, and the taps down that are multiplied together, None for zero."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A window in one dimension: its taps, and how far apart taps and results are; `pitch` is one place in elements."""
+
+    taps: int
+    dilation: int
+    stride: int
+    pitch: Dim
+
+    def places(self, results: int) -> list[int]:
+        """What so many results read, counted from the first tap of the first."""
+        return sorted({r * self.stride + t * self.dilation for r, t in every(range(results), range(self.taps))})
+
+    def tap(self, result: int, place: int) -> int | None:
+        """The tap of a result that reads a place."""
+        tap, rest = divmod(place - result * self.stride, self.dilation)
+        return tap if rest == 0 and 0 <= tap < self.taps else None
+
+
+@dataclass(frozen=True)
+class Window:
+    """All taps of a result: those of a plane, in each of `planes` (the offsets of the outer dimensions)."""
+
+    planes: Sequence[Dim]
+    down: Reach
+    across: Reach
+    group: int
+
+    @property
+    def count(self) -> int:
+        """Taps in all."""
+        return len(self.planes) * self.down.taps * self.across.taps
+
+    @property
+    def block(self) -> tuple[int, int]:
+        """Rows and columns of results that are computed together: what registers hold, where rows come in pairs."""
+        return (2 if self.down.dilation == 1 else 1, 2) if self.group > 1 else (1, 4)
+
+    def words(self, rows: int) -> list[list[int]]:
+        """The rows of an image that are multiplied together, for so many rows of results."""
+        places = self.down.places(rows)
+        return [places[i : i + self.group] for i in range(0, len(places), self.group)]
+
+    def taps(self, row: int, word: Sequence[int]) -> tuple[int | None, ...]:
+        """The taps down of a row of results with which a word is multiplied."""
+        found = [self.down.tap(row, place) for place in word]
+        return (*found, *[None] * (self.group - len(found)))
+
+    def keys(self) -> list[Key]:
+        """All vectors of weights that blocks of any height need."""
+        downs = {
+            self.taps(row, word): None
+            for rows in range(1, self.block[0] + 1)
+            for row, word in every(range(rows), self.words(rows))
+        }
+        return [*every(range(len(self.planes)), range(self.across.taps), filter(any_of, downs))]
+
+    def packed(self, weights: Array, form: DotForm, units: Units) -> Array:
+        """Weights [channels, planes, down, across] as [units, keys, lanes, group]."""
+        each = self.down.taps * self.across.taps
+        places = [
+            [-1 if tap is None else plane * each + tap * self.across.taps + across for tap in taps]
+            for plane, across, taps in self.keys()
+        ]
+        with_zero = np.pad(weights.reshape(len(weights), -1), ((0, 0), (0, 1)))
+        found = units.packed(with_zero[:, places].transpose(1, 2, 0))  # [units, keys, group, lanes]
+        return np.ascontiguousarray(found.transpose(0, 1, 3, 2)).astype(form.b.dtype)
 
 
 @dataclass(frozen=True)
 class Taps:
-    """What is summed. `image` has the dimensions of the arranged result and is the first tap of each; `offsets` lead
-    from there to all taps, in elements. `weights` and first sums are packed by `units`."""
+    """What is summed. `image` is the first tap of each result, [..., rows, columns, channels]; `weights` and first sums
+    are packed by `units`."""
 
     form: DotForm
     image: View
-    offsets: Sequence[Dim]
+    window: Window
     weights: View
     start: View | None
     units: Units
@@ -80,139 +151,218 @@ def interleaved(lanes: int, part: int) -> list[int]:
     return out
 
 
-def pack_taps(weights: Array, form: DotForm, units: Units) -> Array:
-    """Weights [channels, taps] as [units, pairs of taps, lanes, group]."""
-    channels, taps = weights.shape
-    padded = np.pad(weights, ((0, 0), (0, -taps % form.group))).reshape(channels, -1, form.group)
-    packed = units.packed(padded.transpose(1, 2, 0))  # [units, groups, group, lanes]
-    return np.ascontiguousarray(packed.transpose(0, 1, 3, 2)).astype(form.b.dtype)
-
-
 def lower_taps(cx: Lowering, region: Region, job: Taps, epilogue: Epilogue) -> None:
     """Add the kernel of a region."""
     assert region.anchor is not None
-    out = epilogue.out
+    out, window = epilogue.out, job.window
     views = [*epilogue.views, job.image]
-    rows = range(len(out.shape) - 1)
-    axes = axes_of(tuple(out.shape[i] for i in rows), [v.permuted(list(rows)) for v in views])
-    *outer, inner = axes or [Axis(1, tuple(0 for _ in views))]
-    work = mul(product(out.shape), len(job.offsets) + MOVED)
-    with cx.kernel(f"depthwise_{out.shape[-1]}_{len(job.offsets)}", region.loc, region.result, work=work) as k:
+    outer = range(len(out.shape) - 3)
+    axes = axes_of(tuple(out.shape[i] for i in outer), [v.permuted(list(outer)) for v in views])
+    work = mul(product(out.shape), window.count + MOVED)
+    with cx.kernel(f"depthwise_{out.shape[-1]}_{window.count}", region.loc, region.result, work=work) as k:
         at = [k.pointer(v) for v in views]
         epilogue.start(k)
-        body = _Rows(k, job, epilogue, views, inner, k.pointer(job.weights), job.start and k.pointer(job.start))
-        part = Part.of(k, [*sizes_of(outer), block_units(inner.size, PIXELS)])
-        with loops(part, outer, views, at) as (row, begins):
+        body = _Blocks(k, job, epilogue, views, k.pointer(job.weights), job.start and k.pointer(job.start))
+        height, _ = window.block
+        part = Part.of(k, [*sizes_of(axes), block_units(out.shape[-3], height)])
+        with loops(part, axes, views, at) as (row, begins):
             body.run(row, begins)
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """The loops over a row and over units of channels; addresses are in the order of `views`."""
+class _Blocks:
+    """The loops over blocks of rows and columns and over units of channels; addresses are in the order of `views`."""
 
     k: Kernel
     job: Taps
     epilogue: Epilogue
     views: Sequence[View]
-    axis: Axis
     weights: Lane
     start: Lane | None
+    keys: dict[Key, int] = field(default_factory=dict[Key, int])
+
+    def __post_init__(self) -> None:
+        self.keys.update({key: place for place, key in enumerate(self.job.window.keys())})
 
     def run(self, part: Part, at: Sequence[Lane]) -> None:
         k, units = self.k, self.job.units
-        channels = self.epilogue.out.shape[-1]
+        *_, rows, columns, channels = self.epilogue.out.shape
         assert isinstance(channels, int)
         whole, rest = divmod(channels, units.channels)
-        for first, stop, pixels in row_blocks(part, self.axis.size, PIXELS):
-            with k.f.loop(first, stop, pixels) as row:
-                begins = [
-                    k.step(view, begin, stride, row.index)
-                    for view, begin, stride in zip(self.views, at, self.axis.strides, strict=True)
-                ]
-                if whole:
-                    with k.f.loop(0, whole) as loop:
-                        self.unit(begins, loop.index, pixels, units.channels)
-                if rest:
-                    self.unit(begins, k.f.const(whole, "i64"), pixels, rest)
+        high, wide = self.job.window.block
+        for first, stop, height in row_blocks(part, rows, high):
+            with k.f.loop(first, stop, height) as row:
+                in_row = self.moved(at, -3, row.index)
+                for begin, end, width in row_blocks(Part(k), columns, wide):
+                    with k.f.loop(begin, end, width) as column:
+                        begins = self.moved(in_row, -2, column.index)
+                        if whole:
+                            with k.f.loop(0, whole) as loop:
+                                self.unit(begins, loop.index, (height, width), units.channels)
+                        if rest:
+                            self.unit(begins, k.f.const(whole, "i64"), (height, width), rest)
 
-    def unit(self, at: Sequence[Lane], unit: Lane, pixels: int, channels: Count) -> None:
-        """Some pixels of some channels: sums, epilogue, store."""
-        k, job, units = self.k, self.job, self.job.units
-        strides = dict(zip(map(id, self.views), self.axis.strides, strict=True))
-        begins = {
-            id(view): k.step(view, begin, view.strides[-1], unit * units.channels)
-            for view, begin in zip(self.views, at, strict=True)
-        }
+    def moved(self, at: Sequence[Lane], dimension: int, by: Lane) -> list[Lane]:
+        """Addresses so many steps further in a dimension of all views."""
+        return [self.k.step(v, a, v.strides[dimension], by) for v, a in zip(self.views, at, strict=True)]
 
-        def pixel(view: View, place: int) -> Lane:
-            return k.step(view, begins[id(view)], strides[id(view)], place)
+    def unit(self, at: Sequence[Lane], unit: Lane, block: tuple[int, int], channels: Count) -> None:
+        """A block of results of some channels: sums, epilogue, store."""
+        begins = dict(zip(map(id, self.views), self.moved(at, -1, unit * self.job.units.channels), strict=True))
+        sums = self.sums(begins[id(self.job.image)], unit, block, channels)
+        seen: dict[Value, Lane] = {}
+        for place, vectors in sums.items():
+            self.finish(vectors, _Spot(self.k, begins, place), channels, seen)
 
-        sums = self.sums([pixel(job.image, p) for p in range(pixels)], unit, channels)
-        same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
-        seen: list[dict[Value, Lane]] = [{} for _ in range(units.vectors)]
-        lanes = units.channels // units.vectors
-        for place, vectors in enumerate(sums):
-            for v, acc in enumerate(vectors):
-                if not isinstance(channels, int) or v * lanes < channels:
-                    self.epilogue.vector(k, acc, partial(pixel, place=place), v * lanes, channels, same, seen[v])
+    # -- sums
 
-    def sums(self, pixels: Sequence[Lane], unit: Lane, channels: Count) -> list[list[Lane]]:
-        """The sums of each pixel, in vectors of channels in their order."""
-        k, f, job, units = self.k, self.k.f, self.job, self.job.units
-        form, lanes = job.form, units.channels // units.vectors
-        word = lanes * form.acc_bytes
-        groups = -(-len(job.offsets) // form.group)
-        weights = f.at(self.weights, unit, groups * units.vectors * word)
+    def sums(self, at: Lane, unit: Lane, block: tuple[int, int], channels: Count) -> dict[tuple[int, int], list[Lane]]:
+        """The sums of each result of a block, in vectors of channels in their order."""
+        form, window, parts = self.job.form, self.job.window, range(self.job.units.vectors)
+        (height, width), columns = block, window.across
+        first = [self.first_sums(unit, part) for part in parts]
+        weights = [self.weights_of(unit, part) for part in parts]
+        acc = {place: list(first) for place in every(range(height), range(width))}
+        for plane, rows in every(range(len(window.planes)), window.words(height)):
+            taken: dict[int, list[Lane]] = {}
+            used = [(row, taps) for row in range(height) if any_of(taps := window.taps(row, rows))]
+            for tap in range(columns.taps):
+                places = [place * columns.stride + tap * columns.dilation for place in range(width)]
+                for column in places:
+                    if column not in taken:
+                        taken[column] = self.words(at, plane, rows, column, channels)
+                for part, (row, taps) in every(parts, used):
+                    factor = self.weight(weights[part], (plane, tap, taps))
+                    for place, column in enumerate(places):
+                        acc[row, place][part] = form.apply(acc[row, place][part], taken[column][part], factor)
+        return acc
+
+    @property
+    def lanes(self) -> int:
+        return self.job.units.channels // self.job.units.vectors
+
+    @property
+    def word_bytes(self) -> int:
+        return self.lanes * self.job.form.acc_bytes
+
+    def first_sums(self, unit: Lane, part: int) -> Lane:
+        f, form = self.k.f, self.job.form
         if self.start is None:
-            zero = [f.const(0, form.acc, lanes)] * units.vectors
-        else:
-            start = f.at(self.start, unit, units.vectors * word)
-            zero = [f.load(f.at(start, v, word), form.acc, lanes) for v in range(units.vectors)]
-        acc = [list(zero) for _ in pixels]
-        for group in range(groups):
-            offsets = job.offsets[group * form.group : (group + 1) * form.group]
-            row = f.at(weights, group, units.vectors * word)
-            vectors = [f.load(f.at(row, v, word), form.acc, lanes) for v in range(units.vectors)]
-            for place, pixel in enumerate(pixels):
-                taps = [self.tap(k.step(job.image, pixel, offset, 1), channels) for offset in offsets]
-                words = self.words(taps)
-                acc[place] = [form.apply(a, x, w) for a, x, w in zip(acc[place], words, vectors, strict=True)]
-        return [self.ordered(vectors) for vectors in acc]
+            return f.const(0, form.acc, self.lanes)
+        start = f.at(self.start, unit, self.job.units.vectors * self.word_bytes)
+        return f.load(f.at(start, part, self.word_bytes), form.acc, self.lanes)
+
+    def weights_of(self, unit: Lane, part: int) -> Lane:
+        """Where the weights of a vector of channels begin."""
+        f, vectors = self.k.f, self.job.units.vectors
+        return f.at(f.at(self.weights, unit, len(self.keys) * vectors * self.word_bytes), part, self.word_bytes)
+
+    def weight(self, begin: Lane, key: Key) -> Lane:
+        f = self.k.f
+        at = f.at(begin, self.keys[key], self.job.units.vectors * self.word_bytes)
+        return f.load(at, self.job.form.acc, self.lanes)
+
+    def words(self, at: Lane, plane: int, rows: Sequence[int], column: int, channels: Count) -> list[Lane]:
+        """What a dot product takes of some rows of a column, in vectors of channels."""
+        f, window, image = self.k.f, self.job.window, self.job.image
+        begin = self.k.step(image, at, window.planes[plane], 1)
+        begin = self.k.step(image, begin, window.across.pitch, column)
+        taps = [self.tap(self.k.step(image, begin, window.down.pitch, row), channels) for row in rows]
+        if self.job.form.group == 1:
+            return taps
+        return [
+            f.bitcast(f.shuffle(taps[0], taps[-1], interleaved(self.lanes, part)), "i32", self.lanes)
+            for part in range(self.job.units.vectors)
+        ]
 
     def tap(self, at: Lane, channels: Count) -> Lane:
         """A unit of channels of one tap, in the type that is multiplied."""
-        k, units, form = self.k, self.job.units, self.job.form
+        k, units = self.k, self.job.units
         found = k.load_part(self.job.image, at, 1, 0, units.channels, channels)
-        return found if form.group == 1 else k.f.convert("trunc", found, "i16")
+        return found if self.job.form.group == 1 else k.f.convert("trunc", found, "i16")
 
-    def words(self, taps: Sequence[Lane]) -> list[Lane]:
-        """Taps as the words that a dot product takes."""
-        f, units = self.k.f, self.job.units
-        if self.job.form.group == 1:
-            return [taps[0]]
-        lanes = units.channels // 2
-        other = taps[1] if len(taps) > 1 else taps[0]  # its weight is zero
-        return [f.bitcast(f.shuffle(taps[0], other, interleaved(lanes, part)), "i32", lanes) for part in (0, 1)]
+    # -- results
+
+    def finish(self, vectors: Sequence[Lane], spot: _Spot, channels: Count, seen: dict[Value, Lane]) -> None:
+        """The epilogue on the sums of one result, and its store."""
+        k, units, out = self.k, self.job.units, self.epilogue.out
+        done = [self.after(vector, part, spot, channels, seen) for part, vector in enumerate(vectors)]
+        at, stride = spot.address(out), out.strides[-1]
+        whole = isinstance(channels, int) and channels == units.channels and equal(stride, 1) is True
+        if units.vectors == 2 and whole and done[0].kind == "i32" and fits_i16(out):
+            low, high = (k.shifted(out, lanes) for lanes in done)
+            k.f.store(k.f.convert("trunc", narrowed(low, high), memory(out.scalar)), at)
+            return
+        for part, lanes in enumerate(self.ordered(done)):
+            if not isinstance(channels, int) or part * self.lanes < channels:
+                k.store_part(lanes, out, at, stride, part * self.lanes, channels)
+
+    def after(self, acc: Lane, part: int, spot: _Spot, channels: Count, seen: dict[Value, Lane]) -> Lane:
+        """What the epilogue makes of one vector of channels in the order of the unit."""
+        k, f, units = self.k, self.k.f, self.job.units
+
+        def read(value: Value) -> Lane:
+            if value in self.epilogue.single:
+                return f.splat(self.epilogue.single[value], self.lanes)
+            view = self.epilogue.inputs[value]
+            if value in seen:
+                found = seen[value]
+            else:
+                found = k.load_part(view, spot.address(view), view.strides[-1], 0, units.channels, channels)
+            if all(equal(stride, 0) is True for stride in view.strides[-3:-1]):
+                seen[value] = found
+            order = units.order[part * self.lanes : (part + 1) * self.lanes]
+            return found if units.vectors == 1 else f.shuffle(found, found, order)
+
+        return self.epilogue.after(k, acc, read)
 
     def ordered(self, vectors: Sequence[Lane]) -> list[Lane]:
         """Vectors with their channels in order."""
         f, units = self.k.f, self.job.units
         if units.vectors == 1:
             return list(vectors)
-        lanes = units.channels // 2
         place = {channel: lane for lane, channel in enumerate(units.order)}
         return [
-            f.shuffle(vectors[0], vectors[1], [place[part * lanes + lane] for lane in range(lanes)])
+            f.shuffle(vectors[0], vectors[1], [place[part * self.lanes + lane] for lane in range(self.lanes)])
             for part in range(2)
         ]
 
 
-def tap_offsets(kernel: Sequence[int], dilation: Sequence[int], strides: Sequence[Dim]) -> list[Dim]:
-    """From the first tap to each, in elements; `strides` are those of the spatial dimensions."""
-    offsets: list[Dim] = []
-    for tap in every(*map(range, kernel)):
+@dataclass(frozen=True)
+class _Spot:
+    """One result of a block: its row and column, and where each view begins for the first one."""
+
+    k: Kernel
+    begins: dict[int, Lane]
+    place: tuple[int, int]
+
+    def address(self, view: View) -> Lane:
+        row = self.k.step(view, self.begins[id(view)], view.strides[-3], self.place[0])
+        return self.k.step(view, row, view.strides[-2], self.place[1])
+
+
+def fits_i16(view: View) -> bool:
+    """Whether all codes that a view can hold are numbers of 16 bits with a sign."""
+    scalar = view.scalar
+    return scalar.is_integer and scalar.min >= -(2**15) and scalar.max < 2**15
+
+
+def narrowed(low: Lane, high: Lane) -> Lane:
+    """i32 lanes that fit 16 bits as i16, in each 128 bits those of `low` first: `interleaved` undone."""
+    f, lanes = low.f, low.lanes
+    names = {4: "llvm.x86.sse2.packssdw.128", 8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
+    return f.call(names[lanes], "i16", 2 * lanes, low, high)
+
+
+def any_of(taps: Sequence[int | None]) -> bool:
+    """Whether there is a tap."""
+    return any(tap is not None for tap in taps)
+
+
+def planes_of(kernel: Sequence[int], dilation: Sequence[int], pitches: Sequence[Dim]) -> Iterator[Dim]:
+    """From the first tap to each in some dimensions, in elements; `pitches` are those of one place."""
+    for taps in every(*map(range, kernel)):
         total: Dim = 0
-        for place, d, stride in zip(tap, dilation, strides, strict=True):
-            total = total + stride * (place * d)
-        offsets.append(total)
-    return offsets
+        for tap, d, pitch in zip(taps, dilation, pitches, strict=True):
+            total = total + pitch * (tap * d)
+        yield total

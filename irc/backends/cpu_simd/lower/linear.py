@@ -13,7 +13,7 @@ from irc.backends.cpu_simd.forms import Operands, centred, operands_of
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.lower.codes import stored_codes
 from irc.backends.cpu_simd.lower.common import lowers
-from irc.backends.cpu_simd.lower.depthwise import Taps, Units, lower_taps, pack_taps, tap_offsets
+from irc.backends.cpu_simd.lower.depthwise import Reach, Taps, Units, Window, lower_taps, planes_of
 from irc.backends.cpu_simd.lower.pack import pack_computed
 from irc.backends.cpu_simd.lower.products import Products, cut, lower_products, panels_of, start_view
 from irc.backends.cpu_simd.lower.scaled import scaled_products
@@ -224,27 +224,40 @@ def lower_conv(cx: Lowering, region: Region) -> None:
 
 def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
     """One kernel a channel. `image` is [N, *spatial, C] with its border."""
-    n = len(op.stride)
     form = depthwise_form(operands_of(op, cx.isa, cx.resolve).form, cx.isa)
     w = weights_of(cx, op, Operands(form))
     units = Units.of(form, cx.isa.lanes if form.acc_bytes == 4 else cx.isa.lanes // 2)
-    steps = image.strides[1:-1]
+    pitches = image.strides[1:-1]
     shape = op.results[0].type.shape
-    spatial = tuple(mul(s, step) for s, step in zip(steps, op.stride, strict=True))
+    spatial = tuple(mul(s, pitch) for s, pitch in zip(op.stride, pitches, strict=True))
     first = View(image.buffer, (shape[0], *shape[2:], shape[1]), (image.strides[0], *spatial, 1), image.offset)
-    codes = w.codes.reshape(len(w.codes), -1)
+    reaches = [Reach(*each) for each in zip(w.codes.shape[2:], op.dilation, op.stride, pitches, strict=True)]
+    *outer, down, across = [*reaches, Reach(1, 1, 1, 0)] if len(reaches) == 1 else reaches
+    planes = planes_of([r.taps for r in outer], [r.dilation for r in outer], [r.pitch for r in outer])
+    window = Window(list(planes), down, across, form.group)
+
+    def arranged(view: View) -> View:
+        """Channels last, behind two spatial dimensions at least."""
+        return with_columns(view.permuted((0, *range(2, len(view.shape)), 1)))
+
     job = Taps(
         form,
-        first,
-        tap_offsets(w.codes.shape[2:], op.dilation, steps),
-        cx.stored(pack_taps(codes, form, units), form.b),
+        with_columns(first),
+        window,
+        cx.stored(window.packed(w.codes, form, units), form.b),
         None if w.start is None else cx.stored(units.packed(w.start)),
         units,
     )
-    channels_last = (0, *range(2, n + 2), 1)
-    lower_taps(
-        cx, region, job, Epilogue.of(cx, region, lambda view: view.permuted(channels_last), bias_view(cx, op, 1))
-    )
+    lower_taps(cx, region, job, Epilogue.of(cx, region, arranged, bias_view(cx, op, 1)))
+
+
+def with_columns(view: View) -> View:
+    """A view [N, *spatial, C] with one column, where it has rows only."""
+    *places, channels = view.shape
+    *steps, step = view.strides
+    if len(places) > 2:
+        return view
+    return replace(view, shape=(*places, 1, channels), strides=(*steps, 0, step))
 
 
 def depthwise_form(form: DotForm, isa: Isa) -> DotForm:

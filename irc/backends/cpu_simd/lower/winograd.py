@@ -97,8 +97,7 @@ def lower_winograd(cx: Lowering, region: Region, job: Filtered, schedule: Winogr
     points = tiles.minimal.points**2
     panels = Panels(outputs, schedule.tile(cx.isa.lanes))
     halvings = (tiles.minimal.halvings or 0) if job.images.exact else 0
-    whole = tiles.minimal.weights(job.weights).reshape(outputs, channels, points) * 2**halvings
-    transformed = np.moveaxis(whole, 1, 2)
+    transformed = np.moveaxis(tiles.minimal.weights(job.weights, halvings).reshape(outputs, channels, points), 1, 2)
     epilogue = Epilogue.of(cx, region, lambda view: view.permuted((0, 2, 3, 1)))
     size = tiles.minimal.results
     hint = "_".join(("winograd", f"{size}x{size}", str(outputs), str(channels)))

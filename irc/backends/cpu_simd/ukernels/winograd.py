@@ -69,10 +69,10 @@ class Minimal:
         """How much larger than the largest number a sum of both dimensions of a transform can be."""
         return math.ceil(max(sum(map(abs, row)) for row in matrix) ** 2)
 
-    def weights(self, taps: Array) -> Array:
-        """G W G^T for taps[..., 3, 3], in f64: [..., points, points]."""
+    def weights(self, taps: Array, halvings: int = 0) -> Array:
+        """G W G^T 2^halvings for taps[..., 3, 3], in f64: [..., points, points]."""
         g = np.array(self.taps, np.float64)
-        flat = taps.astype(np.float64).reshape(-1, TAPS * TAPS) @ np.kron(g, g).T
+        flat = taps.astype(np.float64).reshape(-1, TAPS * TAPS) @ (np.kron(g, g).T * 2**halvings)
         return flat.reshape(*taps.shape[:-2], self.points, self.points)
 
     def transform(self, form: DotForm, x: Sequence[Lane]) -> list[Lane]:
