@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 from messages import ROOT
 
-PAGES = [pytest.param("tour.md", marks=pytest.mark.tool("g++")), "debugging.md"]
+PAGES = [
+    pytest.param("tour.md", marks=pytest.mark.tool("g++")),
+    pytest.param("debugging.md", marks=pytest.mark.slow),
+]
 FILE = re.compile(r"<!-- file: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
@@ -41,4 +44,4 @@ def test_a_page_prints_what_it_shows(name: str, tmp_path: Path, request: pytest.
     found = CONSOLE.sub(run, text)
     if request.config.getoption("bless"):
         page.write_text(found, encoding="utf-8")
-    assert found == page.read_text(encoding="utf-8"), "pytest --bless tests/complete"
+    assert found == page.read_text(encoding="utf-8"), "pytest -m '' --bless tests/complete"
