@@ -9,7 +9,8 @@ instruction that narrows the results (`vpackssdw`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import product as every
 from typing import TypeAlias
 
@@ -179,10 +180,11 @@ class _Blocks:
     views: Sequence[View]
     weights: Lane
     start: Lane | None
-    keys: dict[Key, int] = field(default_factory=dict[Key, int])
 
-    def __post_init__(self) -> None:
-        self.keys.update({key: place for place, key in enumerate(self.job.window.keys())})
+    @cached_property
+    def keys(self) -> dict[Key, int]:
+        """The place of each vector of weights."""
+        return {key: place for place, key in enumerate(self.job.window.keys())}
 
     def run(self, part: Part, at: Sequence[Lane]) -> None:
         k, units = self.k, self.job.units
