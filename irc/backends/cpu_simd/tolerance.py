@@ -74,7 +74,8 @@ offset, as tests/cpu_simd/test_cpu_winograd.py measures it against f64; `cpu{win
 def allowed(node: Node, expected: Array) -> float:
     """How far the results of a node may be off: nothing for integers, one step where floats are rounded to codes.
 
-    Floats behind codes inside a kernel, as of a residual sum behind a layer norm, may be one step of each rounding off.
+    What lies behind codes inside a kernel, as a residual sum behind a layer norm, may be one step of each rounding off:
+    floats, or codes of finer steps.
     """
     ops = list(node.body.nodes) if isinstance(node, Kernel) else [node]
     summed = any(op.opname in ("linear", "matmul", "conv") and op.results[0].type.scalar.is_float for op in ops)
@@ -82,7 +83,8 @@ def allowed(node: Node, expected: Array) -> float:
     if not summed and not any(t.single for t in known):
         return 0.0
     if not node.results[0].type.scalar.is_float:
-        return 1.0
+        encoding = node.results[0].type.encoding
+        return 1.0 if encoding is None else max(1.0, _steps(ops) / float(np.min(encoding.scales)))
     finite = np.abs(expected[np.isfinite(expected)])
     largest = max(float(finite.max(initial=0)), *(t.floor for t in known))
     double = expected.dtype == np.float64
