@@ -261,25 +261,49 @@ def test_a_larger_budget_makes_a_faster_engine():
     assert total(footprint(small, part).values()).dsp <= 460
 
 
-@pytest.mark.slow
-@pytest.mark.tool("g++")
-@pytest.mark.parametrize("preset", ["quant8,fuse", "quant4,fuse"])
-def test_deit_tiny(tmp_path: Path, preset: str):
-    """224 x 224, random weights: bit-equal for an image, fits the part, and the multipliers are busy."""
-    need_compiler()
+def deit_tiny(preset: str) -> Job[Part, Options]:
+    """224 x 224, random weights, a golden vector."""
     entry = MODELS["deit_tiny"]
     module = capture(entry.build(), entry.inputs).module
     images = np.random.default_rng(0).standard_normal((4, 3, 224, 224)).astype(np.float32)
     run_pipeline(preset, module, PassContext(samples={module.main.inputs[0].name: images}))
-    given = replace(job_of(legalised(module), [[images[:1]]]), options=Options(style="engine"))
-    plan = HLS.lower(given)
-    assert isinstance(plan, Plan)
+    return replace(job_of(legalised(module), [[images[:1]]]), options=Options(style="engine"))
+
+
+def bits_of_deit_tiny(given: Job[Part, Options], folder: Path) -> Plan:
+    """Its engine, whose simulation has the bits of the interpreter."""
+    plan = emitted(given, folder)
+    (golden,) = given.golden
+    with HLS.start(given, folder) as run:
+        ((result,),) = run([golden.inputs])
+    assert np.array_equal(result, golden.outputs[0])
+    return plan
+
+
+@pytest.mark.slow
+@pytest.mark.tool("g++")
+@pytest.mark.parametrize("preset", ["quant8,fuse", "quant4,fuse"])
+def test_deit_tiny(tmp_path: Path, preset: str):
+    """Bit-equal for an image, fits the part, and the multipliers are busy."""
+    need_compiler()
+    given = deit_tiny(preset)
+    plan = bits_of_deit_tiny(given, tmp_path)
     summary = HLS.emit(given, plan, tmp_path)["summary"]
     assert summary["fits zcu102, estimated"] == "yes"
     assert int(summary["multipliers busy in these"].split()[0]) >= 60
-    with HLS.start(given, tmp_path) as run:
-        ((result,),) = run([[images[:1]]])
-    assert np.array_equal(result, given.golden[0].outputs[0])
+
+
+@pytest.mark.slow
+@pytest.mark.tool("g++")
+def test_deit_tiny_with_fewer_tokens(tmp_path: Path):
+    """In front of blocks 3, 6 and 9 of 12 the share of 0.7 stays: bit-equal, fewer products, fewer cycles."""
+    need_compiler()
+    whole = HLS.lower(deit_tiny("quant8,fuse"))
+    fewer = bits_of_deit_tiny(deit_tiny("token-select{keep=0.7},quant8,fuse"), tmp_path)
+    assert isinstance(whole, Plan)
+    before, after = ([c for _, c in costs(plan)] for plan in (whole, fewer))
+    assert sum(c.macs for c in after) < 0.7 * sum(c.macs for c in before)
+    assert sum(c.cycles for c in after) < 0.75 * sum(c.cycles for c in before)
 
 
 # -- what the user decides

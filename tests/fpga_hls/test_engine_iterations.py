@@ -23,7 +23,7 @@ from irc.backends.fpga_hls.engine.build import build
 from irc.backends.fpga_hls.engine.cost import Part, cost, iterations, parts_of
 from irc.backends.fpga_hls.engine.emit import namespace
 from irc.backends.fpga_hls.engine.plan import Plan, planned
-from irc.backends.fpga_hls.engine.program import Gemm, Layer, Move, Size, Tiled, Tiling
+from irc.backends.fpga_hls.engine.program import Gather, Gemm, Layer, Move, Norm, Rank, Size, Tiled, Tiling
 from irc.backends.fpga_hls.engine.project import sources
 from irc.backends.fpga_hls.engine.reports import costs, engine_bill, engine_report
 from irc.ir.parser import parse
@@ -174,6 +174,22 @@ def test_an_iteration_more_is_seen(tmp_path: Path):
 
 def in_random_graphs(folder: Path, seeds: range) -> list[str]:
     return [line for t in engine_trials(seeds) for line in differing(t.design, folder / t.name, t.name)]
+
+
+def test_a_selection_and_loops_of_one_iteration(tmp_path: Path):
+    """The scales of a norm of one row are such a loop."""
+    text = """
+func @main(%x: i8[1, 20], %t: i8[1, 40, 24], %s: i32[1, 40]) -> (i8[1, 20], i8[1, 30, 24]) {
+  %g = const ones : i32[20]
+  %1 = int_norm %x, %g, %g {eps = 1, shift = 8} : i8[1, 20]  at "norm"
+  %2 = select %t, %s : i8[1, 30, 24]  at "tokens"
+  return %1, %2
+}
+"""
+    module = legalised(parse(text.replace("ones", str([1] * 20))))
+    plan = planned(build(module.functions[ACCELERATOR]), Size(16))
+    assert {type(layer.run) for layer in plan.layers} == {Norm, Rank, Gather}
+    assert differing(plan, tmp_path, "top") == []
 
 
 def test_random_graphs(tmp_path: Path):

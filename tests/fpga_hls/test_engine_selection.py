@@ -10,16 +10,12 @@ import pytest
 from hls_designs import SANITIZED, ap_types, job_of, legalised, need_compiler, run_trials
 from hls_engines import EngineTrial
 from hls_examples import IMAGES, differing, job
-from test_engine_iterations import differing as other_iterations
 
 from irc.backends.base import Job
 from irc.backends.fpga_hls.backend import HLS, Options
-from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.device import Part
-from irc.backends.fpga_hls.engine.build import build
 from irc.backends.fpga_hls.engine.cost import TILE_LATENCY
-from irc.backends.fpga_hls.engine.plan import Plan, planned
-from irc.backends.fpga_hls.engine.program import Size
+from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.reports import costs
 from irc.ir.diagnostics import IrcError
 from irc.ir.parser import parse
@@ -120,13 +116,6 @@ func @main(%x: i8[1, 200, 192], %s: i32[1, 200]) -> i8[1, 140, 192] {
   return %1
 }
 """
-
-
-@pytest.mark.tool("clang")
-def test_iterations_are_those_of_the_code(tmp_path: Path):
-    pytest.importorskip("clang")
-    plan = planned(build(legalised(parse(ONE)).functions[ACCELERATOR]), Size(16))
-    assert other_iterations(plan, tmp_path, "top") == []
 
 
 def test_cycles_of_a_selector():
