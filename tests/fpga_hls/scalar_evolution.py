@@ -95,7 +95,7 @@ class Program:
 
     def __init__(self, source: Path, passes: str = KEEP_CALLS) -> None:
         clang, opt = llvm()
-        text = _run([clang, *READ, *EMIT, "-S", "-emit-llvm", str(source), "-o", "-"])
+        text = _run([clang, *READ, *EMIT, KEEP_LOOPS, "-S", "-emit-llvm", str(source), "-o", "-"])
         text = re.sub(r"^(define) linkonce_odr(.*?) comdat", r"\1 internal\2", text, flags=re.MULTILINE)
         text = re.sub(SIZE, r"\1 alwaysinline\2", text, flags=re.MULTILINE)
         text = _run([opt, "-S", "-inline-threshold=1000000", f"-passes={passes}"], text)

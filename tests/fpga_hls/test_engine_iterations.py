@@ -188,7 +188,7 @@ func @main(%x: i8[1, 20], %t: i8[1, 40, 24], %s: i32[1, 40]) -> (i8[1, 20], i8[1
 """
     module = legalised(parse(text.replace("ones", str([1] * 20))))
     plan = planned(build(module.functions[ACCELERATOR]), Size(16))
-    assert {type(layer.run) for layer in plan.layers} == {Norm, Rank, Gather}
+    assert {type(layer.run) for layer in plan.layers} >= {Norm, Rank, Gather}
     assert differing(plan, tmp_path, "top") == []
 
 
