@@ -21,16 +21,9 @@ from irc.backends.fpga_hls.lint.facts import Facts, Function, Loop
 from irc.tables import resolve
 
 READ = ["-std=c++14", "-nostdinc", "-nostdinc++", "-isystem", str(HEADERS), "-D__SYNTHESIS__"]
-EMIT = [
-    "-gline-tables-only",
-    "-O1",
-    "-Xclang",
-    "-disable-llvm-passes",
-    "-fno-exceptions",
-    "-fwrapv",
-    "-Wno-unknown-pragmas",
-]
-"""Without `-fwrapv`, counters that cannot overflow, a loop of one iteration is none any more."""
+EMIT = ["-gline-tables-only", "-O1", "-Xclang", "-disable-llvm-passes", "-fno-exceptions", "-Wno-unknown-pragmas"]
+KEEP_LOOPS = "-fwrapv"
+"""A loop of one iteration would be none any more if its counter could not overflow."""
 SIZE = r"^(define .*@_ZN\w*(?:2atEi|C[12]Ei|8tiles_ofEii)\(.*?)( #\d+ )"
 """Functions that make sizes of a count: `Fixed<65>::at(int)`, and what `Sizes` names."""
 VERSIONS = range(13, 30)
