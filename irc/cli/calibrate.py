@@ -61,7 +61,7 @@ def calibrate_command(
             Diagnostic(f"is an artifact of the backend {opened.backend.name}, not hls", place=str(opened.path))
         )
     job = opened.job()
-    found = fit(units_of(HLS.lower(job), job.target), read_reports(reports), job.options.top, opened.manifest["model"])
+    found = fit(units_of(HLS.lower(job)), read_reports(reports), job.options.top, opened.manifest["model"])
     replace_file(output, lambda partial: partial.write_text(found.calibration.text + "\n", encoding="ascii"))
     if as_json:
         click.echo(json.dumps({"calibration": str(output), **_as_json(found)}, indent=1))

@@ -31,7 +31,7 @@ def synthesise(project: Path, folder: Path, factors: Factors, known: int | None 
     """A report as if Vitis HLS had found the first `known` stages off by these factors, and no others."""
     job = Artifact.load(project).job()
     modules: dict[str, USED] = {}
-    for unit in units_of(HLS.lower(job), job.target)[:known]:
+    for unit in units_of(HLS.lower(job))[:known]:
         used = factors.of(unit.products, unit.rest)
         modules[unit.name] = (used.lut, used.ff)
     return write_whole(folder, modules)

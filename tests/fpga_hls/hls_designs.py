@@ -17,8 +17,9 @@ from irc.backends.base import Golden, Job
 from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.dataflow import build
-from irc.backends.fpga_hls.device import Part
+from irc.backends.fpga_hls.device import DSP_PORTS, Part
 from irc.backends.fpga_hls.fifo import size_fifos
+from irc.backends.fpga_hls.packing import packable
 from irc.backends.fpga_hls.project import sources
 from irc.backends.fpga_hls.simulation import codes_of
 from irc.backends.fpga_hls.stage import Design
@@ -122,7 +123,8 @@ class Trial:
         design = design_of(module)
         for stage in design.stages:
             if stage.foldable:
-                stage.set_fold(int(rng.integers(1, 5)), int(rng.integers(1, 6)))
+                packing = int(rng.integers(1, packable(stage, DSP_PORTS["DSP48E2"]), endpoint=True))
+                stage.set_fold(int(rng.integers(1, 5)), int(rng.integers(1, 6)), packing)
         pairs = [codes_of(module, call) for call in calls]
         return Trial(name, design, [given for given, _ in pairs], [wanted for _, wanted in pairs])
 

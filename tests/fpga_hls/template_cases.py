@@ -152,6 +152,14 @@ def tile_weights(w: Ints, pe: int, simd: int, fill: int) -> Ints:
     return split.transpose(0, 2, 1, 3).reshape(-1, pe * simd)
 
 
+def random_packing(rng: np.random.Generator, x: tuple[Code, int], w: tuple[Code, int]) -> int:
+    """How many products one multiplication of a factor of at most 27 bits makes; operands are codes and zero points."""
+    x_most, w_most = (max(code.highest - zp, zp - code.lowest) for code, zp in (x, w))
+    step = (x_most * w_most).bit_length()
+    fitting = [n for n in range(2, 6) if (w_most << (n - 1) * step).bit_length() + 2 <= 27]
+    return int(rng.choice([1, *fitting]))
+
+
 def bits_of(bound: int) -> int:
     """The width of the narrowest signed integer that holds -bound .. bound."""
     return max(1, bound).bit_length() + 1
@@ -392,6 +400,7 @@ def linear_case(seed: int) -> Case:
         channels_out=co,
         pe=pe,
         simd=simd,
+        packing=random_packing(rng, (x_code, x_zp), (w_code, w_zp)),
         acc_bits=bits_of(bound),
         x_code=x_code.cpp,
         w_code=w_code.cpp,
@@ -431,6 +440,7 @@ def conv_case(name: str, seed: int, geometry: Geometry | None = None) -> Case:
         groups=groups,
         pe=pe,
         simd=simd,
+        packing=random_packing(rng, (x_code, x_zp), (w_code, w_zp)),
         acc_bits=bits_of(bound),
         x_code=x_code.cpp,
         w_code=w_code.cpp,
@@ -476,6 +486,7 @@ def linear_blocks_case(seed: int) -> Case:
         channels_out=co,
         pe=pe,
         simd=simd,
+        packing=random_packing(rng, (x_code, x_zp), (w_code, w_zp)),
         acc_bits=bits_of(bound),
         x_code=x_code.cpp,
         w_code=w_code.cpp,
@@ -612,6 +623,7 @@ def matmul_case(seed: int) -> Case:
         columns=columns,
         pe=pe,
         simd=simd,
+        packing=random_packing(rng, (x_code, x_zp), (w_code, w_zp)),
         buffers=int(rng.integers(1, 3)),
         acc_bits=bits_of(bound),
         x_code=x_code.cpp,

@@ -29,7 +29,7 @@ TEXT = Calibration(TRUE, 12, 0.05, 0.1, "digits by Vitis HLS 2023.2").text
 
 def units(style: str, **options: object) -> list[Unit]:
     given = replace(job("digits_cnn", "quant8", 16), options=Options(style=style, **options))  # type: ignore[arg-type]
-    return units_of(HLS.lower(given), ZCU102)
+    return units_of(HLS.lower(given))
 
 
 def synthesised(found: list[Unit], factors: Factors = TRUE, ending: str = "") -> dict[str, USED]:

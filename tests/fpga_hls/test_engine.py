@@ -258,7 +258,7 @@ def test_a_larger_budget_makes_a_faster_engine():
     part = PARTS["zcu102"]
     small, large = (best_size(program, part, Budget(dsps, part.luts)) for dsps in (460, 2000))
     assert small.multipliers < large.multipliers
-    assert total(footprint(small, part).values()).dsp <= 460
+    assert total(footprint(small).values()).dsp <= 460
 
 
 def deit_tiny(preset: str) -> Job[Part, Options]:

@@ -9,7 +9,9 @@ import pytest
 from hls_designs import SANITIZED, STRICT, ap_types, job_of, need_compiler
 from hls_examples import FAST, IMAGES, differing, job
 
-from irc.backends.fpga_hls.backend import HLS
+from irc.backends.base import Job
+from irc.backends.fpga_hls.backend import HLS, Options
+from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.simulation import codes_of, simulate
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
 from irc.ir.interpret import interpret
@@ -26,12 +28,11 @@ def test_first_images(tmp_path: Path, model: str):
     assert differing(given, tmp_path, 64) == []
 
 
-def golden_vectors_pass(folder: Path, model: str, kind: str) -> None:
+def golden_vectors_pass(folder: Path, given: Job[Part, Options], kind: str) -> None:
     """Emits, builds and runs a test bench, which exits with an error where anything differs."""
     flags = [*STRICT, *SANITIZED] if kind == "sanitized" else ["-std=c++14", *ap_types()]
-    given = job(model, FAST[model], 16)
-    HLS.emit(given, HLS.lower(given), folder / model)
-    sources = [folder / model / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
+    HLS.emit(given, HLS.lower(given), folder)
+    sources = [folder / "src" / name for name in ("accelerator.cpp", "tb.cpp")]
     compile_simulation(sources, folder / "program", [*flags, "-O0"])
     run_simulation(folder / "program", [])
 
@@ -39,7 +40,7 @@ def golden_vectors_pass(folder: Path, model: str, kind: str) -> None:
 @pytest.mark.parametrize(("model", "kind"), [("digits_cnn", "vendor")])
 def test_golden_vectors(tmp_path: Path, model: str, kind: str):
     need_compiler()
-    golden_vectors_pass(tmp_path, model, kind)
+    golden_vectors_pass(tmp_path, job(model, FAST[model], 16), kind)
 
 
 @pytest.mark.slow
@@ -48,7 +49,26 @@ def test_golden_vectors(tmp_path: Path, model: str, kind: str):
 )
 def test_more_golden_vectors(tmp_path: Path, model: str, kind: str):
     need_compiler()
-    golden_vectors_pass(tmp_path, model, kind)
+    golden_vectors_pass(tmp_path, job(model, FAST[model], 16), kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "preset", "lut"),
+    [
+        ("digits_cnn", "quant8", 0.1),
+        ("digits_cnn", "quant4a4", 0.1),
+        ("digits_vit", "quant8", 0.3),
+        ("digits_vit", "quant4a4", 0.25),
+    ],
+)
+def test_products_that_share_dsps(tmp_path: Path, model: str, preset: str, lut: float):
+    """Where LUTs are short; only the types of the vendor simulate it."""
+    need_compiler()
+    module = job(model, preset, 16).module
+    given = job_of(module, [[IMAGES[:1]], [IMAGES[1:2]]], lut=lut)
+    assert sum(stage.packing > 1 for stage in HLS.lower(given).stages) > 2
+    golden_vectors_pass(tmp_path, given, "vendor")
 
 
 def test_trace_shows_every_stage(tmp_path: Path):

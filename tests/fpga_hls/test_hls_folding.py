@@ -6,13 +6,18 @@ import pytest
 from hls_designs import job_of
 from hls_examples import FAST, job
 
+from irc.backends.base import Job
 from irc.backends.fpga_hls.area import Area, total
-from irc.backends.fpga_hls.backend import HLS
+from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.dataflow import build
+from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.folding import Budget, fold, lanes_of
 from irc.backends.fpga_hls.resources import multipliers, pace
-from irc.backends.fpga_hls.stage import Design
+from irc.backends.fpga_hls.stage import Config, Design, Stage, Stream
 from irc.backends.fpga_hls.stage_area import area
+from irc.backends.fpga_hls.types import Code
+from irc.ir.diagnostics import UsageError
+from irc.ir.location import UNKNOWN
 
 
 def unfolded(model: str) -> Design:
@@ -73,3 +78,55 @@ def test_the_budget_is_a_part_of_the_device():
     part = HLS.find_target("")
     assert estimate(HLS.lower(job_of(model, lut=0.2))).lut <= 0.2 * part.luts
     assert estimate(HLS.lower(job_of(model))).lut <= 0.7 * part.luts
+
+
+def small_job(**options: object) -> Job[Part, Options]:
+    """The digits CNN where LUTs run out."""
+    return job_of(job("digits_cnn", "quant4a4", 16).module, lut=0.1, **options)  # type: ignore[arg-type]
+
+
+def test_narrow_products_move_into_dsps_when_luts_run_out():
+    design = HLS.lower(small_job())
+    roomy = HLS.lower(job_of(job("digits_cnn", "quant4a4", 16).module))
+    assert isinstance(design, Design)
+    assert isinstance(roomy, Design)
+    assert {stage.packing for stage in roomy.stages} == {1}
+    assert {stage.packing for stage in design.stages} == {1, 2, 4}  # 9 x 8 bits, and 5 x 4
+    assert all(stage.packing == 1 for stage in design.stages if stage.template == "depthwise_conv")
+    assert estimate(design).dsp <= 0.8 * HLS.find_target("").dsps
+
+
+def test_a_schedule_gives_the_same_design():
+    design, report = HLS.lower(small_job()), HLS.estimate
+    assert report is not None
+    told = report(small_job(), design)["schedule"]
+    assert any(text.endswith("/4") for text in told.values())
+    again = HLS.lower(small_job(schedule=told))
+    assert [(s.fold, s.packing) for s in again.stages] == [(s.fold, s.packing) for s in design.stages]
+
+
+def test_more_products_than_a_dsp_holds():
+    with pytest.raises(UsageError) as raised:
+        HLS.lower(small_job(schedule={"block1_conv1": "8x4/5"}))
+    message = "fold: 5 products of 'block1_conv1' do not fit one DSP of 27 x 18 bits"
+    assert message in str(raised.value)
+    assert "at most 4" in str(raised.value)
+
+
+def test_wide_products_share_dsps_from_the_start():
+    config: Config = {
+        "rows": 5,
+        "channels_in": 64,
+        "channels_out": 32,
+        "pe": 1,
+        "simd": 1,
+        "packing": 1,
+        "acc_bits": 30,
+    }
+    codes: Config = {"x_code": "Signed<10>", "w_code": "Signed<8>", "x_zp": 0, "w_zp": 3}
+    out = Stream(Code(8, signed=True), 100)
+    stage = Stage("s", "linear", "", UNKNOWN, [out], [out], config={**config, **codes})
+    fold([stage], Budget(dsps=16, luts=10**6))
+    assert stage.packing == 2
+    assert multipliers(stage) == 32
+    assert area(stage).dsp == 16

@@ -267,8 +267,8 @@ def test_bad_options(options: dict[str, Any], message: str):
 
 def test_schedules_that_cannot_be():
     assert "fold: there is no stage 'head' to fold" in said(SMALL, schedule={"head": "2x2"})
-    for size in ("8", "0x1", "4x", "axb"):
-        assert f"head: the folding '{size}' is not PExSIMD" in said(SMALL, schedule={"head": size})
+    for size in ("8", "0x1", "4x", "axb", "8x4/0", "8/4"):
+        assert f"head: the folding '{size}' is not PExSIMD or PExSIMD/PACKING" in said(SMALL, schedule={"head": size})
     assert "the schedule is one of an engine" in said(SMALL, schedule={"engine size": "x"}, style="dataflow")
 
 

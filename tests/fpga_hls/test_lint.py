@@ -86,7 +86,7 @@ def project() -> dict[str, str]:
     design = design_of(legalised(parse(MODEL)))
     for stage in design.stages:
         if stage.foldable:
-            stage.set_fold(2, 4)
+            stage.set_fold(2, 4, 2)
     return sources(design, "top", "m_axi")
 
 

@@ -14,7 +14,7 @@ from irc.backends.fpga_hls.area import UNCALIBRATED, Factors
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.calibration.record import calibration_of
 from irc.backends.fpga_hls.dataflow import build
-from irc.backends.fpga_hls.device import DEFAULT, PARTS, Part
+from irc.backends.fpga_hls.device import DEFAULT, DSP_PORTS, PARTS, Part
 from irc.backends.fpga_hls.emit.top import Io
 from irc.backends.fpga_hls.engine.build import build as build_engine
 from irc.backends.fpga_hls.engine.plan import Plan, planned
@@ -24,7 +24,7 @@ from irc.backends.fpga_hls.engine.schedule import SIZE, read_schedule
 from irc.backends.fpga_hls.engine.sizes import best_size
 from irc.backends.fpga_hls.engine.watch import engine_watched
 from irc.backends.fpga_hls.fifo import size_fifos
-from irc.backends.fpga_hls.folding import Budget, fold
+from irc.backends.fpga_hls.folding import Budget, fold, folding_text, read_foldings
 from irc.backends.fpga_hls.identifiers import identifier
 from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
@@ -104,7 +104,7 @@ def lower(job: HlsJob) -> Lowered:
 
 def _dataflow(job: HlsJob) -> Design:
     design = build(job.module.functions[ACCELERATOR], HLS.lowering)
-    fold(design.stages, _budget(job), _folds(job.schedule), job.options.factors)
+    fold(design.stages, _budget(job), read_foldings(job.schedule), job.options.factors)
     size_fifos(design)
     return design
 
@@ -128,18 +128,8 @@ def _engine_that_fits(job: HlsJob, why: str) -> Plan | None:
 def _budget(job: HlsJob) -> Budget:
     options = job.options
     enough = 1 if options.fps is None else max(1, int(options.clock * 1e6 / options.fps))
-    return Budget(int(job.target.dsps * options.dsp), int(job.target.luts * options.lut), enough)
-
-
-def _folds(schedule: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """The folding of each stage that the user sets: `stage = PExSIMD`. Raises UsageError for what is none."""
-    found: dict[str, tuple[int, int]] = {}
-    for stage, size in schedule.items():
-        pe, _, simd = size.partition("x")
-        if not (pe.isdecimal() and simd.isdecimal() and int(pe) > 0 and int(simd) > 0):
-            raise UsageError(f"{stage}: the folding '{size}' is not PExSIMD", hint=f"for example {stage} = 8x4")
-        found[stage] = (int(pe), int(simd))
-    return found
+    ports = DSP_PORTS[job.target.dsp]
+    return Budget(int(job.target.dsps * options.dsp), int(job.target.luts * options.lut), enough, ports)
 
 
 def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
@@ -174,7 +164,7 @@ def _of_dataflow(job: HlsJob, design: Design, bill: Bill) -> ReportData:
     options = job.options
     way_out = _as_engine(job) if bill.lacking else ""
     missed = [*unmet(design, bill, options.clock, options.fps, way_out), *idle_masks(design)]
-    folds = {stage.name: "x".join(map(str, stage.fold)) for stage in design.stages if stage.foldable}
+    folds = {stage.name: folding_text(stage) for stage in design.stages if stage.foldable}
     seen = [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
     told = report(design, bill, options.clock, seen)
     return {**_noted(told, options), "unmet": missed, "schedule": folds}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DSP_PORTS = {"DSP48E1": (25, 18), "DSP48E2": (27, 18), "DSP58": (27, 24)}
+"""Bits of the two signed factors that each kind of DSP takes (UG479, UG579, AM004)."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """A part as the data sheet counts it: BRAM in blocks of 36 Kb, URAM in blocks of 288 Kb."""
+    """A part as the data sheet counts it: BRAM in blocks of 36 Kb, URAM in blocks of 288 Kb, DSPs of the kind `dsp`."""
 
     name: str
     summary: str
@@ -17,6 +20,7 @@ class Part:
     dsps: int
     bram36: int
     uram: int = 0
+    dsp: str = "DSP48E2"
 
 
 PARTS = {
@@ -24,7 +28,7 @@ PARTS = {
     for part in (
         Part("zcu102", "Zynq UltraScale+ ZU9EG", "xczu9eg-ffvb1156-2-e", 274_080, 548_160, 2_520, 912),
         Part("kv260", "Kria K26, Zynq UltraScale+ ZU5EV", "xck26-sfvc784-2LV-c", 117_120, 234_240, 1_248, 144, 64),
-        Part("pynq-z2", "Zynq-7020", "xc7z020clg400-1", 53_200, 106_400, 220, 140),
+        Part("pynq-z2", "Zynq-7020", "xc7z020clg400-1", 53_200, 106_400, 220, 140, dsp="DSP48E1"),
         Part(
             "u250",
             "Alveo U250, Virtex UltraScale+ XCU13P",
@@ -44,6 +48,7 @@ PARTS = {
             1_968,
             967,
             463,
+            "DSP58",
         ),
     )
 }

@@ -19,7 +19,8 @@ from irc.backends.fpga_hls.utilisation import Bill
 ESTIMATE = (
     "DSP, BRAM, LUT and FF are an estimate from the structure of the templates, not the result of a synthesis: DSP and "
     "BRAM follow from widths and depths, LUT and FF may be off by half. Products with an operand below 9 bits count as "
-    "LUTs, which Vitis HLS may decide otherwise. Ports count for the model itself."
+    "LUTs, which Vitis HLS may decide otherwise, but where several share a DSP (packing). Ports count for the model "
+    "itself."
 )
 
 
@@ -128,6 +129,7 @@ def _row(path: str, stages: list[Stage], bill: Bill, samples: Sequence[Design]) 
         **({"cycles, average": round(mean(taken))} if taken else {}),
         "iterations": max((count for stage in stages for _, count in iterations(stage)), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
+        "packing": max(stage.packing for stage in stages),
         "ROM bits": sum(rom.bits(stage.fold) for stage in stages for rom in stage.roms),
         "DSP": used.dsp,
         "BRAM18": used.bram18,

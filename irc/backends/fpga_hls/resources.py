@@ -52,11 +52,19 @@ def pace(design: Design) -> int:
 
 
 def multipliers(stage: Stage) -> int:
-    """Multipliers for sums of products."""
+    """Products at once for sums of them."""
     pe, simd = stage.fold
-    if stage.template not in (*LINEAR, *CONV, "depthwise_conv", "matmul"):
-        return 0
-    return pe * kept_lanes(stage, simd)
+    return pe * kept_lanes(stage, simd) if _sums_products(stage) else 0
+
+
+def multiplications(stage: Stage) -> int:
+    """The same, where products that share one multiplication count once."""
+    pe, simd = stage.fold
+    return tiles(pe, stage.packing) * kept_lanes(stage, simd) if _sums_products(stage) else 0
+
+
+def _sums_products(stage: Stage) -> bool:
+    return stage.template in (*LINEAR, *CONV, "depthwise_conv", "matmul")
 
 
 def kept_lanes(stage: Stage, simd: int) -> int:

@@ -210,9 +210,16 @@ class Stage:
         """What `simd` is a multiple of: the groups of N:M masks are not cut."""
         return int(self.config.get("m", 1))
 
-    def set_fold(self, pe: int, simd: int) -> None:
-        """Set both, `simd` rounded up to its step."""
+    @property
+    def packing(self) -> int:
+        """How many products one multiplication makes."""
+        return int(self.config.get("packing", 1))
+
+    def set_fold(self, pe: int, simd: int, packing: int = 1) -> None:
+        """Set all of them, `simd` rounded up to its step."""
         self.config["pe"] = pe
+        if "packing" in self.config:
+            self.config["packing"] = packing
         if "simd" in self.config:
             self.config["simd"] = -(-simd // self.simd_step) * self.simd_step
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from irc.backends.fpga_hls.area import (
     Factors,
     dot_product,
     fifo,
+    packed_dot_products,
     product,
     ram,
     rom,
@@ -29,6 +31,7 @@ from irc.backends.fpga_hls.area import (
     times_constant,
     total,
 )
+from irc.backends.fpga_hls.packing import packing_of
 from irc.backends.fpga_hls.resources import (
     ROW_LATENCY,
     buffers_x,
@@ -106,12 +109,22 @@ def _unpack(stage: Stage, bits: int, lanes: int) -> Area:
 def _multiply_add(stage: Stage) -> Area:
     """The multipliers, adder trees and accumulators of dot_products and channel_products.
 
-    Of an N:M mask each multiplier has a choice of M lanes.
+    Of an N:M mask each multiplier has a choice of M lanes. The last products that share a DSP may be fewer.
     """
     pe, simd = stage.fold
+    if stage.packing > 1:
+        packing, acc = packing_of(stage), stage.number("acc_bits")
+        full, rest = divmod(pe, packing.lanes)
+        last = packed_dot_products(replace(packing, lanes=rest), simd, acc) if rest else Area()
+        return packed_dot_products(packing, simd, acc) * full + last
     kept, x = kept_lanes(stage, simd), _lane_bits(stage, "x")
     chosen = select(x, stage.simd_step) * kept
     return (dot_product(x, _lane_bits(stage, "w"), kept, stage.number("acc_bits")) + chosen) * pe
+
+
+def takes_dsps(stage: Stage) -> bool:
+    """Whether the products of a stage of sums of products are DSPs even if each is made on its own."""
+    return product(_lane_bits(stage, "x"), _lane_bits(stage, "w")).dsp > 0
 
 
 def _weights(stage: Stage, depth: int) -> Area:

@@ -52,6 +52,12 @@ def code_of(scalar: ScalarType) -> Code:
     return Code(1, signed=False) if scalar.kind == "bool" else Code(scalar.bits, scalar.signed)
 
 
+def code_named(cpp: str) -> Code:
+    """The code that configurations call `Signed<8>`."""
+    kind, _, bits = cpp.partition("<")
+    return Code(int(bits.removesuffix(">")), kind == "Signed")
+
+
 def builtin(bits: int, signed: bool) -> str:
     """`int8_t`, `uint64_t`, ..."""
     return f"{'int' if signed else 'uint'}{bits}_t"

@@ -15,7 +15,6 @@ import numpy as np
 from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors, total
 from irc.backends.fpga_hls.calibration.csynth import Synthesis, Used
 from irc.backends.fpga_hls.calibration.record import Calibration
-from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.engine.footprint import PRODUCTS, formulas
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.stage import Design
@@ -68,11 +67,11 @@ class Fit:
     common: bool  # one factor for all LUTs, since two cannot be told apart
 
 
-def units_of(lowered: Design | Plan, part: Part) -> list[Unit]:
+def units_of(lowered: Design | Plan) -> list[Unit]:
     """What can be compared of an accelerator."""
     if isinstance(lowered, Design):
         return [Unit(stage.name, stage.loc.path, (stage.name,), *module_parts(stage)) for stage in lowered.stages]
-    parts = formulas(lowered.size, part)
+    parts = formulas(lowered.size)
     none = Area()
     return [
         Unit(name, "", functions, parts[PRODUCTS] if name == "front" else none, total(parts[p] for p in of))

@@ -154,7 +154,8 @@ waits for another in a circle. A larger depth is safe; a smaller one may deadloc
 {_counts(design)}## Change the folding
 
 `pe` (output channels at once) and `simd` (input channels at once) decide how many multipliers a stage has, and how its
-weights are packed. So they are chosen when the project is written, not in the C++:
+weights are packed. So they are chosen when the project is written, not in the C++. `8x4/2` lets one DSP make two of the
+8 x 4 products, those of neighbouring output channels (`irc/packed.h`); a part of other DSPs may hold fewer.
 
     irc compile ... --schedule FILE    # lines as in schedule.txt of the artifact: `{_fold_example(design.stages)}`
     irc compile ... --backend 'hls{{fps=1000}}'     # only as many multipliers as that needs
@@ -197,7 +198,8 @@ are those of the most there can be, as are the cycles above. `LOOP_TRIPCOUNT` te
 def _row(stage: Stage, used: Area) -> str:
     pe, simd = stage.fold
     layer = harmless(source_text(stage.loc.sources[0])).replace("|", "/") if stage.loc.sources else "(no module path)"
-    size = f"{pe} x {simd}" if stage.foldable else ""
+    shared = f", {stage.packing} a DSP" if stage.packing > 1 else ""
+    size = f"{pe} x {simd}{shared}" if stage.foldable else ""
     file = f"`stages/{group_of(stage)}.h`"
     costs = f"{used.dsp} | {used.bram18} | {used.lut} | {used.ff}"
     return f"| {layer} | `{stage.name}` | {file} | {stage.template} | {size} | {cycles(stage)} | {costs} |"

@@ -14,24 +14,24 @@ from irc.backends.fpga_hls.area import (
     UNCALIBRATED,
     Area,
     Factors,
+    packed_dot_products,
     product,
     ram,
     select,
     shifter,
 )
-from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.program import CHANNELS, PARAMETERS, REGISTERS, TABLE, Size
+from irc.backends.fpga_hls.packing import Packing
 
 LANE = 9
 """Bits of a code minus its zero point."""
 
+PAIR = Packing(255, 255, 2)
+"""Products that share a DSP (templates/engine_gemm.h): of codes of 8 bits less their zero points."""
+
 TWICE = 2
 """Copies of a memory between two processes: one is filled while the other is read."""
-
-PACKED_SHIFT = 18
-"""Bits between two factors that share a DSP (templates/engine_gemm.h), which the wider port has to hold: DSP48E2."""
-
 
 INDEX_BITS = 12
 """Of a row, of which there are at most CHANNELS."""
@@ -40,18 +40,18 @@ PRODUCTS = "multipliers"
 """The part that is sums of products."""
 
 
-def footprint(size: Size, part: Part, factors: Factors = UNCALIBRATED) -> dict[str, Area]:
+def footprint(size: Size, factors: Factors = UNCALIBRATED) -> dict[str, Area]:
     """What each part of an engine takes."""
     none = Area()
-    parts = formulas(size, part).items()
+    parts = formulas(size).items()
     return {name: factors.of(found, none) if name == PRODUCTS else factors.of(none, found) for name, found in parts}
 
 
-def formulas(size: Size, part: Part) -> dict[str, Area]:
+def formulas(size: Size) -> dict[str, Area]:
     """The same without calibration."""
     return {
         "tiles": _between(size),
-        PRODUCTS: _array(size, part),
+        PRODUCTS: _array(size),
         "loads and stores": _memory_processes(),
         "steps": _steps(size),
         "rows": _rows(size),
@@ -60,11 +60,6 @@ def formulas(size: Size, part: Part) -> dict[str, Area]:
         "moves": PROCESS + _addresses(6) * 2,
         "ports": M_AXI * (6 * 4 + 2),  # six of 128 bits, two of 8; M_AXI is one of 32
     }
-
-
-def fits_one_dsp(part: Part) -> bool:
-    """Whether two products with a common factor fit one DSP of the part."""
-    return not part.part.startswith("xc7")
 
 
 def _banks(width: int, depth: int, banks: int = WORD) -> Area:
@@ -86,13 +81,10 @@ def _between(size: Size) -> Area:
     )
 
 
-def _array(size: Size, part: Part) -> Area:
-    """Products and the tree of their sums; two in a DSP take a subtraction to part them."""
-    products = size.multipliers
-    dsps = products // 2 if fits_one_dsp(part) else products
-    apart = LANE if fits_one_dsp(part) else 0
-    tree = 2 * LANE + 4  # bits of a sum of 16 products
-    return PROCESS + Area(lut=(tree + apart) * products + 32 * size.pe, ff=2 * LANE * products + 32 * size.pe, dsp=dsps)
+def _array(size: Size) -> Area:
+    """Products of PAIR, the trees of a word of them each, and 32-bit sums."""
+    word = packed_dot_products(PAIR, WORD, 32) * (size.multipliers // (PAIR.lanes * WORD))
+    return PROCESS + word + Area(lut=32, ff=32) * size.pe
 
 
 def _addresses(products: int) -> Area:

@@ -23,7 +23,7 @@ ESTIMATE = (
 
 def engine_bill(plan: Plan, part: Part, factors: Factors = UNCALIBRATED) -> Bill:
     """An engine against a part."""
-    return Bill(footprint(plan.size, part, factors), Area(), part)
+    return Bill(footprint(plan.size, factors), Area(), part)
 
 
 Costs = list[tuple[Layer, Cost]]

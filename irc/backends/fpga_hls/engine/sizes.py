@@ -37,7 +37,7 @@ def best_size(program: Program, part: Part, budget: Budget, factors: Factors = U
     """The size with least LUTs among those that are nearly as fast as the fastest, within the budget of DSPs and LUTs
     and the block RAM of a part; the smallest size if none is within that."""
     sizes = list(candidates())
-    areas = {size: total(footprint(size, part, factors).values()) for size in sizes}
+    areas = {size: total(footprint(size, factors).values()) for size in sizes}
     room = [s for s in sizes if budget.allows(areas[s]) and areas[s].bram36 <= BLOCK_RAM * part.bram36]
     if not room:
         return min(sizes, key=lambda s: (areas[s].bram18, areas[s].lut))

@@ -410,6 +410,7 @@ def products_of_streams(cx: Lowering, region: Region, op: Matmul | Linear, w: Va
         "depth": extent_of(pairing.x.depth),
         "columns": extent_of(columns),
         "buffers": BUFFERS,
+        "packing": 1,
         **operand_config(cx, op, x_stream.code, w_stream.code, w_zp),
         "x_order": pairing.x.cpp(),
         "w_order": pairing.w.cpp(),

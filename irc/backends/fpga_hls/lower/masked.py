@@ -164,13 +164,13 @@ def arranged(tail: Tail, w: GroupedWeights, mask: Mask | None, kept: Array | Non
     if found is not None:
         return found
     tail.idle_mask = idle(mask, kept)
-    return Arrangement("", "linear.h", [tail.rom("weights", w)], {})
+    return Arrangement("", "linear.h", [tail.rom("weights", w)], {"packing": 1})
 
 
 def _by_tile(tail: Tail, w: GroupedWeights, kept: Array) -> Arrangement:
     tiles = KeptTiles(w, kept)
     roms = [tail.rom("weights", tiles), tail.rom("places", TilePlaces(tiles))]
-    return Arrangement("_blocks", "sparse.h", roms, {}, runs_ahead=1)
+    return Arrangement("_blocks", "sparse.h", roms, {"packing": 1}, runs_ahead=1)
 
 
 def _by_lane(tail: Tail, w: GroupedWeights, kept: Array, n: int, m: int) -> Arrangement | None:

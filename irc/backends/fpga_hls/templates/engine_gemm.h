@@ -4,6 +4,7 @@
 #define IRC_ENGINE_GEMM_H
 
 #include "engine_layer.h"
+#include "packed.h"
 
 namespace irc {
 
@@ -182,20 +183,21 @@ template <int PE> void multiply_add(const Lane (&x)[LANES], const Lane (&w)[PE][
 
 #else
 
-/// sums[p] += x . w[p]: two products with one factor in common are one product of 27 by 9 bits. What the lower one takes
-/// from the upper one is given back.
+/// Two products by one multiplication.
+using Pair = PackedProducts<255, 255, 2>;
+
+/// sums[p] += x . w[p]: neighbouring columns share x.
 template <int PE> void multiply_add(const Lane (&x)[LANES], const Lane (&w)[PE][LANES], int32_t (&sums)[PE]) {
 #pragma HLS INLINE
     for (int p = 0; p < PE; p += 2) {
 #pragma HLS UNROLL
         for (int i = 0; i < LANES; i++) {
 #pragma HLS UNROLL
-            const ap_int<27> both = (ap_int<27>(w[p + 1][i]) << 18) + w[p][i];
-            const ap_int<36> product = both * x[i];
-            const ap_int<18> lower = ap_int<18>(product);
-            const ap_int<18> upper = ap_int<18>((product - lower) >> 18);
-            sums[p] += int32_t(lower);
-            sums[p + 1] += int32_t(upper);
+            const Pair::Weight weights[2] = {w[p][i], w[p + 1][i]};
+            Pair::Product products[2];
+            Pair::multiply(x[i], weights, products);
+            sums[p] += int32_t(products[0]);
+            sums[p + 1] += int32_t(products[1]);
         }
     }
 }

@@ -82,6 +82,7 @@ template <int BITS> using Unsigned = Code<BITS, false>;
 template <class C, int ZP> struct Centered {
     static_assert(C::lowest <= ZP && ZP <= C::highest, "a zero point is a code");
     static constexpr int bits = C::bits + (C::is_signed && ZP == 0 ? 0 : 1);
+    static constexpr int64_t most = C::highest - ZP > ZP - C::lowest ? C::highest - ZP : ZP - C::lowest; // magnitude
     using type = Factor<bits>;
 };
 

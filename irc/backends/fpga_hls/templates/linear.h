@@ -8,14 +8,26 @@
 #define IRC_LINEAR_H
 
 #include "epilogue.h"
+#include "packed.h"
 #include "rom.h"
 #include "window.h"
 
 namespace irc {
 
+#ifdef IRC_PLAIN
+constexpr bool PACKS = false; // compilers vectorise products of builtin integers that are made one by one
+#else
+constexpr bool PACKS = true;
+#endif
+
+/// How a stage makes its products: `packing` of those that share x by one multiplication, or each on its own.
+template <class Config>
+using ProductsOf = PackedProducts<Centered<typename Config::x_code, Config::x_zp>::most,
+                                  Centered<typename Config::w_code, Config::w_zp>::most, PACKS ? Config::packing : 1>;
+
 /// acc[p] += sum over s of x[s] * w[p * SIMD + s], from 0 if `first`. PE x SIMD multipliers, one adder tree a PE.
-template <int PE, int SIMD, class X, class W, class A>
-void multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& acc) {
+template <class Products, int PE, int SIMD, class X, class W, class A>
+std::enable_if_t<Products::lanes == 1> multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& acc) {
 #pragma HLS INLINE
     for (int p = 0; p < PE; p++) {
 #pragma HLS UNROLL
@@ -28,13 +40,40 @@ void multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& a
     }
 }
 
+/// The same with ceil(PE / lanes) x SIMD multiplications: neighbouring p share x.
+template <class Products, int PE, int SIMD, class X, class W, class A>
+std::enable_if_t<(Products::lanes > 1)> multiply_add(const Pack<X, SIMD>& x, const W& w, bool first, Pack<A, PE>& acc) {
+#pragma HLS INLINE
+    for (int p = 0; p < PE; p += Products::lanes) {
+#pragma HLS UNROLL
+        for (int i = 0; i < smaller(Products::lanes, PE - p); i++) {
+#pragma HLS UNROLL
+            acc.lane[p + i] = first ? A(0) : acc.lane[p + i];
+        }
+        for (int s = 0; s < SIMD; s++) {
+#pragma HLS UNROLL
+            typename Products::Weight shared[Products::lanes];
+            typename Products::Product products[Products::lanes];
+            for (int i = 0; i < Products::lanes; i++) {
+#pragma HLS UNROLL
+                shared[i] = p + i < PE ? typename Products::Weight(w[(p + i) * SIMD + s]) : typename Products::Weight(0);
+            }
+            Products::multiply(x.lane[s], shared, products);
+            for (int i = 0; i < smaller(Products::lanes, PE - p); i++) {
+#pragma HLS UNROLL
+                acc.lane[p + i] += products[i];
+            }
+        }
+    }
+}
+
 /// Dot products of each run of in_tiles packs with out_tiles x PE rows of weights. There are rows x groups runs, and
 /// each group has its own weights: row (group * out_tiles + out) * in_tiles + in of `memory` holds a PE x SIMD tile.
 /// With groups_first all rows of group 0 come first, otherwise all groups of row 0.
 ///
 /// Loops:  rows x groups x out_tiles x in_tiles, II = 1; a run is read during its first output tile and replayed then.
 /// Buffer: one run (in_tiles packs), PE accumulators.
-template <class Shape, class X, int SIMD, class Cell, int TILES, int CELLS, class A, int PE>
+template <class Shape, class Products, class X, int SIMD, class Cell, int TILES, int CELLS, class A, int PE>
 void dot_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], stream<Pack<A, PE>>& y) {
     static_assert(TILES == Shape::groups * Shape::out_tiles * Shape::in_tiles, "the memory has one row a tile");
     IRC_BUFFER Pack<X, SIMD> run[Shape::in_tiles];
@@ -61,7 +100,7 @@ void dot_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][C
                     }
                     const int group = Shape::groups_first ? i : j;
                     const auto& w = reader.read(memory, (group * Shape::out_tiles + out) * Shape::in_tiles + in);
-                    multiply_add<PE, SIMD>(pack, w, in == 0, acc);
+                    multiply_add<Products, PE, SIMD>(pack, w, in == 0, acc);
                     if (in == in_tiles - 1) {
                         y.write(acc);
                     }
@@ -91,7 +130,7 @@ template <class Config> struct LinearShape {
 
 /// linear: y[row][co] = epilogue(sum over ci of (x[row][ci] - x_zp) * (w[co][ci] - w_zp)).
 ///
-/// Config:  rows, channels_in, channels_out, pe, simd, acc_bits, x_code, w_code, x_zp, w_zp.
+/// Config:  rows, channels_in, channels_out, pe, simd, packing, acc_bits, x_code, w_code, x_zp, w_zp.
 /// Weights: ROM row out * in_tiles + in holds w[out * pe + p][in * simd + s] in lane p * simd + s (see rom.h); lanes
 ///          outside the matrix hold w_zp.
 /// Cycles:  rows x max(channels_in, out_tiles x in_tiles, channels_out).
@@ -106,7 +145,7 @@ void linear(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>&
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear.sums");
 
     pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);
-    dot_products<Shape>(n, runs, weights, sums);
+    dot_products<Shape, ProductsOf<Config>>(n, runs, weights, sums);
     unpack_runs<RowsOf<Config>, 1, Fixed<Config::channels_out>, Epilogue>(n, sums, y, 0, operands...);
 }
 
@@ -158,7 +197,7 @@ void conv(stream<X>& x, const Word (&weights)[TILES][WORDS], stream<Y>& y, Opera
 
     pack_runs<typename Shape::Arriving, Fixed<Shape::group_in>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    dot_products<Shape>(FIXED, patches, weights, sums);
+    dot_products<Shape, ProductsOf<Config>>(FIXED, patches, weights, sums);
     unpack_runs<typename Shape::Rows, Config::groups, Fixed<Shape::group_out>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
@@ -405,14 +444,14 @@ void multiply_block(int n, stream<X>& x, stream<W>& w, stream<Y>& y, int block, 
 
     feed_rows<Config>(n, x, runs);
     load_operand<WShape, Config::w_zp>(n, w, w_tiles);
-    dot_products<Shape>(n, runs, w_tiles, sums);
+    dot_products<Shape, ProductsOf<Config>>(n, runs, w_tiles, sums);
     unpack_runs<typename Shape::Runs, 1, typename Shape::Columns, Epilogue>(n, sums, y, block, operands...);
 }
 
 /// matmul: y[b][m][n] = epilogue(sum over k of (x[b][m][k] - x_zp) * (w[b][k][n] - w_zp)), of two streams.
 ///
 /// Config:  blocks (how often all of it is done, as for windows of an image), batch, rows (m), depth (k), columns (n),
-///          pe, simd, buffers, acc_bits, x_code, w_code, x_zp, w_zp;
+///          pe, simd, packing, buffers, acc_bits, x_code, w_code, x_zp, w_zp;
 ///          x_order and w_order: how x and w travel, Order<BATCH, DEPTH, FREE> is a row-major w, Order<BATCH, FREE,
 ///          DEPTH> a transposed one; rows_first: false if y travels b, m, n, true if m, b, n.
 /// Cycles:  blocks x (load + rest) for buffers = 1, blocks x max(load, rest) for buffers = 2, where

@@ -17,8 +17,8 @@ namespace irc {
 ///
 /// Loops:  RUN, then rows x max(TILES, RUN), II = 1: the next run is read while one is worked on.
 /// Buffer: two runs, PE accumulators.
-template <class Rows, int RUN, class Reader, class X, int SIMD, class Cell, class Place, int TILES, int CELLS, class A,
-          int PE>
+template <class Rows, int RUN, class Reader, class Products, class X, int SIMD, class Cell, class Place, int TILES,
+          int CELLS, class A, int PE>
 void kept_tile_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TILES][CELLS], const Place (&places)[TILES][1],
                         stream<Pack<A, PE>>& y) {
     IRC_BUFFER Pack<X, SIMD> runs[2 * RUN];
@@ -45,7 +45,7 @@ void kept_tile_products(int n, stream<Pack<X, SIMD>>& x, const Cell (&memory)[TI
             }
             if (t < TILES) {
                 const int place = int(places[t][0]);
-                multiply_add<PE, SIMD>(runs[here + place / 2], reader.read(memory, t), first, acc);
+                multiply_add<Products, PE, SIMD>(runs[here + place / 2], reader.read(memory, t), first, acc);
                 first = place % 2 == 1;
                 if (first) {
                     y.write(acc);
@@ -73,7 +73,8 @@ void linear_blocks(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], con
     stream<Pack<typename Shape::Sum, Config::pe>> sums("linear_blocks.sums");
 
     pack_runs<RowsOf<Config>, Fixed<Config::channels_in>, Config::x_zp>(n, x, runs);
-    kept_tile_products<RowsOf<Config>, Shape::in_tiles, typename Shape::Reader>(n, runs, weights, places, sums);
+    kept_tile_products<RowsOf<Config>, Shape::in_tiles, typename Shape::Reader, ProductsOf<Config>>(
+        n, runs, weights, places, sums);
     unpack_runs<RowsOf<Config>, 1, Fixed<Config::channels_out>, Epilogue>(n, sums, y, 0, operands...);
 }
 
@@ -98,7 +99,8 @@ void conv_blocks(stream<X>& x, const Word (&weights)[TILES][WORDS], const Place 
 
     pack_runs<typename Shape::Arriving, Fixed<Shape::group_in>, Config::x_zp>(FIXED, x, pixels);
     sliding_window<Config, Config::groups, Shape::pixel_tiles, Config::pad_value - Config::x_zp>(pixels, patches);
-    kept_tile_products<typename Shape::Rows, PATCH, typename Shape::Reader>(FIXED, patches, weights, places, sums);
+    kept_tile_products<typename Shape::Rows, PATCH, typename Shape::Reader, ProductsOf<Config>>(
+        FIXED, patches, weights, places, sums);
     unpack_runs<typename Shape::Rows, Config::groups, Fixed<Shape::group_out>, Epilogue>(FIXED, sums, y, 0, operands...);
 }
 
@@ -181,7 +183,7 @@ void kept_lane_products(int n, stream<Pack<X, SIMD>>& x, const Word (&memory)[TI
 
 /// linear_nm: linear with N of every M input channels of each output.
 ///
-/// Config:  as linear, simd a multiple of m; n, m, place_code.
+/// Config:  as linear without packing, since lanes of x differ; simd a multiple of m; n, m, place_code.
 /// Weights: ROM rows as linear's, with N lanes in the place of M: lane p * KEPT + k, KEPT = simd / m * n, holds a weight
 ///          of group k / n of the tile, and the same lane of `places` which of the M channels it belongs to.
 /// Cycles:  as linear.
@@ -205,7 +207,7 @@ void linear_nm(int n, stream<X>& x, const Word (&weights)[TILES][WORDS], const P
 
 /// conv_nm: conv with N of every M input channels of each output, for each tap.
 ///
-/// Config:  as conv, simd a multiple of m; n, m, place_code.
+/// Config:  as conv without packing, simd a multiple of m; n, m, place_code.
 /// Weights: ROM rows as conv's, with N lanes in the place of M, as for linear_nm.
 /// Cycles:  as conv.
 /// Buffer:  the lines of sliding_window, and two patches.
