@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.einsum import einsum
-from irc.frontend.composed.linear import mirrored, with_gaps
+from irc.frontend.composed.linear import matrix_product, mirrored, with_gaps
 from irc.frontend.context import Context, Number
 from irc.ir.graph import Value
-from irc.ir.ops.linear import Conv, Linear, Matmul
+from irc.ir.ops.linear import Conv, Linear
 from irc.ir.ops.math import Add, Mul
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Reshape
@@ -22,12 +22,10 @@ def linear(c: Context, x: Value, w: Value, b: Value | None) -> Value:
 
 @converts("matmul.default", "mm.default", "bmm.default", "mv.default", "dot.default")
 def matmul(c: Context, x: Value, y: Value) -> Value:
-    if not x.type.scalar.is_float:
-        c.unsupported(f"product of {x.type.scalar} matrices", "cast to float")
     # A vector counts as a row on the left and a column on the right, and its dimension of size 1 goes away again.
     left = c.b(Reshape(x, (1, x.type.shape[0]))) if x.type.rank == 1 else x
     right = c.b(Reshape(y, (y.type.shape[0], 1))) if y.type.rank == 1 else y
-    out = c.b(Matmul(left, right))
+    out = matrix_product(c, left, right)
     return out if left is x and right is y else c.b(Reshape(out, c.type.shape))
 
 

@@ -7,7 +7,24 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
 from irc.frontend.aten.table import converts
-from irc.frontend.composed.math import arccos, arcsin, arctan, ceil, expm1, plus, positive, sign, times, trunc, truth
+from irc.frontend.building import Building
+from irc.frontend.composed.math import (
+    arccos,
+    arcsin,
+    arctan,
+    ceil,
+    expm1,
+    floor,
+    floored_rest,
+    numbers,
+    plus,
+    positive,
+    rest,
+    sign,
+    times,
+    trunc,
+    truth,
+)
 from irc.frontend.composed.tensor import of_vectors
 from irc.frontend.context import Context, Number, promote
 from irc.ir.dims import product
@@ -178,10 +195,12 @@ def square(c: Context, x: Value) -> Value:
 
 @converts("log1p.default")
 def log1p(c: Context, x: Value) -> Value:
-    return c.b(Log(plus(c, x, 1)))
+    return c.b(Log(plus(c, c.cast(x, c.type.scalar), 1)))
 
 
-converts("expm1.default")(expm1)
+@converts("expm1.default")
+def expm1_of(c: Context, x: Value) -> Value:
+    return expm1(c, c.cast(x, c.type.scalar))
 
 
 @converts("log2.default")
@@ -201,6 +220,7 @@ def exp2(c: Context, x: Value) -> Value:
 
 @converts("tan.default")
 def tan(c: Context, x: Value) -> Value:
+    x = c.cast(x, c.type.scalar)
     return c.b(Div(c.b(Sin(x)), c.b(Cos(x))))
 
 
@@ -219,9 +239,7 @@ def acos(c: Context, x: Value) -> Value:
     return arccos(c, c.cast(x, c.type.scalar))
 
 
-@converts("floor.default")
-def floor(c: Context, x: Value) -> Value:
-    return c.b(Floor(x)) if x.type.scalar.is_float else x
+converts("floor.default")(floor)
 
 
 @converts("round.default")
@@ -301,16 +319,12 @@ def div(c: Context, x: Value, y: Value | Number) -> Value:
 def div_mode(c: Context, x: Value, y: Value | Number, mode: str | None) -> Value:
     if mode is None:
         return div(c, x, y)
-    return _rounded(c, x, y, _floor if mode == "floor" else trunc)
+    return _rounded(c, x, y, floor if mode == "floor" else trunc)
 
 
 @converts("floor_divide.default", "floor_divide.Scalar")
 def floor_divide(c: Context, x: Value, y: Value | Number) -> Value:
-    return _rounded(c, x, y, _floor)
-
-
-def _floor(c: Context, x: Value) -> Value:
-    return c.b(Floor(x))
+    return _rounded(c, x, y, floor)
 
 
 def _quotient(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, Value]:
@@ -319,26 +333,20 @@ def _quotient(c: Context, x: Value | Number, y: Value | Number) -> tuple[Value, 
     return c.operand(x, scalar), c.operand(y, scalar)
 
 
-def _rounded(c: Context, x: Value | Number, y: Value | Number, rounding: Callable[[Context, Value], Value]) -> Value:
+def _rounded(c: Context, x: Value | Number, y: Value | Number, rounding: Callable[[Building, Value], Value]) -> Value:
     return c.cast(rounding(c, c.b(Div(*_quotient(c, x, y)))), c.type.scalar)
 
 
 @converts("remainder.Tensor", "remainder.Scalar")
 def remainder(c: Context, x: Value, y: Value | Number) -> Value:
     """x - floor(x / y) * y: the sign of y."""
-    return _rest(c, x, y, _floor)
+    return c.cast(floored_rest(c, *_quotient(c, x, y)), c.type.scalar)
 
 
 @converts("fmod.Tensor", "fmod.Scalar")
 def fmod(c: Context, x: Value, y: Value | Number) -> Value:
     """x - trunc(x / y) * y: the sign of x."""
-    return _rest(c, x, y, trunc)
-
-
-def _rest(c: Context, x: Value, y: Value | Number, rounding: Callable[[Context, Value], Value]) -> Value:
-    a, b = _quotient(c, x, y)
-    whole = rounding(c, c.b(Div(a, b)))
-    return c.cast(c.b(Sub(a, c.b(Mul(whole, b)))), c.type.scalar)
+    return c.cast(rest(c, *_quotient(c, x, y)), c.type.scalar)
 
 
 @converts("pow.Tensor_Scalar")
@@ -500,7 +508,11 @@ for _target, _logical in {"and": logical_and, "or": logical_or, "xor": logical_x
 
 @converts("bitwise_not.default")
 def bitwise_not(c: Context, x: Value) -> Value:
-    return logical_not(c, _only_bool(c, x))
+    """-1 - x of signed integers, the largest - x of others."""
+    scalar = x.type.scalar
+    if scalar == BOOL:
+        return logical_not(c, x)
+    return c.cast(c.b(Sub(c.const(-1 if scalar.signed else scalar.max, scalar), x)), scalar)
 
 
 @converts("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
@@ -546,12 +558,12 @@ def mean_all(c: Context, x: Value, dtype: Any) -> Value:
 
 @converts("amax.default")
 def amax(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
-    return c.b(Amax(x, _axes(x, axes), keepdims))
+    return to_scalar(c, c.b(Amax(numbers(c, x), _axes(x, axes), keepdims)), x.type.scalar)
 
 
 @converts("amin.default")
 def amin(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
-    return c.b(Neg(c.b(Amax(c.b(Neg(x)), _axes(x, axes), keepdims))))
+    return to_scalar(c, c.b(Neg(c.b(Amax(c.b(Neg(numbers(c, x))), _axes(x, axes), keepdims)))), x.type.scalar)
 
 
 @converts("max.default")
@@ -571,11 +583,12 @@ def max_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...
 
 @converts("min.dim")
 def min_dim(c: Context, x: Value, axis: int, keepdims: bool) -> tuple[Value, ...]:
-    return amin(c, x, (axis,), keepdims), argmax(c, c.b(Neg(x)), axis, keepdims)
+    return amin(c, x, (axis,), keepdims), argmin(c, x, axis, keepdims)
 
 
 @converts("argmax.default")
 def argmax(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
+    x = numbers(c, x)
     if axis is not None and x.type.rank:
         return c.b(Argmax(x, (axis,), keepdims))
     flat = c.b(Reshape(x, (product(x.type.shape),)))
@@ -585,7 +598,7 @@ def argmax(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
 
 @converts("argmin.default")
 def argmin(c: Context, x: Value, axis: int | None, keepdims: bool) -> Value:
-    return argmax(c, c.b(Neg(x)), axis, keepdims)
+    return argmax(c, c.b(Neg(numbers(c, x))), axis, keepdims)
 
 
 @converts("any.dim", "any.dims")

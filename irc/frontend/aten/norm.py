@@ -54,6 +54,7 @@ def log_softmax_half(c: Context, x: Value, axis: int, half_to_float: bool) -> Va
 @converts("logsumexp.default")
 def logsumexp(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
     over = tuple(axes) if x.type.rank else ()
+    x = c.cast(x, c.type.scalar)
     top = c.b(Amax(x, over, True))
     total = c.b(Sum(c.b(Exp(c.b(Sub(x, top)))), over, True))
     out = c.b(Add(c.b(Log(total)), top))

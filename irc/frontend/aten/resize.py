@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.grid import Mode, Outside, grid_sample
 from irc.frontend.composed.linear import along_axis
-from irc.frontend.composed.tensor import cut
+from irc.frontend.composed.windows import from_windows
 from irc.frontend.context import Context
-from irc.ir.dims import mul
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Clamp, Compare, Floor, LogicalAnd, Mul, Round, Sub, Where
-from irc.ir.ops.tensor import Gather, Iota, Pad, Permute, Reshape
+from irc.ir.ops.tensor import Gather, Pad, Permute, Reshape
 from irc.ir.scalars import I64, Array
 
 
@@ -115,67 +114,13 @@ def _sizes(c: Context, x: Value, axis: int) -> tuple[int, int]:
 # -- places that the data tell
 
 
-@converts("grid_sampler.default", "grid_sampler_2d.default")
-def grid_sample(c: Context, x: Value, grid: Value, mode: int, padding: int, corners: bool) -> Value:
-    """x[N, C, H, W] at grid[N, h, w, (x, y)], where -1 and 1 are the ends; weights of neighbours times lookups."""
-    if x.type.rank != 4 or mode > 1 or padding > 1:
-        c.unsupported("only images, linear or nearest, with zeros or the border outside, have an equivalent")
-    sizes = c.number(x.type.shape[2], "the height"), c.number(x.type.shape[3], "the width")
-    y, x_ = (_on_axis(c, grid, 1 - i, size, corners, border=padding == 1) for i, size in enumerate(sizes))
-    if mode == 1:
-        return _looked_up(c, x, [(c.b(Round(y)), c.b(Round(x_)), None)])
-    corner: list[tuple[Value, Value, Value | None]] = []
-    for row, row_weight in _neighbours(c, y):
-        for column, column_weight in _neighbours(c, x_):
-            corner.append((row, column, c.b(Mul(row_weight, column_weight))))
-    return _looked_up(c, x, corner)
+MODES: tuple[Mode, ...] = ("linear", "nearest", "cubic")
+OUTSIDE: tuple[Outside, ...] = ("zeros", "border", "reflection")
 
 
-def _on_axis(c: Context, grid: Value, axis: int, size: int, corners: bool, border: bool) -> Value:
-    """Places [N, h, w] in elements."""
-    scalar = grid.type.scalar
-    at = c.b(Reshape(cut(c, grid, 3, axis, axis + 1), grid.type.shape[:3]))
-    scale = (size - 1) / 2 if corners else size / 2
-    found = c.b(Add(c.b(Mul(at, c.const(scale, scalar))), c.const((size - 1) / 2, scalar)))
-    return c.b(Clamp(found, 0.0, float(size - 1))) if border else found
-
-
-def _neighbours(c: Context, at: Value) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
-    """The elements in front of and behind a place, each with its weight."""
-    one = c.const(1, at.type.scalar)
-    low = c.b(Floor(at))
-    share = c.b(Sub(at, low))
-    return (low, c.b(Sub(one, share))), (c.b(Add(low, one)), share)
-
-
-def _looked_up(c: Context, x: Value, terms: Sequence[tuple[Value, Value, Value | None]]) -> Value:
-    """The sum over terms of x[n, :, row, column] * weight, 0 outside of x; rows and columns are whole floats."""
-    batch, channels, height, width = x.type.shape
-    image = c.b(Reshape(c.b(Permute(x, (0, 2, 3, 1))), (mul(batch, mul(height, width)), channels)))
-    first = c.b(Mul(c.b(Iota(0, 1, shape=(batch,))), c.size(mul(height, width))))
-    total: Value | None = None
-    for row, column, weight in terms:
-        (y, inside), (z, also) = _within(c, row, height), _within(c, column, width)
-        place = c.b(Add(c.b(Mul(y, c.size(width))), z))
-        place = c.b(Add(place, c.b(Reshape(first, (batch, 1, 1)))))
-        found = c.b(Gather(image, place, 0))
-        shape = (*place.type.shape, 1)
-        valid = c.b(Reshape(c.b(LogicalAnd(inside, also)), shape))
-        zero = c.const(0, x.type.scalar)
-        found = c.b(Where(valid, found, zero))
-        if weight is not None:
-            found = c.b(Mul(found, c.b(Reshape(weight, shape))))
-        total = found if total is None else c.b(Add(total, found))
-    assert total is not None
-    return c.b(Permute(total, (0, 3, 1, 2)))
-
-
-def _within(c: Context, at: Value, size: Any) -> tuple[Value, Value]:
-    """Places as i64 of an axis, and whether they lie on it."""
-    last = c.number(size, "the size") - 1
-    scalar = at.type.scalar
-    low, high = c.b(Compare(at, c.const(0, scalar), "ge")), c.b(Compare(at, c.const(last, scalar), "le"))
-    return c.cast(c.b(Clamp(at, 0.0, float(last))), I64), c.b(LogicalAnd(low, high))
+@converts("grid_sampler.default", "grid_sampler_2d.default", "grid_sampler_3d.default")
+def grid_sampler(c: Context, x: Value, grid: Value, mode: int, padding: int, corners: bool) -> Value:
+    return grid_sample(c, x, grid, MODES[mode], OUTSIDE[padding], corners)
 
 
 # -- windows of images
@@ -203,7 +148,7 @@ def _windows(c: Context, x: Value, axis: int, kernel: int, dilation: int, stride
 
 
 @converts("col2im.default")
-def from_windows(
+def col2im(
     c: Context,
     x: Value,
     size: Sequence[int],
@@ -212,18 +157,5 @@ def from_windows(
     padding: Sequence[int],
     stride: Sequence[int],
 ) -> Value:
-    """[..., C * kh * kw, windows] -> [..., C, H, W], the sum of what windows have there: a matrix product an axis."""
-    *batch, channels, _, _ = c.type.shape
-    counts = [
-        (s + 2 * p - d * (k - 1) - 1) // step + 1
-        for s, p, d, k, step in zip(size, padding, dilation, kernel, stride, strict=True)
-    ]
-    n = len(batch)
-    x = c.b(Reshape(x, (*batch, channels, *kernel, *counts)))
-    x = c.b(Permute(x, (*range(n + 1), n + 1, n + 3, n + 2, n + 4)))
-    x = c.b(Reshape(x, (*batch, channels, *(k * m for k, m in zip(kernel, counts, strict=True)))))
-    for i, axis in enumerate((n + 1, n + 2)):
-        places = dilation[i] * np.arange(kernel[i])[:, None] + stride[i] * np.arange(counts[i]) - padding[i]
-        matrix = np.arange(size[i])[:, None] == places.reshape(1, -1)
-        x = along_axis(c, x, axis, matrix.astype(np.float64))
-    return x
+    """[..., C * kh * kw, windows] -> [..., C, H, W], the sum of what windows have there."""
+    return from_windows(c, x, c.type.shape[:-3], size, kernel, dilation, [*padding, *padding], stride)

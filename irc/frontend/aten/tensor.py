@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.math import truth
+from irc.frontend.composed.places import combined_at, elements_at, merged, written_elements
 from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
 from irc.frontend.context import Context, Number
-from irc.ir.dims import Dim, Shape, add, equal, mul, product, sub
+from irc.ir.dims import Dim, Shape, add, equal, product, sub
 from irc.ir.graph import Value
-from irc.ir.ops.math import Add, Cast, Compare, Cumsum, Maximum, Minimum, Mul, Sub, Sum, Where
+from irc.ir.ops.math import Add, Cast, Cumsum, Maximum, Minimum, Sub, Where
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter
 from irc.ir.scalars import BOOL, I64
 
 # -- shapes: torch has already computed the shape of the result
@@ -318,21 +320,7 @@ def index_select(c: Context, x: Value, axis: int, index: Value) -> Value:
 
 @converts("gather.default")
 def gather(c: Context, x: Value, axis: int, index: Value, sparse: bool) -> Value:
-    """out[i, j] = x[i, index[i, j]] along an axis: one lookup in the flattened rows."""
-    axis %= x.type.rank
-    for other, size in enumerate(index.type.shape):
-        if other != axis:
-            x = cut(c, x, other, 0, size)
-    last = tuple(i for i in range(x.type.rank) if i != axis)
-    order = (*last, axis)
-    rows, places = permute(c, x, order), permute(c, index, order)
-    *batch, size = rows.type.shape
-    count = product(tuple(batch))
-    start = c.b(Mul(c.b(Iota(0, 1, shape=(count,))), c.size(size)))
-    within = c.b(Reshape(c.cast(places, I64), (count, places.type.shape[-1])))
-    flat = c.b(Add(within, c.b(Reshape(start, (count, 1)))))
-    found = c.b(Gather(c.b(Reshape(rows, (product(rows.type.shape),))), flat, 0))
-    return permute(c, c.b(Reshape(found, places.type.shape)), [order.index(i) for i in range(x.type.rank)])
+    return elements_at(c, x, axis, index)
 
 
 @converts("index.Tensor", "_unsafe_index.Tensor")
@@ -348,6 +336,8 @@ def index_tensor(c: Context, x: Value, indices: Sequence[Value | None]) -> Value
 @converts("index_put.default", "_unsafe_index_put.default")
 def index_put(c: Context, x: Value, indices: Sequence[Value | None], source: Value, accumulate: bool = False) -> Value:
     """x with x[indices] replaced: what `index_tensor` looks up, written."""
+    if accumulate and x.type.scalar == BOOL:
+        return truth(c, index_put(c, c.cast(x, I64), indices, c.cast(source, I64), True))
     source = c.cast(source, x.type.scalar)
     if len(indices) == 1 and (mask := indices[0]) is not None and mask.type.scalar == BOOL:
         rows = _at_true(c, mask, source, x.type.shape)
@@ -356,19 +346,10 @@ def index_put(c: Context, x: Value, indices: Sequence[Value | None], source: Val
     whole, flat = _merged(c, x, axes, given)
     first, behind = axes[0], whole.type.shape[axes[0] + 1 :]
     updates = c.b(Expand(source, (*whole.type.shape[:first], *flat.type.shape, *behind)))
-    out = added_at(c, whole, flat, updates, first) if accumulate else c.b(Scatter(whole, flat, updates, first))
+    out = (
+        combined_at(c, whole, flat, updates, first, "add") if accumulate else c.b(Scatter(whole, flat, updates, first))
+    )
     return c.b(Reshape(out, x.type.shape))
-
-
-def added_at(c: Context, x: Value, places: Value, updates: Value, axis: int) -> Value:
-    """x with `updates` added at `places` along an axis, which may name a place twice: a sum over all for each place."""
-    front, size, behind = x.type.shape[:axis], x.type.shape[axis], x.type.shape[axis + 1 :]
-    count = product(places.type.shape)
-    wanted = c.b(Reshape(from_start(c, places, size), (count, 1, *[1] * len(behind))))
-    hits = c.b(Compare(wanted, _along(c, 0, size, 1 + len(behind)), "eq"))
-    rows = c.b(Reshape(updates, (*front, count, 1, *behind)))
-    sums = c.b(Sum(c.b(Where(hits, rows, c.const(0, x.type.scalar))), (axis,)))
-    return c.b(Add(x, c.cast(sums, x.type.scalar)))
 
 
 def _at_true(c: Context, mask: Value, source: Value, shape: Shape) -> Value:
@@ -398,30 +379,14 @@ def index_copy(c: Context, x: Value, axis: int, index: Value, source: Value) -> 
 
 @converts("scatter.src")
 def scatter(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
-    """out[i, index[i, j]] = source[i, j] along an axis: one write to the flattened tensor."""
-    axis %= x.type.rank
-    shape, places = x.type.shape, index.type.shape
-    flat: Value | None = None
-    for at, (size, count) in enumerate(zip(shape, places, strict=True)):
-        row = from_start(c, index, size) if at == axis else _along(c, at, count, len(shape))
-        flat = row if flat is None else c.b(Add(c.b(Mul(flat, c.size(size))), row))
-        source = cut(c, source, at, 0, count)
-    assert flat is not None, "torch gives tensors of rank 0 one axis"
-    lines = c.b(Reshape(x, (product(shape),)))
-    updates = c.b(Reshape(c.cast(source, x.type.scalar), (product(places),)))
-    written = c.b(Scatter(lines, c.b(Reshape(c.b(Expand(flat, places)), (product(places),))), updates, 0))
-    return c.b(Reshape(written, shape))
+    """out[i, index[i, j]] = source[i, j] along an axis."""
+    return written_elements(c, x, axis, index, source)
 
 
 @converts("scatter.value")
 def scatter_value(c: Context, x: Value, axis: int, index: Value, value: Number) -> Value:
     """out[i, index[i, j]] = value along an axis."""
     return scatter(c, x, axis, index, c.b(Expand(c.const(value, x.type.scalar), index.type.shape)))
-
-
-def _along(c: Context, axis: int, size: Dim, rank: int) -> Value:
-    """0, 1, ... along one of `rank` axes."""
-    return c.b(Reshape(c.b(Iota(0, 1, shape=(size,))), tuple(size if i == axis else 1 for i in range(rank))))
 
 
 def _indexed(c: Context, indices: Sequence[Value | None]) -> tuple[list[int], list[Value]]:
@@ -440,11 +405,8 @@ def _merged(c: Context, x: Value, axes: Sequence[int], indices: Sequence[Value])
     first, shape = axes[0], x.type.shape
     if len(axes) == 1:
         return x, indices[0]
-    flat, merged = from_start(c, indices[0], shape[first]), shape[first]
-    for axis, index in zip(axes[1:], indices[1:], strict=True):
-        row = c.b(Mul(flat, c.size(shape[axis])))
-        flat, merged = c.b(Add(row, from_start(c, index, shape[axis]))), mul(merged, shape[axis])
-    return c.b(Reshape(x, (*shape[:first], merged, *shape[axes[-1] + 1 :]))), flat
+    flat, size = merged(c, indices, [shape[axis] for axis in axes])
+    return c.b(Reshape(x, (*shape[:first], size, *shape[axes[-1] + 1 :]))), flat
 
 
 def _whole_axes(x: Value, axes: Sequence[int], indices: Sequence[Value]) -> Shape | None:
@@ -471,29 +433,5 @@ def _is_range(x: Value, size: Dim) -> bool:
             return _is_range(a, size)
         case Reshape(x=a) | Cast(x=a):
             return _is_range(a, size)
-        case _:
-            return False
-
-
-def from_start(c: Context, index: Value, size: Dim) -> Value:
-    """i64 indices counted from the start; unless that is known, an index may count from the end."""
-    index = c.cast(index, I64)
-    if _never_negative(index):
-        return index
-    below = c.b(Compare(index, c.const(0, I64), "lt"))
-    return c.b(Where(below, c.b(Add(index, c.size(size))), index))
-
-
-def _never_negative(x: Value) -> bool:
-    """Whether the values are 0 or more because of how they are made: positions, and sums and views of them."""
-    match x.node:
-        case Const(value=data):
-            return not data.size or bool(data.array.min() >= 0)
-        case Iota(start=int(start), step=step):
-            return start >= 0 and step >= 0
-        case Add(x=a, y=b) | Mul(x=a, y=b):
-            return _never_negative(a) and _never_negative(b)
-        case Reshape(x=a) | Expand(x=a) | Permute(x=a) | Slice(x=a) | Cast(x=a):
-            return _never_negative(a)
         case _:
             return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from irc.frontend.building import Building
+from irc.frontend.composed.linear import matrix_product
 from irc.ir.dims import Dim, product
 from irc.ir.graph import Value
-from irc.ir.ops.linear import Matmul
 from irc.ir.ops.math import Sum
 from irc.ir.ops.tensor import Permute, Reshape
 
@@ -33,14 +33,13 @@ def einsum(c: Building, equation: str, operands: Sequence[Value]) -> Value:
     left = [n for n in a if n not in b]
     right = [n for n in b if n not in a]
     sizes = dict(zip(a, x.type.shape, strict=True)) | dict(zip(b, y.type.shape, strict=True))
-    product_ = c.b(
-        Matmul(
-            _grouped(c, _permuted(c, x, a, [*shared, *left, *inner]), sizes, (shared, left, inner)),
-            _grouped(c, _permuted(c, y, b, [*shared, *inner, *right]), sizes, (shared, inner, right)),
-        )
+    products = matrix_product(
+        c,
+        _grouped(c, _permuted(c, x, a, [*shared, *left, *inner]), sizes, (shared, left, inner)),
+        _grouped(c, _permuted(c, y, b, [*shared, *inner, *right]), sizes, (shared, inner, right)),
     )
     names = [*shared, *left, *right]
-    whole = c.b(Reshape(product_, tuple(sizes[n] for n in names)))
+    whole = c.b(Reshape(products, tuple(sizes[n] for n in names)))
     return _permuted(c, whole, names, out)
 
 

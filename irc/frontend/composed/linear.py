@@ -8,6 +8,7 @@ from irc.frontend.building import Building
 from irc.ir.dims import add, mul
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Matmul
+from irc.ir.ops.math import Mul, Sum
 from irc.ir.ops.tensor import Expand, Pad, Permute, Reshape, Slice
 from irc.ir.scalars import Array
 
@@ -40,6 +41,16 @@ def repeat_heads(c: Building, x: Value, times: int) -> Value:
     spread = c.b(Reshape(x, (*batch, heads, 1, rows, columns)))
     spread = c.b(Expand(spread, (*batch, heads, times, rows, columns)))
     return c.b(Reshape(spread, (*batch, mul(heads, times), rows, columns)))
+
+
+def matrix_product(c: Building, x: Value, y: Value) -> Value:
+    """x[..., M, K] times y[..., K, N]; integers exactly, in their own type."""
+    if x.type.scalar.is_float:
+        return c.b(Matmul(x, y))
+    *rows, size = x.type.shape
+    *batch, inner, columns = y.type.shape
+    wide = c.b(Mul(c.b(Reshape(x, (*rows, size, 1))), c.b(Reshape(y, (*batch, 1, inner, columns)))))
+    return c.cast(c.b(Sum(wide, (-2,))), x.type.scalar)
 
 
 def along_axis(c: Building, x: Value, axis: int, matrix: np.ndarray) -> Value:

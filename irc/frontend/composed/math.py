@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 
 from irc.frontend.building import Building, Number
+from irc.frontend.composed.tensor import cut
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, Minimum, Mul, Neg, Sqrt, Sub, Where
-from irc.ir.scalars import BF16, BOOL, F16, F32
+from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, LogicalAnd, Minimum, Mul, Neg, Sqrt, Sub, Where
+from irc.ir.scalars import BF16, BOOL, F16, F32, I32
 
+MOST_FACTORS = 64
 ARCTAN = (
     *(2.8662257e-3, -1.61657367e-2, 4.29096138e-2, -7.52896400e-2),
     *(0.1065626393, -0.1420889944, 0.1999355085, -0.3333314528, 1.0),
@@ -76,3 +78,38 @@ def plus(c: Building, x: Value, term: Number) -> Value:
 def truth(c: Building, x: Value) -> Value:
     """Whether each element is not zero."""
     return x if x.type.scalar == BOOL else c.b(Compare(x, c.const(0, x.type.scalar), "ne"))
+
+
+def product_along(c: Building, x: Value, axis: int) -> Value:
+    """The product along an axis, which has then size 1. There is no op for it: a chain of products, for short axes."""
+    size = c.number(x.type.shape[axis], "the size of the axis")
+    if size > MOST_FACTORS:
+        c.unsupported(f"a product of {size} factors", f"at most {MOST_FACTORS}")
+    out = cut(c, x, axis, 0, 1)
+    for i in range(1, size):
+        out = c.cast(c.b(Mul(out, cut(c, x, axis, i, i + 1))), x.type.scalar)
+    return out
+
+
+def rest(c: Building, x: Value, y: Value) -> Value:
+    """x - trunc(x / y) * y, with the sign of x: x itself where the quotient is 0, also for an infinite y."""
+    whole = trunc(c, c.b(Div(x, y)))
+    zero = c.const(0, x.type.scalar)
+    return c.b(Sub(x, c.b(Where(c.b(Compare(whole, zero, "eq")), zero, c.b(Mul(whole, y))))))
+
+
+def floored_rest(c: Building, x: Value, y: Value) -> Value:
+    """x - floor(x / y) * y, with the sign of y."""
+    left, zero = rest(c, x, y), c.const(0, x.type.scalar)
+    other = c.b(Compare(c.b(Compare(left, zero, "lt")), c.b(Compare(y, zero, "lt")), "ne"))
+    turned = c.b(LogicalAnd(other, c.b(Compare(left, zero, "ne"))))
+    return c.b(Where(turned, c.b(Add(left, y)), left))
+
+
+def floor(c: Building, x: Value) -> Value:
+    return c.b(Floor(x)) if x.type.scalar.is_float else x
+
+
+def numbers(c: Building, x: Value) -> Value:
+    """Truth values as 0 and 1, which can be compared; others as they are."""
+    return c.cast(x, I32) if x.type.scalar == BOOL else x

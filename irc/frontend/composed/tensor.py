@@ -11,7 +11,7 @@ import numpy as np
 from irc.frontend.building import Building
 from irc.ir.dims import Dim, add, equal, sub
 from irc.ir.graph import Value
-from irc.ir.ops.tensor import Gather, Iota, Reshape, Slice
+from irc.ir.ops.tensor import Gather, Iota, Permute, Reshape, Slice
 from irc.ir.scalars import I64
 
 
@@ -21,6 +21,11 @@ def cut(c: Building, x: Value, axis: int, start: Dim, stop: Dim, step: int = 1) 
     if start == 0 and step == 1 and equal(stop, x.type.shape[axis]) is True:
         return x
     return c.b(Slice(x, axis, start, stop, step))
+
+
+def permuted(c: Building, x: Value, order: Sequence[int]) -> Value:
+    """x with its axes in another order; x itself if that is none."""
+    return x if list(order) == list(range(x.type.rank)) else c.b(Permute(x, tuple(order)))
 
 
 def pieces(c: Building, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Value, ...]:

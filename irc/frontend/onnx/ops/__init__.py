@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from irc.frontend.onnx.ops import (
+    image,
     linear,
     math,
     microsoft,
@@ -21,6 +22,7 @@ from irc.frontend.onnx.table import CONVERTERS
 
 __all__ = ["CONVERTERS", "REASONS", "nearest"]
 FAMILIES = (
+    image,
     linear,
     math,
     microsoft,

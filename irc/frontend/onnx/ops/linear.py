@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from irc.frontend.composed.einsum import einsum
 from irc.frontend.composed.linear import mirrored, with_gaps
@@ -11,13 +12,13 @@ from irc.frontend.composed.tensor import cut, reversed_along
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.ops.tensor import transpose
 from irc.frontend.onnx.table import converts
-from irc.ir.dims import add, equal
+from irc.ir.dims import add, equal, sub
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add
+from irc.ir.ops.math import Add, Silu
 from irc.ir.ops.quant import Dequantize
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Permute, Reshape
+from irc.ir.ops.tensor import Concat, Pad, Permute, Reshape
 from irc.ir.scalars import F64
 
 
@@ -218,3 +219,26 @@ def _transposed_padding(
         before.append(first)
         after.append(total - first)
     return (*before, *after)
+
+
+@converts("CausalConvWithState")
+def causal_conv(
+    c: Context,
+    x: Value,
+    w: Value,
+    b: Value | None = None,
+    past: Value | None = None,
+    *,
+    activation: Literal["none", "silu", "swish"] = "none",
+) -> tuple[Value, Value]:
+    """A convolution of each channel of x[N, C, L] behind the last elements of the past, and what is last now."""
+    width = c.number(w.type.shape[2], "the size of the kernel") - 1
+    channels = c.number(x.type.shape[1], "the number of channels")
+    if past is None:
+        whole = c.b(Pad(x, (0, 0, width), (0, 0, 0)))
+    else:
+        whole = c.b(Concat((past, x), 2))
+    out = c.b(Conv(whole, w, b, stride=(1,), padding=(0, 0), dilation=(1,), groups=channels))
+    length = whole.type.shape[2]
+    last = cut(c, whole, 2, sub(length, width), length)
+    return out if activation == "none" else c.b(Silu(out)), last

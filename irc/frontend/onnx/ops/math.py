@@ -8,7 +8,23 @@ from typing import Literal
 
 import numpy as np
 
-from irc.frontend.composed.math import arccos, arcsin, arctan, ceil, plus, positive, sign, times, trunc, truth
+from irc.frontend.composed.math import (
+    MOST_FACTORS,
+    arccos,
+    arcsin,
+    arctan,
+    ceil,
+    floored_rest,
+    plus,
+    positive,
+    product_along,
+    rest,
+    sign,
+    times,
+    trunc,
+    truth,
+)
+from irc.frontend.composed.order import ordered
 from irc.frontend.composed.tensor import cut, reversed_along
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.table import converts
@@ -293,7 +309,9 @@ def cast(c: Context, x: Value, *, to: int, saturate: int = 1, round_mode: str = 
 
 
 def to_scalar(c: Context, x: Value, scalar: ScalarType) -> Value:
-    """The value as another type; a bool says whether it is not 0."""
+    """The value as another type; a bool says whether it is not 0, and 2 or 4 bits are the lowest ones of a number."""
+    if x.type.scalar.is_float and scalar.is_integer and scalar.bits < 8:
+        x = c.cast(x, I32)
     return truth(c, x) if scalar == BOOL else c.cast(x, scalar)
 
 
@@ -341,9 +359,7 @@ def mod(c: Context, x: Value, y: Value, *, fmod: int = 0) -> Value:
     scalar = x.type.scalar
     wide = scalar if scalar.is_float and scalar.bits == 64 else F64
     a, b = c.cast(x, wide), c.cast(y, wide)
-    ratio = c.b(Div(a, b))
-    whole = trunc(c, ratio) if fmod else c.b(Floor(ratio))
-    return c.cast(c.b(Sub(a, c.b(Mul(whole, b)))), scalar)
+    return c.cast(rest(c, a, b) if fmod else floored_rest(c, a, b), scalar)
 
 
 @converts("Pow")
@@ -519,21 +535,11 @@ def _min(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
     return c.cast(c.b(Sub(top, c.b(Amax(turned, axes, keep)))), scalar)
 
 
-MOST_FACTORS = 64
-
-
 def _prod(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
-    """There is no op for it: a chain of products, for short axes."""
     for axis in sorted(axes, reverse=True):
-        size = c.number(x.type.shape[axis], "the size of the axis")
-        if size > MOST_FACTORS:
-            c.unsupported(f"a product of {size} factors", f"at most {MOST_FACTORS}")
-        if size == 0:
+        if x.type.shape[axis] == 0:
             return _of_one(c, x, axes, keep)
-        out = cut(c, x, axis, 0, 1)
-        for i in range(1, size):
-            out = wrapped(c, Mul, out, cut(c, x, axis, i, i + 1))
-        x = out
+        x = product_along(c, x, axis)
     shape = tuple(d for i, d in enumerate(x.type.shape) if keep or i not in axes)
     return c.reshape(x, shape)
 
@@ -650,3 +656,10 @@ def cumprod(c: Context, x: Value, axis: Value, *, exclusive: int = 0, reverse: i
         products.append(wrapped(c, Mul, products[-1], factor))
     out = c.b(Concat(tuple(products), at))
     return reversed_along(c, out, at) if reverse else out
+
+
+@converts("TopK")
+def topk(c: Context, x: Value, k: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Value, Value]:
+    """Of equal values the first one comes first."""
+    (count,) = c.dims(k, "the number of values")
+    return ordered(c, x, count, c.axis(axis, x.type.rank), bool(largest))

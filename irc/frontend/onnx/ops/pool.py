@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from irc.frontend.composed.linear import along_axis
 from irc.frontend.composed.math import times
+from irc.frontend.composed.pool import places_of_largest, window_places
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.ops.linear import window
 from irc.frontend.onnx.ops.resize import Resizing, resize_matrix
 from irc.frontend.onnx.table import converts
+from irc.ir.dims import product
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Amax, Mean, Mul, Pow, Sqrt, Sum, Where
+from irc.ir.ops.linear import window_size
+from irc.ir.ops.math import Abs, Add, Amax, Mean, Mul, Pow, Sqrt, Sum, Where
 from irc.ir.ops.pool import AvgPool, MaxPool
-from irc.ir.ops.tensor import Gather
+from irc.ir.ops.tensor import Expand, Gather, Iota, Pad, Reshape, Scatter
 from irc.ir.scalars import BOOL, I64
 
 
@@ -32,7 +37,43 @@ def max_pool(
     storage_order: int = 0,
 ) -> tuple[Value, ...]:
     stride, padding, dilation = window(c, x, kernel_shape, strides, pads, dilations, auto_pad)
-    return (c.b(MaxPool(x, tuple(kernel_shape), stride, padding, dilation, bool(ceil_mode))),)
+    out = c.b(MaxPool(x, tuple(kernel_shape), stride, padding, dilation, bool(ceil_mode)))
+    if not any(c.node.outputs[1:]):
+        return (out,)
+    axes = zip(_sizes(c, x), kernel_shape, stride, padding, dilation, _sizes(c, out), strict=False)
+    places = places_of_largest(c, x, [window_places(*axis) for axis in axes])
+    if storage_order:  # positions count columns first
+        sizes = _sizes(c, x)
+        turned = np.arange(math.prod(sizes)).reshape(sizes, order="F").ravel()
+        places = c.b(Gather(c.b.const(turned, I64), places, 0))
+    images = c.b(Reshape(c.b(Iota(0, 1, shape=(product(x.type.shape[:2]),))), (*x.type.shape[:2], *[1] * len(stride))))
+    return out, c.b(Add(places, c.b(Mul(images, c.size(product(x.type.shape[2:]))))))
+
+
+@converts("MaxUnpool")
+def max_unpool(
+    c: Context,
+    x: Value,
+    places: Value,
+    shape: Value | None = None,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+) -> Value:
+    """Values back at the places that max pooling gave, zeros elsewhere and up to the shape, if that is larger."""
+    n = x.type.rank - 2
+    stride, padding = c.default(strides, 1, n), c.default(pads, 0, 2 * n)
+    axes = zip(_sizes(c, x), stride, kernel_shape, padding[:n], padding[n:], strict=True)
+    spatial = tuple((size - 1) * step + k - before - after for size, step, k, before, after in axes)
+    whole = (*x.type.shape[:2], *spatial)
+    flat, count = (product(whole),), (product(x.type.shape),)
+    zeros = c.b(Expand(c.const(0, x.type.scalar), flat))
+    out = c.b(Reshape(c.b(Scatter(zeros, c.b(Reshape(places, count)), c.b(Reshape(x, count)), 0)), whole))
+    if shape is None:
+        return out
+    after = [size - have for size, have in zip(c.ints(shape, "the shape")[2:], spatial, strict=True)]
+    return c.b(Pad(out, (0,) * (n + 2), (0, 0, *after))) if any(after) else out
 
 
 @converts("AveragePool")
@@ -50,8 +91,35 @@ def average_pool(
 ) -> Value:
     stride, padding, dilation = window(c, x, kernel_shape, strides, pads, dilations, auto_pad)
     if any(d != 1 for d in dilation):
-        c.unsupported(f"dilations {list(dilation)}", "write it as a convolution")
+        return _spread_means(c, x, kernel_shape, stride, padding, dilation, bool(ceil_mode), bool(count_include_pad))
     return c.b(AvgPool(x, tuple(kernel_shape), stride, padding, bool(ceil_mode), bool(count_include_pad)))
+
+
+def _spread_means(
+    c: Context,
+    x: Value,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    ceil: bool,
+    count_pad: bool,
+) -> Value:
+    """The mean over windows with gaps: a matrix product an axis. What ceil mode adds behind the end is not counted."""
+    n = len(kernel)
+    for i, size in enumerate(_sizes(c, x)):
+        before, after = padding[i], padding[n + i]
+        count = window_size(size, kernel[i], stride[i], before, after, dilation[i], ceil)
+        count = c.number(count, "the number of windows")
+        places = stride[i] * np.arange(count)[:, None] - before + dilation[i] * np.arange(kernel[i])
+        hits = (places[:, :, None] == np.arange(size)).sum(1)
+        counted = (places < size + after) if count_pad else (places >= 0) & (places < size)
+        x = along_axis(c, x, 2 + i, hits / counted.sum(1, keepdims=True))
+    return x
+
+
+def _sizes(c: Context, x: Value) -> list[int]:
+    return [c.number(d, "the size") for d in x.type.shape[2:]]
 
 
 @converts("LpPool")

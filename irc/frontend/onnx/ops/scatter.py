@@ -1,58 +1,67 @@
-"""Writing at places that are constant: one lookup in the old values with the new ones behind them."""
+"""Writing at places."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
-import numpy as np
-
+from irc.frontend.composed.math import rest
+from irc.frontend.composed.places import (
+    along,
+    combined_at,
+    combined_elements,
+    leading,
+    written_elements,
+)
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.table import converts
-from irc.ir.dims import product
 from irc.ir.graph import Value
-from irc.ir.ops.tensor import Concat, Gather, Reshape
-from irc.ir.scalars import I64, Array
+from irc.ir.ops.math import Add
+from irc.ir.ops.tensor import Expand, Reshape, Scatter
+from irc.ir.scalars import F64, I64
+
+Reduction = Literal["none", "add", "mul", "max", "min"]
 
 
 @converts("ScatterElements", "Scatter")
 def scatter_elements(
-    c: Context, x: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none"
+    c: Context, x: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: Reduction = "none"
 ) -> Value:
-    """out[i, index[i, j]] = updates[i, j] along an axis."""
+    """out[i, index[i, j]] = updates[i, j] along an axis; of several for one place the last counts."""
     axis = c.axis(axis, x.type.rank)
-    index = c.values(indices, "the places")
-    shape = _shape(c, x)
-    places: list[Any] = list(np.indices(index.shape))
-    places[axis] = index % shape[axis]
-    flat: Array = np.asarray(np.ravel_multi_index(tuple(places), shape))
-    return _written(c, x, flat, updates, reduction)
+    if reduction == "none":
+        return written_elements(c, x, axis, indices, updates)
+    return combined_elements(c, x, axis, indices, updates, reduction)
 
 
 @converts("ScatterND")
-def scatter_nd(c: Context, x: Value, indices: Value, updates: Value, *, reduction: str = "none") -> Value:
+def scatter_nd(c: Context, x: Value, indices: Value, updates: Value, *, reduction: Reduction = "none") -> Value:
     """out[index] = updates, where an index names the leading axes."""
-    index = c.values(indices, "the places")
-    shape = _shape(c, x)
-    depth = index.shape[-1]
-    lead: Array = np.asarray(
-        np.ravel_multi_index(tuple(np.moveaxis(index % np.array(shape[:depth]), -1, 0)), shape[:depth])
-    )
-    inner = int(np.prod(shape[depth:]))
-    rows = lead.reshape(-1, 1) * inner + np.arange(inner)
-    return _written(c, x, rows, updates, reduction)
+    depth = c.number(indices.type.shape[-1], "the number of indices")
+    if depth == 0:
+        c.unsupported("an index of no axes")
+    at, size = leading(c, indices, x.type.shape[:depth])
+    rows = c.b(Reshape(x, (size, *x.type.shape[depth:])))
+    out = c.b(Scatter(rows, at, updates, 0)) if reduction == "none" else combined_at(c, rows, at, updates, 0, reduction)
+    return c.b(Reshape(out, x.type.shape))
 
 
-def _shape(c: Context, x: Value) -> tuple[int, ...]:
-    return tuple(c.number(d, "a size") for d in x.type.shape)
-
-
-def _written(c: Context, x: Value, places: Array, updates: Value, reduction: str) -> Value:
-    """x with its flat elements at `places` replaced; of several for one place the last counts."""
-    if reduction != "none":
-        c.unsupported(f"reduction={reduction}", "only plain writing has an equivalent")
-    size = product(x.type.shape)
-    count = c.countable(c.number(size, "the size"), "a tensor to write to")
-    source = np.arange(count)
-    source[places.ravel()] = count + np.arange(places.size)
-    both = c.b(Concat((c.b(Reshape(x, (size,))), c.b(Reshape(updates, (places.size,)))), 0))
-    return c.b(Reshape(c.b(Gather(both, c.b.const(source, I64), 0)), x.type.shape))
+@converts("TensorScatter")
+def tensor_scatter(
+    c: Context,
+    cache: Value,
+    update: Value,
+    start: Value | None = None,
+    *,
+    axis: int = -2,
+    mode: Literal["linear", "circular"] = "linear",
+) -> Value:
+    """The cache with consecutive places along an axis replaced, from one on that each sample says."""
+    rank, shape = cache.type.rank, update.type.shape
+    axis = c.axis(axis, rank)
+    at = along(c, axis, shape[axis], rank)
+    if start is not None:
+        at = c.b(Add(at, c.b(Reshape(c.cast(start, I64), (shape[0], *[1] * (rank - 1))))))
+    if mode == "circular":
+        size = c.cast(c.size(cache.type.shape[axis]), F64)
+        at = c.cast(rest(c, c.cast(at, F64), size), I64)
+    return written_elements(c, cache, axis, c.b(Expand(at, shape)), update)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from irc.frontend.composed.places import elements_at, from_start, leading
 from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.ops.math import to_scalar
@@ -364,31 +365,9 @@ def gather(c: Context, x: Value, indices: Value, *, axis: int = 0) -> Value:
 
 @converts("GatherElements")
 def gather_elements(c: Context, x: Value, indices: Value, *, axis: int = 0) -> Value:
-    """out[i, j] = x[i, index[i, j]] along an axis: one lookup in the flattened rows."""
+    """out[i, j] = x[i, index[i, j]] along an axis."""
     axis = c.axis(axis, x.type.rank)
-    for other, size in enumerate(indices.type.shape):
-        if other != axis:
-            x = cut(c, x, other, 0, size)
-    order = (*(i for i in range(x.type.rank) if i != axis), axis)
-    rows, places = transpose(c, x, perm=order), transpose(c, indices, perm=order)
-    *batch, size = rows.type.shape
-    count = product(tuple(batch))
-    start = c.b(Mul(c.b(Iota(0, 1, shape=(count,))), c.size(size)))
-    within = c.b(Reshape(from_start(c, places, size), (count, places.type.shape[-1])))
-    flat = c.b(Add(within, c.b(Reshape(start, (count, 1)))))
-    found = c.b(Gather(c.b(Reshape(rows, (product(rows.type.shape),))), flat, 0))
-    back = tuple(order.index(i) for i in range(x.type.rank))
-    return transpose(c, c.b(Reshape(found, places.type.shape)), perm=back)
-
-
-def from_start(c: Context, index: Value, size: Dim) -> Value:
-    """i64 indices counted from the start."""
-    index = c.cast(index, I64)
-    known = c.constant(index)
-    if known is not None and (not known.size or known.min() >= 0):
-        return index
-    below = c.b(Compare(index, c.const(0, I64), "lt"))
-    return c.b(Where(below, c.b(Add(index, c.size(size))), index))
+    return elements_at(c, x, axis, from_start(c, indices, x.type.shape[axis]))
 
 
 @converts("GatherND")
@@ -397,15 +376,9 @@ def gather_nd(c: Context, x: Value, indices: Value, *, batch_dims: int = 0) -> V
     *places, depth = indices.type.shape
     width = c.number(depth, "the number of indices")
     shape = x.type.shape
-    flat: Value | None = None
-    for i in range(width):
-        size = shape[batch_dims + i]
-        column = c.b(Reshape(cut(c, indices, indices.type.rank - 1, i, i + 1), tuple(places)))
-        index = from_start(c, column, size)
-        flat = index if flat is None else c.b(Add(c.b(Mul(flat, c.size(size))), index))
-    if flat is None:
+    if not width:
         c.unsupported("an index of no axes")
-    merged = product(shape[batch_dims : batch_dims + width])
+    flat, merged = leading(c, indices, shape[batch_dims : batch_dims + width])
     rest = shape[batch_dims + width :]
     if batch_dims:
         batch = product(shape[:batch_dims])
