@@ -33,6 +33,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.coverage import cell
 from benchmarks.machine import facts
 from benchmarks.specimens import OWN, PACKAGES, SPECIMENS, Specimen, load, missing
 from benchmarks.zoo_trial import STEPS, attempts
@@ -173,20 +174,9 @@ def show(found: dict[str, Any]) -> None:
     """A table of all results."""
     table = Table("model", "captured", "batch varies", *STEPS[1:])
     for name, result in found.items():
-        cells = [mark(result.get(step, {})) for step in STEPS]
+        cells = [cell(result.get(step, {})) for step in STEPS]
         table.add_row(name, cells[0], "no" if result["capture"].get("fixed") else "yes", *cells[1:])
     Console(width=160).print(table)
-
-
-def mark(step: dict[str, Any]) -> str:
-    """A step in one cell."""
-    if step.get("ok") is None:
-        return ""
-    if not step["ok"]:
-        return "failed"
-    if step.get("db") is not None:
-        return f"{step['db']} dB"
-    return f"{step['error']:.0e}" if "error" in step else "yes"
 
 
 if __name__ == "__main__":

@@ -42,4 +42,4 @@ def test_all_operators(capsys: pytest.CaptureFixture[str]) -> None:
             f"overloads met; {len(count.unclaimed)} samples have others"
         )
     good(count)
-    assert len(count.passed) >= 0.95 * count.claimed
+    assert len(count.passed) >= 0.98 * count.claimed
