@@ -129,7 +129,7 @@ def _row(path: str, stages: list[Stage], bill: Bill, samples: Sequence[Design]) 
         **({"cycles, average": round(mean(taken))} if taken else {}),
         "iterations": max((count for stage in stages for _, count in iterations(stage)), default=0),
         "multipliers": sum(multipliers(stage) for stage in stages),
-        "packing": max(stage.packing for stage in stages),
+        "packing": max((stage.packing for stage in stages), default=1),
         "ROM bits": sum(rom.bits(stage.fold) for stage in stages for rom in stage.roms),
         "DSP": used.dsp,
         "BRAM18": used.bram18,
