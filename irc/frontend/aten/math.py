@@ -263,6 +263,8 @@ def isnan(c: Context, x: Value) -> Value:
 
 @converts("isinf.default")
 def isinf(c: Context, x: Value) -> Value:
+    if not x.type.scalar.is_float:
+        return c.b(Compare(x, x, "ne"))
     return c.b(Compare(c.b(Abs(x)), c.const(math.inf, x.type.scalar), "eq"))
 
 

@@ -261,6 +261,8 @@ def _replace(c: Context, x: Value, source: Value, axis: int, start: Dim, stop: D
 @converts("unfold.default")
 def unfold(c: Context, x: Value, axis: int, size: int, step: int) -> Value:
     """Windows along an axis; the place within a window is the last axis of the result."""
+    if not x.type.rank:
+        return cut(c, c.b(Reshape(x, (1,))), 0, 0, size)
     axis %= x.type.rank
     count = c.number(c.type.shape[axis], "the number of windows")
     index = step * np.arange(count)[:, None] + np.arange(size)
