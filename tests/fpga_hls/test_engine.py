@@ -37,10 +37,16 @@ from irc.backends.fpga_hls.stage import Design
 from irc.backends.fpga_hls.toolchain import compile_simulation, run_simulation
 from irc.backends.fpga_hls.types import Code
 from irc.frontend.capture import capture
+from irc.ir.builder import Builder
 from irc.ir.diagnostics import IrcError, UsageError
+from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
+from irc.ir.ops.linear import Linear
+from irc.ir.ops.quant import Requantize
+from irc.ir.ops.structure import Return
 from irc.ir.parser import parse
-from irc.ir.scalars import Array
+from irc.ir.scalars import I8, I32, U8, Array
+from irc.ir.types import Element, tensor
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
 
@@ -345,20 +351,26 @@ def test_what_fits_is_dataflow():
     assert isinstance(HLS.lower(job("digits_cnn", "quant8", 16)), Design)
 
 
-def on_a_narrow_part(**options: object) -> Job[Part, Options]:
-    """A part with too few LUTs for the narrow products of a dataflow accelerator."""
-    few = replace(PARTS["zcu102"], name="few-luts", luts=100_000)
-    return replace(job("digits_vit", "quant8", 16), target=few, options=Options(lut=1.0, **options))  # type: ignore[arg-type]
+def too_wide(**options: object) -> Job[Part, Options]:
+    """Six layers with 1 MB of weights each, more than the memory of a zcu102 holds."""
+    graph = Graph(name="main")
+    b, rng = Builder.at_end(graph), np.random.default_rng(0)
+    x: Value = graph.add_input(tensor(U8, (1, 1024)), "x")
+    for _ in range(6):
+        w = b.const(rng.integers(-127, 128, (1024, 1024)).astype(np.int8), I8)
+        x = b(Requantize(b(Linear(x, w, None)), b.const(np.int32(1000), I32), shift=24, to=Element(U8)))
+    b.add(Return((x,)))
+    return job_of(legalised(Module([graph])), [[np.zeros((1, 1024), np.uint8)]], **options)
 
 
 def test_what_does_not_fit_is_an_engine_that_says_why(tmp_path: Path):
-    narrow = on_a_narrow_part()
-    plan = HLS.lower(narrow)
+    wide = too_wide()
+    plan = HLS.lower(wide)
     assert isinstance(plan, Plan)
-    assert plan.why.startswith("style=dataflow does not fit few-luts: ")
-    style = HLS.emit(narrow, plan, tmp_path)["summary"]["style"]
-    assert "LUT too many, most of them in" in style
-    assert isinstance(HLS.lower(on_a_narrow_part(style="dataflow")), Design)
+    assert plan.why.startswith("style=dataflow does not fit zcu102: ")
+    style = HLS.emit(wide, plan, tmp_path)["summary"]["style"]
+    assert "BRAM36 too many, most of them in" in style
+    assert isinstance(HLS.lower(too_wide(style="dataflow")), Design)
 
 
 def test_report_and_guide(tmp_path: Path):

@@ -113,6 +113,20 @@ def test_more_products_than_a_dsp_holds():
     assert "at most 2" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("9999x1", "fold: 'block1_conv1' has no 9999 outputs and 1 inputs to work on at once", "at most"),
+        ("1x4/2", "fold: 2 products of 'block1_conv1' by one DSP are those of 2 outputs, not of 1", "as many outputs"),
+    ],
+)
+def test_foldings_that_a_layer_cannot_use(text: str, message: str, hint: str):
+    with pytest.raises(UsageError) as raised:
+        HLS.lower(small_job(schedule={"block1_conv1": text}))
+    assert message in str(raised.value)
+    assert hint in str(raised.value)
+
+
 def test_wide_products_share_dsps_from_the_start():
     config: Config = {
         "rows": 5,

@@ -116,6 +116,10 @@ def test_nothing_is_found_in_the_small_design(project: dict[str, str], tmp_path:
 
 # -- planted faults
 
+PRODUCTS = "    dot_products<Shape, ProductsOf<Config>>(n, runs, w_tiles, sums);"
+LOAD = "    load_operand<WShape, Config::w_zp>(n, w, w_tiles);"
+"""Lines of `matmul` in templates/linear.h."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -407,8 +411,8 @@ FAULTS = [
     Fault(
         "dataflow-form",
         "irc/linear.h",
-        "    dot_products<Shape>(n, runs, w_tiles, sums);",
-        "    if (block >= 0)\n        dot_products<Shape>(n, runs, w_tiles, sums);",
+        PRODUCTS,
+        f"    if (block >= 0)\n    {PRODUCTS}",
         "if (block",
         "a DATAFLOW region holds something else than declarations and calls",
     ),
@@ -442,16 +446,16 @@ FAULTS = [
     Fault(
         "channel-ends",
         "irc/linear.h",
-        "    dot_products<Shape>(n, runs, w_tiles, sums);",
-        "    dot_products<Shape>(n, runs, w_tiles, sums);\n    dot_products<Shape>(n, runs, w_tiles, sums);",
+        PRODUCTS,
+        f"{PRODUCTS}\n{PRODUCTS}",
         "w_tiles[WShape::tiles]",
         "memory 'w_tiles' has 2 consumers: dot_products, dot_products",
     ),
     Fault(
         "channel-ends",
         "irc/linear.h",
-        "    load_operand<WShape, Config::w_zp>(n, w, w_tiles);\n    dot_products<Shape>(n, runs, w_tiles, sums);",
-        "    dot_products<Shape>(n, runs, w_tiles, sums);\n    load_operand<WShape, Config::w_zp>(n, w, w_tiles);",
+        f"{LOAD}\n{PRODUCTS}",
+        f"{PRODUCTS}\n{LOAD}",
         "w_tiles[WShape::tiles]",
         "memory 'w_tiles' is read by dot_products before it is written",
     ),

@@ -985,7 +985,7 @@ CASES: list[Case] = [
         lambda x, i, j: (x.index_select(1, i), x.gather(1, j), x.gather(0, j[:1]), x[:, :2].gather(1, j[:1, :1])),
         floats(3, 4),
         whole(0, 4, 5),
-        whole(0, 3, 2, 3),
+        whole(0, 2, 2, 3),
     ),
     case(
         "index_put.default _unsafe_index_put.default index_copy.default",

@@ -90,13 +90,20 @@ def fold(
 
 def _check_fixed(stages: Sequence[Stage], fixed: Mapping[str, Folding], budget: Budget) -> None:
     known = {s.name: s for s in stages if s.foldable}
-    for name, (_, simd, packing) in fixed.items():
+    for name, (pe, simd, packing) in fixed.items():
         if name not in known:
             raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
         step, lanes = known[name].simd_step, packable(known[name], budget.ports)
         if simd % step:
             message = f"fold: {simd} input channels at once cut the groups of {step} of the mask of '{name}'"
             raise UsageError(message, hint=f"a multiple of {step}")
+        most_pe, most_simd = lanes_of(known[name])
+        if pe > most_pe or simd > most_simd:
+            message = f"fold: '{name}' has no {pe} outputs and {simd} inputs to work on at once"
+            raise UsageError(message, hint=f"at most {most_pe}x{most_simd}")
+        if packing > pe:
+            message = f"fold: {packing} products of '{name}' by one DSP are those of {packing} outputs, not of {pe}"
+            raise UsageError(message, hint="at least as many outputs at once")
         if packing > lanes:
             wide, narrow = budget.ports
             message = f"fold: {packing} products of '{name}' do not fit one DSP of {wide} x {narrow} bits"
