@@ -10,6 +10,7 @@ from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.fifo import SMALLEST
+from irc.backends.fpga_hls.folding import lanes_of
 from irc.backends.fpga_hls.resources import BIRTHS, LINEAR, cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 from irc.backends.fpga_hls.utilisation import Bill
@@ -206,4 +207,8 @@ def _row(stage: Stage, used: Area) -> str:
 
 
 def _fold_example(stages: Sequence[Stage]) -> str:
-    return next((f"{s.name} = 8x4" for s in stages if s.template in LINEAR), "head = 8x4")
+    stage = next((s for s in stages if s.template in LINEAR), None)
+    if stage is None:
+        return "head = 8x4"
+    outputs, inputs = lanes_of(stage)
+    return f"{stage.name} = {min(8, outputs)}x{min(4 * stage.simd_step, inputs)}"
