@@ -19,7 +19,7 @@ LOCAL, UNDEFINED = 0, 0
 
 @dataclass(frozen=True)
 class Section:
-    """A section: where its bytes lie in the file."""
+    """A section: where its bytes, and its entry in the table of sections, lie in the file."""
 
     name: str
     kind: int
@@ -27,6 +27,7 @@ class Section:
     offset: int
     size: int
     link: int
+    entry: int
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ def sections(code: bytes) -> list[Section]:
         raise ValueError("no 64-bit little-endian ELF object")
     (table,) = struct.unpack_from("<Q", code, 40)
     size, count, names = struct.unpack_from("<HHH", code, 58)
-    headers = [SECTION.unpack_from(code, table + size * i) for i in range(count)]
+    entries = [table + size * i for i in range(count)]
+    headers = [SECTION.unpack_from(code, entry) for entry in entries]
     texts = headers[names][4]
     return [
-        Section(_text(code, texts + name), kind, flags, offset, length, link)
-        for name, kind, flags, _, offset, length, link, *_ in headers
+        Section(_text(code, texts + name), kind, flags, offset, length, link, entry)
+        for entry, (name, kind, flags, _, offset, length, link, *_) in zip(entries, headers, strict=True)
     ]
 
 
@@ -85,15 +87,13 @@ def with_content(code: bytes, name: str, content: bytes) -> bytes:
 
     LLVM takes its time for a section of many zeros; so it makes a small one, to which the bytes come here.
     """
-    (index,) = [i for i, s in enumerate(sections(code)) if s.name == name]
-    table, size = *struct.unpack_from("<Q", code, 40), *struct.unpack_from("<H", code, 58)
-    place = table + size * index
-    text, kind, flags, address, _, _, link, info, align, entry = SECTION.unpack_from(code, place)
-    if kind == NO_BITS or flags & EXECUTABLE:
+    (section,) = [s for s in sections(code) if s.name == name]
+    if section.kind == NO_BITS or section.flags & EXECUTABLE:
         raise ValueError(f"section {name} cannot hold {len(content)} bytes")
+    *before, _, _, link, info, align, each = SECTION.unpack_from(code, section.entry)
     gap = -len(code) % align
-    header = SECTION.pack(text, kind, flags, address, len(code) + gap, len(content), link, info, align, entry)
-    return b"".join((code[:place], header, code[place + SECTION.size :], bytes(gap), content))
+    header = SECTION.pack(*before, len(code) + gap, len(content), link, info, align, each)
+    return b"".join((code[: section.entry], header, code[section.entry + SECTION.size :], bytes(gap), content))
 
 
 def _text(code: bytes, place: int) -> str:

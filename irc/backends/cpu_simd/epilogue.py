@@ -75,23 +75,30 @@ class Epilogue:
     def vector(
         self, k: Kernel, acc: Lane, at: Address, first: int, columns: Count, same: Collection[Value], seen: Seen
     ) -> None:
-        """Run the steps on results from column `first` of a row on, and store them, as far as there are `columns`.
+        """Run the steps on results from column `first` of a row on, and store them, as far as there are `columns`."""
+        done = self.after(k, acc, self.reader(k, at, first, acc.lanes, columns, same, seen))
+        k.store_part(done, self.out, at(self.out), self.out.strides[-1], first, columns)
+
+    def reader(
+        self, k: Kernel, at: Address, first: int, lanes: int, columns: Count, same: Collection[Value], seen: Seen
+    ) -> Read:
+        """What reads so many lanes of an operand from column `first` of a row on.
 
         Operands in `same` are the same for several rows: they are read once and kept in `seen`.
         """
 
         def read(value: Value) -> Lane:
             if value in self.single:
-                return k.f.splat(self.single[value], acc.lanes)
+                return k.f.splat(self.single[value], lanes)
             if value in seen:
                 return seen[value]
             view = self.inputs[value]
-            found = k.load_part(view, at(view), view.strides[-1], first, acc.lanes, columns)
+            found = k.load_part(view, at(view), view.strides[-1], first, lanes, columns)
             if value in same:
                 seen[value] = found
             return found
 
-        k.store_part(self.after(k, acc, read), self.out, at(self.out), self.out.strides[-1], first, columns)
+        return read
 
     def after(self, k: Kernel, acc: Lane, read: Read) -> Lane:
         """What the steps make of lanes of the anchor's result; other operands are read."""

@@ -11,7 +11,7 @@ import numpy as np
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.grid import Mode, Outside, grid_sample
 from irc.frontend.composed.linear import along_axis
-from irc.frontend.composed.windows import from_windows
+from irc.frontend.composed.windows import elements_of_windows, from_windows
 from irc.frontend.context import Context
 from irc.ir.graph import Value
 from irc.ir.ops.tensor import Gather, Pad, Permute, Reshape
@@ -144,7 +144,7 @@ def windows_of(
 def _windows(c: Context, x: Value, axis: int, kernel: int, dilation: int, stride: int) -> Array:
     """[kernel, windows]: the element at each place of each window along an axis."""
     count = (c.number(x.type.shape[axis], "the size") - dilation * (kernel - 1) - 1) // stride + 1
-    return dilation * np.arange(kernel)[:, None] + stride * np.arange(count)
+    return elements_of_windows(kernel, dilation, 0, stride, count).T
 
 
 @converts("col2im.default")

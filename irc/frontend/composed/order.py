@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from irc.frontend.building import Building
 from irc.frontend.composed.math import numbers
-from irc.frontend.composed.places import elements_at
+from irc.frontend.composed.places import axis_last, elements_at, moved_back
 from irc.frontend.composed.tensor import permuted
 from irc.ir.dims import Dim
 from irc.ir.graph import Value
@@ -18,9 +18,9 @@ def ordered(c: Building, x: Value, count: Dim, axis: int, largest: bool) -> tupl
     if x.type.rank == 0:
         return x, c.b(Reshape(c.const(0, I64), ()))
     axis %= x.type.rank
-    order = (*(i for i in range(x.type.rank) if i != axis), axis)
+    order = axis_last(axis, x.type.rank)
     rows = numbers(c, permuted(c, x, order))
     keys = rows if largest else c.b(Neg(rows))
     places = c.b(Topk(keys, (*rows.type.shape[:-1], count)))
-    index = permuted(c, places, [order.index(i) for i in range(x.type.rank)])
+    index = moved_back(c, places, order)
     return elements_at(c, x, axis, index), index

@@ -73,7 +73,7 @@ def elements_at(c: Building, x: Value, axis: int, index: Value) -> Value:
     for other, size in enumerate(index.type.shape):
         if other != axis:
             x = cut(c, x, other, 0, size)
-    order = _last(axis, x.type.rank)
+    order = axis_last(axis, x.type.rank)
     rows, places = permuted(c, x, order), permuted(c, index, order)
     *batch, size = rows.type.shape
     count = product(tuple(batch))
@@ -81,7 +81,7 @@ def elements_at(c: Building, x: Value, axis: int, index: Value) -> Value:
     within = c.b(Reshape(c.cast(places, I64), (count, places.type.shape[-1])))
     flat = c.b(Add(within, c.b(Reshape(start, (count, 1)))))
     found = c.b(Gather(c.b(Reshape(rows, (product(rows.type.shape),))), flat, 0))
-    return _back(c, c.b(Reshape(found, places.type.shape)), order)
+    return moved_back(c, c.b(Reshape(found, places.type.shape)), order)
 
 
 def written_elements(c: Building, x: Value, axis: int, index: Value, source: Value) -> Value:
@@ -104,20 +104,22 @@ def combined_elements(c: Building, x: Value, axis: int, index: Value, source: Va
     for at, count in enumerate(index.type.shape):
         source = cut(c, source, at, 0, count)
         part = part if at == axis else cut(c, part, at, 0, count)
-    order = _last(axis, x.type.rank)
+    order = axis_last(axis, x.type.rank)
     rows, places, values = (permuted(c, v, order) for v in (part, index, source))
     size = rows.type.shape[-1]
     wanted = c.b(Reshape(from_start(c, places, size), (*places.type.shape, 1)))
     hits = c.b(Compare(wanted, c.b(Iota(0, 1, shape=(size,))), "eq"))
     column = c.b(Reshape(c.cast(values, x.type.scalar), (*values.type.shape, 1)))
-    return _corner(c, x, _back(c, _combined(c, rows, hits, column, x.type.rank - 1, how), order))
+    return _corner(c, x, moved_back(c, _combined(c, rows, hits, column, x.type.rank - 1, how), order))
 
 
-def _last(axis: int, rank: int) -> tuple[int, ...]:
+def axis_last(axis: int, rank: int) -> tuple[int, ...]:
+    """The order of axes in which one of them is the last."""
     return (*(i for i in range(rank) if i != axis), axis)
 
 
-def _back(c: Building, x: Value, order: Sequence[int]) -> Value:
+def moved_back(c: Building, x: Value, order: Sequence[int]) -> Value:
+    """What was permuted into an order, as it was."""
     return permuted(c, x, [order.index(i) for i in range(x.type.rank)])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from irc.frontend.building import Building
+from irc.frontend.composed.windows import elements_of_windows
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Argmax
 from irc.ir.ops.tensor import Gather, Permute, Reshape
@@ -19,7 +20,7 @@ def window_places(size: int, kernel: int, stride: int, before: int, dilation: in
 
     Repeating an element changes neither which one is the largest nor which one of equal ones comes first.
     """
-    places = stride * np.arange(count)[:, None] - before + dilation * np.arange(kernel)
+    places = elements_of_windows(kernel, dilation, before, stride, count)
     inside = (places >= 0) & (places < size)
     first, last = np.where(inside, places, size).min(1), np.where(inside, places, -1).max(1)
     return places.clip(first[:, None], last[:, None])

@@ -15,6 +15,11 @@ from irc.ir.ops.tensor import Permute, Reshape
 from irc.ir.scalars import Array
 
 
+def elements_of_windows(kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
+    """[count, kernel]: where each element of each window along an axis lies; outside of the axis in the padding."""
+    return stride * np.arange(count)[:, None] - before + dilation * np.arange(kernel)
+
+
 def from_windows(
     c: Building,
     x: Value,
@@ -44,5 +49,5 @@ def from_windows(
 
 def _sums(size: int, kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
     """[size, kernel * count]: 1 where that element of that window lies there."""
-    places = dilation * np.arange(kernel)[:, None] + stride * np.arange(count) - before
+    places = elements_of_windows(kernel, dilation, before, stride, count).T
     return (np.arange(size)[:, None] == places.reshape(1, -1)).astype(np.float64)

@@ -82,21 +82,23 @@ class Window:
         found = [self.down.tap(row, place) for place in word]
         return (*found, *[None] * (self.group - len(found)))
 
-    def keys(self) -> list[Key]:
-        """All vectors of weights that blocks of any height need."""
+    @cached_property
+    def keys(self) -> dict[Key, int]:
+        """All vectors of weights that blocks of any height need, and their places."""
         downs = {
             self.taps(row, word): None
             for rows in range(1, self.block[0] + 1)
             for row, word in every(range(rows), self.words(rows))
         }
-        return [*every(range(len(self.planes)), range(self.across.taps), filter(any_of, downs))]
+        keys = every(range(len(self.planes)), range(self.across.taps), filter(any_of, downs))
+        return {key: place for place, key in enumerate(keys)}
 
     def packed(self, weights: Array, form: DotForm, units: Units) -> Array:
         """Weights [channels, planes, down, across] as [units, keys, lanes, group]."""
         each = self.down.taps * self.across.taps
         places = [
             [-1 if tap is None else plane * each + tap * self.across.taps + across for tap in taps]
-            for plane, across, taps in self.keys()
+            for plane, across, taps in self.keys
         ]
         with_zero = np.pad(weights.reshape(len(weights), -1), ((0, 0), (0, 1)))
         found = units.packed(with_zero[:, places].transpose(1, 2, 0))  # [units, keys, group, lanes]
@@ -181,11 +183,6 @@ class _Blocks:
     weights: Lane
     start: Lane | None
 
-    @cached_property
-    def keys(self) -> dict[Key, int]:
-        """The place of each vector of weights."""
-        return {key: place for place, key in enumerate(self.job.window.keys())}
-
     def run(self, part: Part, at: Sequence[Lane]) -> None:
         k, units = self.k, self.job.units
         *_, rows, columns, channels = self.epilogue.out.shape
@@ -257,11 +254,13 @@ class _Blocks:
     def weights_of(self, unit: Lane, part: int) -> Lane:
         """Where the weights of a vector of channels begin."""
         f, vectors = self.k.f, self.job.units.vectors
-        return f.at(f.at(self.weights, unit, len(self.keys) * vectors * self.word_bytes), part, self.word_bytes)
+        return f.at(
+            f.at(self.weights, unit, len(self.job.window.keys) * vectors * self.word_bytes), part, self.word_bytes
+        )
 
     def weight(self, begin: Lane, key: Key) -> Lane:
         f = self.k.f
-        at = f.at(begin, self.keys[key], self.job.units.vectors * self.word_bytes)
+        at = f.at(begin, self.job.window.keys[key], self.job.units.vectors * self.word_bytes)
         return f.load(at, self.job.form.acc, self.lanes)
 
     def words(self, at: Lane, plane: int, rows: Sequence[int], column: int, channels: Count) -> list[Lane]:
@@ -302,21 +301,19 @@ class _Blocks:
     def after(self, acc: Lane, part: int, spot: _Spot, channels: Count, seen: dict[Value, Lane]) -> Lane:
         """What the epilogue makes of one vector of channels in the order of the unit."""
         k, f, units = self.k, self.k.f, self.job.units
+        same = [v for v, view in self.epilogue.inputs.items() if not any(self.moves(view))]
+        read = self.epilogue.reader(k, spot.address, 0, units.channels, channels, same, seen)
+        order = units.order[part * self.lanes : (part + 1) * self.lanes]
 
-        def read(value: Value) -> Lane:
-            if value in self.epilogue.single:
-                return f.splat(self.epilogue.single[value], self.lanes)
-            view = self.epilogue.inputs[value]
-            if value in seen:
-                found = seen[value]
-            else:
-                found = k.load_part(view, spot.address(view), view.strides[-1], 0, units.channels, channels)
-            if all(equal(stride, 0) is True for stride in view.strides[-3:-1]):
-                seen[value] = found
-            order = units.order[part * self.lanes : (part + 1) * self.lanes]
+        def ordered(value: Value) -> Lane:
+            found = read(value)
             return found if units.vectors == 1 else f.shuffle(found, found, order)
 
-        return self.epilogue.after(k, acc, read)
+        return self.epilogue.after(k, acc, ordered)
+
+    def moves(self, view: View) -> list[bool]:
+        """Whether rows and columns of results lie in different places of a view."""
+        return [equal(stride, 0) is not True for stride in view.strides[-3:-1]]
 
     def ordered(self, vectors: Sequence[Lane]) -> list[Lane]:
         """Vectors with their channels in order."""

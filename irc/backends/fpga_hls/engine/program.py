@@ -247,6 +247,12 @@ class ByPacks:
     rows: Rows
     columns: int
     taps: int
+    x: Access
+    tail: Tail
+
+    @property
+    def reads(self) -> list[Access]:
+        return [self.x, *self.tail.operands]
 
     @property
     def _pitch(self) -> int:
@@ -287,10 +293,6 @@ class Fold(ByPacks):
     def macs(self) -> int:
         return self.rows.all * self.columns * self.taps if self.kind == "DOT" else 0
 
-    @property
-    def reads(self) -> list[Access]:
-        return [self.x, *self.tail.operands]
-
 
 @dataclass(frozen=True)
 class Softmax(ByPacks):
@@ -329,10 +331,6 @@ class Norm(ByPacks):
     macs: int = 0
     taps: int = 1
 
-    @property
-    def reads(self) -> list[Access]:
-        return [self.x, *self.tail.operands]
-
 
 @dataclass(frozen=True)
 class Rank(ByPacks):
@@ -351,10 +349,6 @@ class Rank(ByPacks):
     def packs(self) -> int:
         """Of the scores of a batch."""
         return tiles(self.scores, WORD)
-
-    @property
-    def reads(self) -> list[Access]:
-        return [self.x, *self.tail.operands]
 
 
 @dataclass(frozen=True)

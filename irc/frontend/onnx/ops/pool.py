@@ -10,6 +10,7 @@ import numpy as np
 from irc.frontend.composed.linear import along_axis
 from irc.frontend.composed.math import times
 from irc.frontend.composed.pool import places_of_largest, window_places
+from irc.frontend.composed.windows import elements_of_windows
 from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.ops.linear import window
 from irc.frontend.onnx.ops.resize import Resizing, resize_matrix
@@ -111,7 +112,7 @@ def _spread_means(
         before, after = padding[i], padding[n + i]
         count = window_size(size, kernel[i], stride[i], before, after, dilation[i], ceil)
         count = c.number(count, "the number of windows")
-        places = stride[i] * np.arange(count)[:, None] - before + dilation[i] * np.arange(kernel[i])
+        places = elements_of_windows(kernel[i], dilation[i], before, stride[i], count)
         hits = (places[:, :, None] == np.arange(size)).sum(1)
         counted = (places < size + after) if count_pad else (places >= 0) & (places < size)
         x = along_axis(c, x, 2 + i, hits / counted.sum(1, keepdims=True))
