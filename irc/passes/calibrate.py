@@ -17,29 +17,32 @@ from irc.ir.ops.quant import Observe
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import F32, Array
 from irc.passes.base import Pass, PassContext, Samples
+from irc.passes.encodings import counted
 from irc.passes.sampling import batches, sample_count
 
 GUESS = 4.0  # the magnitude of an activation of which only the type counts
+LARGEST = 1e30  # of an activation: what is beyond, up to the infinities, stands for "none" in masks and extrema
 
 
 @dataclass
 class _Seen:
-    """What one value was seen to hold: its range, then a histogram over it."""
+    """What one value was seen to hold, but for NaN and the fill of masks: its range, then a histogram over it."""
 
     lo: float = np.inf
     hi: float = -np.inf
     counts: Array = field(default_factory=lambda: np.zeros(0))
 
     def widen(self, array: Array) -> None:
-        finite = array[np.isfinite(array)] if not np.isfinite(array).all() else array
-        if finite.size:
-            self.lo, self.hi = min(self.lo, float(finite.min())), max(self.hi, float(finite.max()))
+        real = np.abs(array) < LARGEST
+        kept = array if real.all() else array[real]
+        if kept.size:
+            self.lo, self.hi = min(self.lo, float(kept.min())), max(self.hi, float(kept.max()))
 
     def count(self, array: Array, bins: int) -> None:
         if not self.counts.size:
             self.counts = np.zeros(bins)
         if self.hi > self.lo:
-            self.counts += np.histogram(array, bins=bins, range=(self.lo, self.hi))[0]
+            self.counts += counted(array, self.lo, self.hi, bins)
 
     def percentile(self, keep: float) -> tuple[float, float]:
         """The range that leaves out (100 - keep) / 2 percent of the values at either end."""

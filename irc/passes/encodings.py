@@ -26,19 +26,26 @@ class Range:
         lo, hi = min(self.lo, other.lo), max(self.hi, other.hi)
         if self.counts is None or other.counts is None:
             return Range(lo, hi)
+        if lo == hi:
+            return Range(lo, hi, self.counts)  # of one value: no error to choose by
         bins = max(len(self.counts), len(other.counts))
         counts = np.zeros(bins)
         for part in (self, other):
-            assert part.counts is not None
-            counts += np.histogram(
-                part.centres(), bins=bins, range=(lo, hi if hi > lo else lo + 1), weights=part.counts
-            )[0]
+            counts += counted(part.centres(), lo, hi, bins, part.counts)
         return Range(lo, hi, counts)
 
     def centres(self) -> Array:
         """The middle of each bin."""
         assert self.counts is not None
         return self.lo + (np.arange(len(self.counts)) + 0.5) * (self.hi - self.lo) / len(self.counts)
+
+
+def counted(values: Array, lo: float, hi: float, bins: int, weights: Array | None = None) -> Array:
+    """How many values, or how much of their weights, lie in each of so many equal bins of lo .. hi, lo < hi.
+
+    In f64: between neighbouring f32 numbers there is room for 2^29 bins, in f32 itself for none.
+    """
+    return np.histogram(values.astype(np.float64), bins=bins, range=(lo, hi), weights=weights)[0]
 
 
 def choose_element(seen: Range, bits: int, scheme: Scheme) -> Element:

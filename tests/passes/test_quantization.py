@@ -14,7 +14,7 @@ from irc.ir.ops.linear import Linear
 from irc.ir.ops.quant import Dequantize, IntNorm, IntSoftmax, Observe, Quantize, Requantize
 from irc.ir.ops.structure import Const
 from irc.ir.parser import parse
-from irc.ir.scalars import Array
+from irc.ir.scalars import Array, integer
 from irc.passes.base import PassContext
 from irc.passes.encodings import Range, choose_element, weight_scales
 from irc.passes.pipeline import run_pipeline
@@ -98,6 +98,46 @@ def test_percentile_leaves_out_outliers() -> None:
     first = nodes(module, Observe)[0]
     assert isinstance(first, Observe)
     assert first.hi < 100
+
+
+ONE_VALUE = """
+func @main(%x: f32[1, 8]) -> f32[1, 8] {
+  %y = neg %x : f32[1, 8]
+  return %y
+}
+"""
+BIG = float(np.float32(3e8))
+STEP = float(np.spacing(np.float32(BIG)))
+F32_MAX = float(np.finfo(np.float32).max)
+
+
+@pytest.mark.parametrize("observer", ["minmax", "percentile", "mse"])
+@pytest.mark.parametrize(
+    ("values", "range_"),
+    [
+        pytest.param([BIG], (BIG, BIG), id="constant and large"),
+        pytest.param([BIG, BIG + STEP], (BIG, BIG + STEP), id="neighbouring floats"),
+        pytest.param([1e-45, 3e-45], (float(np.float32(1e-45)), float(np.float32(3e-45))), id="subnormal"),
+        pytest.param([-F32_MAX, -1.0, 2.0], (-1.0, 2.0), id="filled with the lowest float"),
+        pytest.param([np.inf, -np.inf, np.nan, -1.0, 2.0], (-1.0, 2.0), id="not finite"),
+        pytest.param([np.nan, np.inf], (0.0, 0.0), id="nothing finite"),
+    ],
+)
+def test_ranges_of_floats_that_hardly_differ_and_of_what_masks_hide_with(
+    observer: str, values: list[float], range_: tuple[float, float]
+) -> None:
+    samples = np.resize(np.asarray(values, np.float32), (2, 8))
+    module = apply(parse(ONE_VALUE), f"calibrate{{observer={observer} percentile=100}}", samples)
+    first = nodes(module, Observe)[0]
+    assert isinstance(first, Observe)
+    assert (first.lo, first.hi) == range_
+
+
+def test_union_of_ranges_of_one_large_value() -> None:
+    counts = np.zeros(1024)
+    both = Range(1e20, 1e20, counts).union(Range(1e20, 1e20, counts))
+    assert (both.lo, both.hi) == (1e20, 1e20)
+    assert choose_element(both, 8, "auto").scalar == integer(8, signed=False)
 
 
 def test_calibrate_without_samples() -> None:
