@@ -62,7 +62,7 @@ from irc.ir.graph import Module, Node, Value
 from irc.ir.op import Op
 from irc.ir.scalars import Array
 from irc.passes.base import Configured, Progress, no_progress
-from irc.tables import LOWERINGS
+from irc.tables import BACKENDS, LOWERINGS
 
 ReportData = dict[str, Any]
 """What `emit` has to say about its result, plain JSON values; every key may be missing:
@@ -212,5 +212,7 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
         """The target of that name, the default for ''. Raises UsageError for an unknown one."""
         found = self.targets.get(self.aliases.get(name, name or self.target))
         if found is None:
-            raise UsageError(f"the backend {self.name} has no target '{name}'", hint=did_you_mean(name, self.targets))
+            others = [other for other in BACKENDS.names() if name in BACKENDS.get(other).targets]
+            hint = f"--backend {' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
+            raise UsageError(f"the backend {self.name} has no target '{name}'", hint=hint)
         return found

@@ -3,7 +3,7 @@
     # how kernels are laid out; again: irc compile MODEL --backend cpu --schedule FILE
     linear 197x768x192 fma = direct{rows=4 vectors=3 unroll=2}
 
-What stands in front of ` = ` names what is laid out, what stands behind it says how; both are the backend's.
+What stands in front of the first `=` names what is laid out, what stands behind it says how; both are the backend's.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from irc.ir.diagnostics import Diagnostic, Span, UsageError
 from irc.ir.files import read_text
 
 FILE = "schedule.txt"
-SIGN = " = "
+SIGN = "="
 
 
 def schedule_text(schedule: Mapping[str, str], backend: str) -> str:
     """The content of a file."""
     head = f"# how kernels are laid out; again: irc compile MODEL --backend {backend} --schedule FILE"
-    return "\n".join((head, *(f"{what}{SIGN}{how}" for what, how in schedule.items()), ""))
+    return "\n".join((head, *(f"{what} {SIGN} {how}" for what, how in schedule.items()), ""))
 
 
 def read_schedule(path: Path) -> dict[str, str]:

@@ -13,9 +13,9 @@ from irc.backends.artifact import Artifact
 from irc.backends.folder import MANIFEST
 from irc.backends.fpga_hls.area import UNCALIBRATED
 from irc.backends.fpga_hls.backend import HLS
-from irc.backends.fpga_hls.calibration.csynth import read_reports
+from irc.backends.fpga_hls.calibration.csynth import WHERE, read_reports
 from irc.backends.fpga_hls.calibration.fit import Fit, Point, fit, residuals, units_of
-from irc.cli.options import force_option, json_option
+from irc.cli.options import force_option, json_option, warn
 from irc.cli.output import refuse_existing, table
 from irc.ir.diagnostics import Diagnostic, UsageError
 from irc.ir.files import replace_file
@@ -63,6 +63,8 @@ def calibrate_command(
     job = opened.job()
     found = fit(units_of(HLS.lower(job)), read_reports(reports), job.options.top, opened.manifest["model"])
     replace_file(output, lambda partial: partial.write_text(found.calibration.text + "\n", encoding="ascii"))
+    for doubt in found.doubts:
+        warn(doubt)
     if as_json:
         click.echo(json.dumps({"calibration": str(output), **_as_json(found)}, indent=1))
     else:
@@ -70,7 +72,11 @@ def calibrate_command(
 
 
 def _above(report: Path) -> Path:
-    """The artifact that a report lies in."""
+    """The artifact that a report lies in. Raises UsageError if there is none."""
+    if not report.exists():
+        raise UsageError(Diagnostic("no such file", place=str(report), hint=WHERE))
+    if (report / MANIFEST).is_file():
+        raise UsageError(Diagnostic("is an artifact, not a report of its synthesis", place=str(report), hint=WHERE))
     for folder in report.absolute().parents:
         if (folder / MANIFEST).is_file():
             return folder

@@ -16,6 +16,7 @@ from irc.cli.output import refuse_existing, table
 from irc.driver import read_model
 from irc.ir.files import replace_file
 from irc.ir.graph import Module
+from irc.ir.location import ROOT
 from irc.version import __version__
 
 
@@ -87,5 +88,6 @@ def _overview(module: Module, report: dict[str, Any]) -> str:
     lines.append(f"  -> {', '.join(str(v.type) for v in graph.outputs)}")
     if graph.symbols:
         lines.append(f"  where {', '.join(map(str, graph.symbols.values()))}; costs are those of one sample")
-    lines += ["", table(report["layers"], widest=48), ""]
+    rows = [{**row, "layer": row["layer"] or ROOT} for row in report["layers"]]
+    lines += ["", table(rows, widest=48), ""]
     return "\n".join([*lines, *(f"{key}: {number_text(value)}" for key, value in report["summary"].items())])

@@ -121,11 +121,13 @@ model_options = chain(
 )
 
 
+def warn(text: str) -> None:
+    """A warning, on stderr."""
+    click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
+
+
 def feedback(verbose: bool, quiet: bool) -> Feedback:
     """Warnings, steps and IR on stderr; progress bars if that is a terminal."""
-
-    def warn(text: str) -> None:
-        click.echo(click.style("warning: ", fg="yellow", bold=True) + text, err=True)
 
     def tell(text: str) -> None:
         click.echo(click.style("fallback: ", fg="yellow", bold=True) + text, err=True)

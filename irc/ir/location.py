@@ -6,6 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+ROOT = "(model)"
+"""What stands for the empty module path, that of the model itself, where a reader would miss it."""
+
 _BARE = re.compile(r"[A-Za-z_$][A-Za-z0-9_.$]*(-[A-Za-z_$][A-Za-z0-9_.$]*)*", re.ASCII)
 
 

@@ -265,6 +265,7 @@ def test_names_with_quotes_and_newlines(irc, folder: Path) -> None:
         (["--backend", "hsl"], "unknown backend 'hsl'", "did you mean 'hls'?"),
         (["--backend", "hls{clock=fast}"], "hls: option 'clock' is 'fast', expected number", ""),
         (["--part", "zcu103", "--backend", "hls"], "the backend hls has no target 'zcu103'", "did you mean 'zcu102'?"),
+        (["--target", "zcu102"], "the backend reference has no target 'zcu102'", "--backend hls has it"),
         (["--seed", "-1"], "-1 is not in the range x>=0", "--seed"),
         (["--verify", "twice"], "'twice' is not one of 'ir', 'run'", "--verify"),
         (["--stop-after", "fuse"], "the pipeline does not run 'fuse'", ""),

@@ -73,9 +73,20 @@ def test_as_json(irc: Irc, project: Path):
     assert json.loads(Path("mine.json").read_text())["source"].startswith("mlp by Vitis HLS 2023.2")
 
 
+def test_what_can_hardly_be_is_said(irc: Irc, project: Path):
+    report = synthesise(project, Path("reports"), Factors(2000, 2000, 1))
+    told = irc("calibrate", report, "--artifact", project).stderr
+    assert "warning: multipliers times " in told
+    assert "warning: logic times " in told
+    assert "no synthesis is known to be so far from the estimate" in told
+    assert "flip-flops" not in told
+
+
 def test_what_cannot_be(irc: Irc, project: Path, artifact: Path, model: Path):
     report = synthesise(project, Path("reports"), Factors())
     assert "csynth.xml: lies in no artifact" in irc("calibrate", report, code=2).stderr
+    assert "nowhere.xml: no such file" in irc("calibrate", "nowhere.xml", code=2).stderr
+    assert "is an artifact, not a report of its synthesis" in irc("calibrate", project, code=2).stderr
     told = irc("calibrate", report, "--artifact", artifact, code=2).stderr
     assert "is an artifact of the backend reference, not hls" in told
     told = irc("compile", model, "--backend", "hls{calibration=nowhere.json}", code=2).stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hls_designs import job_of
 from hls_examples import FAST, job
@@ -125,6 +127,29 @@ def test_foldings_that_a_layer_cannot_use(text: str, message: str, hint: str):
         HLS.lower(small_job(schedule={"block1_conv1": text}))
     assert message in str(raised.value)
     assert hint in str(raised.value)
+
+
+def told(**options: object) -> list[str]:
+    given = small_job(**options)
+    assert HLS.estimate is not None
+    return HLS.estimate(given, HLS.lower(given))["unmet"]
+
+
+def test_multipliers_that_save_no_cycle_are_said():
+    assert told() == []
+    design = HLS.lower(small_job())
+    assert told(schedule=HLS.estimate(small_job(), design)["schedule"]) == []
+    idle, *_ = told(schedule={"head": "10x64"})
+    assert idle.startswith("head: 10x64 is no faster than ")
+    assert idle.endswith(" cycles a sample; one element a cycle enters and leaves a stage")
+
+
+def test_a_schedule_that_leaves_nothing_to_others_is_said():
+    few = replace(HLS.find_target(""), name="few", dsps=90, luts=20_000)
+    given = replace(small_job(schedule={"block1_conv2": "8x8"}), target=few)
+    assert HLS.estimate is not None
+    *_, warning = HLS.estimate(given, HLS.lower(given))["unmet"]
+    assert warning.startswith("the stages of the schedule alone take more than dsp=0.8 lut=0.1 allow: all others ")
 
 
 def test_wide_products_share_dsps_from_the_start():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hls_designs import ap_types, job_of, legalised, need_compiler
 from test_hls_simulation import CALLS, MODEL
@@ -47,6 +49,29 @@ def test_make_ap_simulates_or_says_what_it_needs(project: tuple[Job[Part, Option
     assert missing.returncode != 0
     assert "AP_TYPES is to be the folder of ap_int.h: make ap AP_TYPES=<folder>" in missing.stderr
     assert make(project[1], "ap", f"AP_TYPES={ap_types()[-1]}").stdout.endswith("PASS: 2 samples\n")
+
+
+@pytest.mark.tool("g++")
+def test_codes_go_to_the_bench_and_back(project: tuple[Job[Part, Options], Path]):
+    """Floats to codes, through the simulation, to floats, as `main` has them."""
+    need_compiler()
+    given, folder = project
+    names = [value.name for value in given.module.main.inputs]
+    inputs = {name: np.concatenate([call.inputs[i] for call in given.golden]) for i, name in enumerate(names)}
+    np.savez(folder / "samples.npz", **inputs)
+
+    def run(*words: str) -> str:
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    make(folder)
+    assert run(sys.executable, "codes.py", "encode", "samples.npz", "in.bin") == "in.bin: 2 samples\n"
+    run("./tb", "in.bin", "out.bin", "2")
+    assert run(sys.executable, "codes.py", "decode", "out.bin", "results.npz") == "results.npz: 2 samples\n"
+    with np.load(folder / "results.npz") as results:
+        for i, name in enumerate(results.files):
+            np.testing.assert_array_equal(results[name], np.concatenate([call.outputs[i] for call in given.golden]))
+    wrong = subprocess.run([sys.executable, "codes.py"], cwd=folder, capture_output=True, text=True, check=False)
+    assert "python3 codes.py encode samples.npz in.bin" in wrong.stderr
 
 
 def test_files_and_reports_are_where_the_guide_says(project: tuple[Job[Part, Options], Path]):

@@ -265,6 +265,11 @@ def test_bad_options(options: dict[str, Any], message: str):
         HLS.options(**options)
 
 
+def test_a_clock_that_the_part_cannot_have():
+    text = said(SMALL, clock=900.0)
+    assert "hls: clock=900 is more than the block RAM of zcu102 can do\n  hint: at most 750 MHz" in text
+
+
 def test_schedules_that_cannot_be():
     assert "fold: there is no stage 'head' to fold" in said(SMALL, schedule={"head": "2x2"})
     for size in ("8", "0x1", "4x", "axb", "8x4/0", "8/4"):

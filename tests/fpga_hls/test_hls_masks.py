@@ -90,6 +90,7 @@ def test_single_weights_save_nothing_and_are_said_to(tmp_path: Path):
     expected = "a mask of the kind unstructured saves nothing in hardware, its zeros are multiplied: "
     assert warning.startswith(expected)
     assert warning.count(",") >= 6
+    assert warning.endswith("; those of blocks, of whole filters and of N:M would be left out")
 
 
 def weighted(mask: str, w: str, op: str = "linear %x, %w : i32[1, 3, 2]") -> Design:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
 from irc.backends.base import Backend, Job, ReportData, Runner
-from irc.backends.fpga_hls.area import UNCALIBRATED, Factors
+from irc.backends.fpga_hls.area import UNCALIBRATED, Factors, total
 from irc.backends.fpga_hls.boundary import ACCELERATOR
 from irc.backends.fpga_hls.calibration.record import calibration_of
 from irc.backends.fpga_hls.dataflow import build
@@ -30,16 +30,17 @@ from irc.backends.fpga_hls.legality import inner_ops, problems
 from irc.backends.fpga_hls.lower import LOWERINGS
 from irc.backends.fpga_hls.project import Samples, project
 from irc.backends.fpga_hls.reasons import REASONS
-from irc.backends.fpga_hls.reports import idle_masks, report, unmet
+from irc.backends.fpga_hls.reports import Seen, averages, idle_masks, idle_multipliers, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, counts_seen, run_main, watched
 from irc.backends.fpga_hls.stage import Design
+from irc.backends.fpga_hls.stage_area import area
 from irc.backends.fpga_hls.utilisation import Bill, bill_of
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.scalars import Array
 
 SOURCES = "src"
-FASTEST = 1000  # MHz; no fabric reaches it
+FASTEST = max(part.fastest for part in PARTS.values())
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ HlsJob = Job[Part, Options]
 
 def lower(job: HlsJob) -> Lowered:
     """The accelerator in the style that is asked for, or that fits. Raises IrcError with everything against it."""
+    if job.options.clock > job.target.fastest:
+        message = f"hls: clock={job.options.clock:g} is more than the block RAM of {job.target.name} can do"
+        raise UsageError(message, hint=f"at most {job.target.fastest:g} MHz, and less with logic around it")
     accelerator = job.module.functions.get(ACCELERATOR)
     unsupported = HLS.unsupported(inner_ops(accelerator)) if accelerator else []
     if found := problems(job.module, unsupported):
@@ -140,7 +144,8 @@ def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
         _write(engine_project(lowered, known, options.top, bill, options.clock, golden), folder / SOURCES)
         return _of_engine(job, lowered, known, bill)
     bill = bill_of(lowered, job.target, options.io, options.factors)
-    _write(project(lowered, options.top, options.io, bill, options.clock, golden), folder / SOURCES)
+    known = averages(lowered, _seen(job, lowered))
+    _write(project(lowered, options.top, options.io, bill, options.clock, golden, known), folder / SOURCES)
     return _of_dataflow(job, lowered, bill)
 
 
@@ -163,11 +168,21 @@ def _of_engine(job: HlsJob, plan: Plan, known: Costs, bill: Bill) -> ReportData:
 def _of_dataflow(job: HlsJob, design: Design, bill: Bill) -> ReportData:
     options = job.options
     way_out = _as_engine(job) if bill.lacking else ""
-    missed = [*unmet(design, bill, options.clock, options.fps, way_out), *idle_masks(design)]
+    chosen = [stage for stage in design.stages if stage.name in job.schedule]
+    missed = [*unmet(design, bill, options.clock, options.fps, way_out), *idle_masks(design), *idle_multipliers(chosen)]
+    if chosen and not _budget(job).allows(total([area(stage, options.factors) for stage in chosen])):
+        missed.append(
+            f"the stages of the schedule alone take more than dsp={options.dsp:g} lut={options.lut:g} allow: all "
+            "others have as few multipliers as can be"
+        )
     folds = {stage.name: folding_text(stage) for stage in design.stages if stage.foldable}
-    seen = [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
-    told = report(design, bill, options.clock, seen)
+    told = report(design, bill, options.clock, _seen(job, design))
     return {**_noted(told, options), "unmet": missed, "schedule": folds}
+
+
+def _seen(job: HlsJob, design: Design) -> Seen:
+    """The counts of the golden samples."""
+    return [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
 
 
 def _noted(told: ReportData, options: Options) -> ReportData:

@@ -133,6 +133,22 @@ def lanes_of(stage: Stage) -> tuple[int, int]:
     return int(config["channels"]), 1
 
 
+def least_alike(stage: Stage) -> tuple[int, int]:
+    """`pe` and `simd` with the fewest multipliers, by halves, that give a stage the cycles that it has."""
+    fold, packing, now = stage.fold, stage.packing, cycles(stage)
+    (pe, simd), least = fold, fold
+    while least is not None:
+        pe, simd = least
+        least = None
+        for fewer in ((-(-pe // 2), simd), (pe, -(-simd // 2))):
+            stage.set_fold(*fewer)
+            if stage.fold != (pe, simd) and cycles(stage) <= now:
+                least = stage.fold
+                break
+    stage.set_fold(*fold, packing)
+    return pe, simd
+
+
 @dataclass(frozen=True)
 class _Solver:
     """Steps within a budget: `ways` says which stages may take one, `areas` what all stages take as they are."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from irc.backends.fpga_hls.emit.codes import codes_script
 from irc.backends.fpga_hls.emit.scripts import guide, makefile, run_hls
 from irc.backends.fpga_hls.emit.stages import grouped
 from irc.backends.fpga_hls.emit.top import Io, stage_file, top_header, top_source, weight_file
@@ -41,13 +43,19 @@ def templates(files: dict[str, str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def project(design: Design, name: str, io: Io, bill: Bill, clock: float, samples: Samples) -> dict[str, str]:
-    """Everything: the sources for a part at a clock (MHz), a test bench with these golden vectors, scripts, a guide."""
+def project(
+    design: Design, name: str, io: Io, bill: Bill, clock: float, samples: Samples, averages: Mapping[str, Any]
+) -> dict[str, str]:
+    """Everything: the sources for a part at a clock (MHz), a test bench with these golden vectors, scripts, a guide.
+
+    `averages` are figures of the golden vectors by label, where counts decide them.
+    """
     return {
         **sources(design, name, io),
         "tb.cpp": testbench(design, name, io),
         "golden.h": golden_header(design, samples),
+        "codes.py": codes_script(design.inputs, design.outputs),
         "Makefile": makefile(name),
         "run_hls.tcl": run_hls(name, bill.part, clock),
-        "README.md": guide(design, name, bill, clock, io),
+        "README.md": guide(design, name, bill, clock, io, averages),
     }

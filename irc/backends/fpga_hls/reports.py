@@ -11,6 +11,7 @@ from irc.backends.base import ReportData
 from irc.backends.fpga_hls.area import Area, total
 from irc.backends.fpga_hls.device import PARTS
 from irc.backends.fpga_hls.fifo import delay
+from irc.backends.fpga_hls.folding import folding_text, least_alike
 from irc.backends.fpga_hls.iterations import iterations
 from irc.backends.fpga_hls.resources import cycles, multipliers, pace
 from irc.backends.fpga_hls.stage import Design, Stage
@@ -34,7 +35,7 @@ def report(design: Design, bill: Bill, clock: float, seen: Seen = ()) -> ReportD
     Cycles are those of a sample with as many tokens as can be; where counts decide that, the average over the samples
     whose counts are `seen` stands beside them.
     """
-    samples = [design.at(counts) for counts in seen] if design.counts else []
+    samples = _samples(design, seen)
     slowest = max(design.stages, key=cycles, default=None)
     summary: dict[str, Any] = {
         "style": "dataflow, a stage for each layer",
@@ -42,7 +43,7 @@ def report(design: Design, bill: Bill, clock: float, seen: Seen = ()) -> ReportD
         "cycles per sample": pace(design),
         "samples per second": round(clock * 1e6 / pace(design)),
         "latency in cycles": delay(design),
-        **_averages(design, samples, seen),
+        **averages(design, seen),
         "slowest stage": slowest.name if slowest else "none",
         "multipliers": sum(multipliers(stage) for stage in design.stages),
         "FIFO bits": sum(s.depth * s.code.bits for s in design.streams),
@@ -55,9 +56,14 @@ def report(design: Design, bill: Bill, clock: float, seen: Seen = ()) -> ReportD
     return {"summary": summary, "layers": rows, "notes": [ESTIMATE]}
 
 
-def _averages(design: Design, samples: Sequence[Design], seen: Seen) -> dict[str, Any]:
+def _samples(design: Design, seen: Seen) -> list[Design]:
+    """The design with the counts of each sample; none where no count varies."""
+    return [design.at(counts) for counts in seen] if design.counts else []
+
+
+def averages(design: Design, seen: Seen) -> dict[str, Any]:
     """What counts make of the samples that were seen; nothing where there are none."""
-    if not samples:
+    if not (samples := _samples(design, seen)):
         return {}
     kept = [f"{mean(counts[c.name] for counts in seen):.1f} of {c.most}" for c in design.counts]
     return {
@@ -92,21 +98,39 @@ def misfit(what: str, bill: Bill, fits: str, way_out: str) -> str:
     return f"{what} does not fit {bill.part.name}, by the estimate: {told}"
 
 
+LEFT_OUT = "those of blocks, of whole filters and of N:M would be left out"
+
+
 def idle_masks(design: Design) -> list[str]:
     """One text for each kind of mask whose zeros are stored and multiplied like any weight."""
-    return mask_texts((stage.idle_mask, stage.name) for stage in design.stages)
+    return mask_texts(((stage.idle_mask, stage.name) for stage in design.stages), {"unstructured": LEFT_OUT})
 
 
-def mask_texts(masks: Iterable[tuple[str, str]]) -> list[str]:
-    """The same for (mask, what has it); no mask is empty."""
+def mask_texts(masks: Iterable[tuple[str, str]], ways_out: Mapping[str, str]) -> list[str]:
+    """The same for (mask, what has it); no mask is empty. `ways_out` are what to do, by mask."""
     found: dict[str, list[str]] = {}
     for mask, name in masks:
         if mask:
             found.setdefault(mask, []).append(name)
-    return [
-        f"a mask of the kind {mask} saves nothing in hardware, its zeros are multiplied: {', '.join(names)}"
-        for mask, names in found.items()
-    ]
+    texts: list[str] = []
+    for mask, names in found.items():
+        text = f"a mask of the kind {mask} saves nothing in hardware, its zeros are multiplied: {', '.join(names)}"
+        texts.append("; ".join(filter(None, (text, ways_out.get(mask, "")))))
+    return texts
+
+
+def idle_multipliers(stages: Iterable[Stage]) -> list[str]:
+    """One text for each stage whose folding has multipliers that save no cycle."""
+    texts: list[str] = []
+    for stage in stages:
+        enough = least_alike(stage)
+        if enough != stage.fold:
+            pe, simd = enough
+            texts.append(
+                f"{stage.name}: {folding_text(stage)} is no faster than {pe}x{simd}, {cycles(stage)} cycles a sample; "
+                "one element a cycle enters and leaves a stage"
+            )
+    return texts
 
 
 def resources(bill: Bill) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from irc.backends.fpga_hls.area import UNCALIBRATED, Area, Factors, total
 from irc.backends.fpga_hls.device import Part
@@ -23,8 +24,13 @@ class Use:
 
     @property
     def text(self) -> str:
-        share = f"{100 * self.used / self.available:.0f} %" if self.available else "none there"
+        share = f"{100 * self.share:.0f} %" if self.available else "none there"
         return f"{_spaced(self.used)} of {_spaced(self.available)} ({share})"
+
+    @property
+    def share(self) -> float:
+        """Used of what there is; infinite where there is none."""
+        return self.used / self.available if self.available else inf
 
     @property
     def missing(self) -> int:
@@ -68,6 +74,11 @@ class Bill:
             if used or available:
                 found.append(Use(kind, used, available, most))
         return found
+
+    @property
+    def fullest(self) -> float:
+        """The share of the kind that is used most."""
+        return max((use.share for use in self.uses), default=0.0)
 
     @property
     def lacking(self) -> str:

@@ -97,10 +97,11 @@ def _agree(file: Path, found: Synthesis, name: str, given: str) -> None:
 
 def _used(file: Path, module: ET.Element) -> Used:
     """A kind that is not there is not used."""
-    texts = [module.findtext(f"AreaEstimates/Resources/{kind}", "0") for kind in ("LUT", "FF")]
-    if not all(text.strip().isdecimal() for text in texts):
-        raise _no_report(file, f"LUT and FF are '{texts[0]}' and '{texts[1]}', not numbers")
-    return Used(*map(int, texts))
+    texts = {kind: module.findtext(f"AreaEstimates/Resources/{kind}", "0").strip() for kind in ("LUT", "FF")}
+    wrong = [f"{kind} is '{text}'" for kind, text in texts.items() if not (text.isascii() and text.isdecimal())]
+    if wrong:
+        raise _no_report(file, f"{' and '.join(wrong)}, not a count")
+    return Used(*map(int, texts.values()))
 
 
 def _no_report(file: Path, why: str) -> UsageError:

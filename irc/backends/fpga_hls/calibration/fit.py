@@ -34,6 +34,11 @@ PROCESSES = {
 """Parts of an engine: their functions, and what of its footprint they are beside the sums of products of the front."""
 
 
+FAR = 5.0
+"""A factor beyond this, or below its inverse, is more than the formulas are off by (csynth reports up to about twice
+the LUTs that are needed)."""
+
+
 @dataclass(frozen=True)
 class Unit:
     """A part of an accelerator with functions of its own: what it takes by the formulas."""
@@ -65,6 +70,19 @@ class Fit:
     points: list[Point]
     unknown: list[Unit]
     common: bool  # one factor for all LUTs, since two cannot be told apart
+
+    @property
+    def doubts(self) -> list[str]:
+        """What speaks against the report being one of this accelerator as it is."""
+        found: list[str] = []
+        factors = self.calibration.factors
+        for name, value in ((PRODUCTS, factors.products), ("logic", factors.logic), ("flip-flops", factors.ff)):
+            if not 1 / FAR <= value <= FAR:
+                found.append(f"{name} times {value:g}: no synthesis is known to be so far from the estimate")
+        if len(self.unknown) > len(self.points):
+            parts = len(self.points) + len(self.unknown)
+            found.append(f"the report has only {len(self.points)} of the {parts} parts of the artifact")
+        return found
 
 
 def units_of(lowered: Design | Plan) -> list[Unit]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from irc.backends.fpga_hls.area import Area
 from irc.backends.fpga_hls.device import Part
@@ -10,7 +11,7 @@ from irc.backends.fpga_hls.emit.stages import group_of
 from irc.backends.fpga_hls.emit.top import Io, port_text
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.fifo import SMALLEST
-from irc.backends.fpga_hls.folding import lanes_of
+from irc.backends.fpga_hls.folding import folding_text, lanes_of
 from irc.backends.fpga_hls.resources import BIRTHS, LINEAR, cycles, pace
 from irc.backends.fpga_hls.stage import Design, Stage
 from irc.backends.fpga_hls.utilisation import Bill
@@ -80,6 +81,13 @@ exit
 
 
 USE = """\
+Ports carry codes. `codes.py` makes them from the floats of the model, and floats from the results, with NumPy alone; to
+begin with, `golden/inputs.npz` of the artifact has samples:
+
+    python3 codes.py encode ../golden/inputs.npz in.bin
+    ./tb in.bin out.bin 1     # as many samples as `encode` says: ports in order, little-endian, without gaps
+    python3 codes.py decode out.bin results.npz
+
 `make ap` needs the headers of the vendor's integer types: the folder `include` of a Vitis HLS, or
 `hls4ml/templates/vivado/ap_types` of the Python package hls4ml. `irc verify` on the artifact runs the C simulation on
 any data and names the first layer that differs from the integer graph.
@@ -93,13 +101,20 @@ with: model, `--passes` and `--calib`; `manifest.json` of the artifact has passe
 """Behind the commands of a guide, which are the same for both styles."""
 
 INTERFACES = {
-    "m_axi": "Ports are AXI4 masters, one bundle each; start and done are in the AXI4-Lite registers.",
-    "axis": "Ports are AXI4-Stream without side channels (no TLAST): a sample is as many elements as stated.",
+    "m_axi": """\
+Ports are AXI4 masters, one bundle each; start and done are in the AXI4-Lite registers. `make hls` exports the IP to
+`{name}_hls/solution/impl/ip`; with it comes a C driver, whose `x{name}_hw.h` lists the registers. A host writes the
+physical address of a buffer to the 64-bit register of every port, sets bit 0 (start) of register 0x00 and waits for bit
+1 (done): one sample.""",
+    "axis": """\
+Ports are AXI4-Stream without side channels (no TLAST): a sample is as many elements as stated. There are no registers;
+the accelerator runs whenever there is input (`ap_ctrl_none`). `make hls` exports the IP to
+`{name}_hls/solution/impl/ip`.""",
 }
 
 
-def guide(design: Design, name: str, bill: Bill, clock: float, io: Io) -> str:
-    """`README.md`"""
+def guide(design: Design, name: str, bill: Bill, clock: float, io: Io, averages: Mapping[str, Any]) -> str:
+    """`README.md`; `averages` are figures of golden vectors by label."""
     sample, part = pace(design), bill.part
     ports = "\n".join(f"- `{port_text(port)}`" for port in (*design.inputs, *design.outputs))
     rows = "\n".join(_row(stage, bill.areas[stage.name]) for stage in design.stages)
@@ -114,7 +129,6 @@ second if memory keeps up.
 ## Use
 
     make                      # golden vectors, C simulation with g++: prints PASS
-    ./tb in.bin out.bin 100   # 100 samples of a file: ports in order, little-endian, without gaps
     make ap AP_TYPES=<folder> # the same with ap_int and hls::stream
     irc lint .                # pragmas, loops, streams: what synthesis would refuse or run in sequence
     make hls                  # C simulation, synthesis, co-simulation, IP by Vitis HLS
@@ -124,9 +138,10 @@ second if memory keeps up.
 
 {ports}
 
-{INTERFACES[io]}
-A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host.
-`lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
+{INTERFACES[io].format(name=name)}
+
+A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host, as
+in `codes.py`. `lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
 
 ## Find a layer
 
@@ -152,11 +167,16 @@ the accelerator:
 paths part and join again, such as around a residual block, the FIFOs in front of the join are deep enough that no stage
 waits for another in a circle. A larger depth is safe; a smaller one may deadlock, which C simulation does not show.
 
-{_counts(design)}## Change the folding
+{_counts(design, averages)}## Change the folding
 
 `pe` (output channels at once) and `simd` (input channels at once) decide how many multipliers a stage has, and how its
 weights are packed. So they are chosen when the project is written, not in the C++. `8x4/2` lets one DSP make two of the
-8 x 4 products, those of neighbouring output channels (`irc/packed.h`); a part of other DSPs may hold fewer.
+8 x 4 products, those of neighbouring output channels (`irc/packed.h`); a part of other DSPs may hold fewer. Products
+with an operand below 9 bits that are not packed are LUTs; they become DSPs only when LUTs run out, so DSPs may be idle.
+
+More multipliers make a stage faster only until something else bounds it: one element a cycle enters and leaves a stage,
+and `pe` and `simd` that do not divide the channels leave multipliers idle in the last round. Stages work at once, so
+only the slowest decides how many samples a second there are.
 
     irc compile ... --schedule FILE    # lines as in schedule.txt of the artifact: `{_fold_example(design.stages)}`
     irc compile ... --backend 'hls{{fps=1000}}'     # only as many multipliers as that needs
@@ -171,17 +191,20 @@ weights are packed. So they are chosen when the project is written, not in the C
 | `weights/` | constant arrays, packed as `irc/rom.h` says |
 | `irc/` | the templates: all algorithms, the same for every model |
 | `tb.cpp`, `golden.h` | test bench and golden vectors |
+| `codes.py` | floats to codes and back |
 | `run_hls.tcl`, `Makefile` | scripts |
 """
 
 
-def _counts(design: Design) -> str:
+def _counts(design: Design, averages: Mapping[str, Any]) -> str:
     """What readers have to know of counts that are born in the run; nothing without any."""
     born = [(stage, s.carries.most) for stage in design.stages for s in stage.outputs if s.carries is not None]
     born = [(stage, most) for stage, most in born if stage.template in BIRTHS]
     if not born:
         return ""
     rows = "\n".join(f"- `{stage.name}`: 1 to {most}" for stage, most in born)
+    seen = "".join(f"- {label}: {value}\n" for label, value in averages.items())
+    golden = f"In the golden samples:\n\n{seen}\n" if seen else ""
     return f"""\
 ## Counts
 
@@ -193,14 +216,12 @@ They write it to a FIFO; every stage behind them reads a copy (`irc::take_count`
 by it. `Counted` in the configuration of a stage says what it makes of it; the other sizes, and all memories and FIFOs,
 are those of the most there can be, as are the cycles above. `LOOP_TRIPCOUNT` tells synthesis the same.
 
-"""
+{golden}"""
 
 
 def _row(stage: Stage, used: Area) -> str:
-    pe, simd = stage.fold
     layer = harmless(source_text(stage.loc.sources[0])).replace("|", "/") if stage.loc.sources else "(no module path)"
-    shared = f", {stage.packing} a DSP" if stage.packing > 1 else ""
-    size = f"{pe} x {simd}{shared}" if stage.foldable else ""
+    size = folding_text(stage) if stage.foldable else ""
     file = f"`stages/{group_of(stage)}.h`"
     costs = f"{used.dsp} | {used.bram18} | {used.lut} | {used.ff}"
     return f"| {layer} | `{stage.name}` | {file} | {stage.template} | {size} | {cycles(stage)} | {costs} |"

@@ -8,6 +8,7 @@ from irc.backends.fpga_hls.emit.stages import grouped, write_stage
 from irc.backends.fpga_hls.emit.weights import write_roms
 from irc.backends.fpga_hls.emit.writer import Writer, folded, harmless
 from irc.backends.fpga_hls.stage import Design, Port, Stage
+from irc.ir.location import ROOT
 
 Io = Literal["m_axi", "axis"]
 
@@ -89,7 +90,7 @@ def top_source(design: Design, name: str, io: Io, watch: str = "") -> str:
             if stage.loc.path != path:
                 path = stage.loc.path
                 writer.line()
-                writer.comment(path or "(model)")
+                writer.comment(path or ROOT)
             streams = [s.name for s in (*stage.inputs, *stage.outputs)]
             writer.line(folded(f"{stage.name}(", streams, ");", "    "))
             if watch:
@@ -146,7 +147,7 @@ def stage_file(name: str, group: str, stages: list[Stage]) -> str:
 def weight_file(name: str, stage: Stage) -> str:
     """`weights/<stage>.h`"""
     writer = Writer()
-    writer.comment(f"Constants of {stage.name}: {stage.loc.path or '(model)'}")
+    writer.comment(f"Constants of {stage.name}: {stage.loc.path or ROOT}")
     writer.line()
     with writer.guard(f"{name.upper()}_WEIGHTS_{stage.name.upper()}_H"):
         writer.directive("#include <cstdint>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 
-from irc.ir.location import Loc, Source
+from irc.ir.location import ROOT, Loc, Source
 
 WIDTH = 118
 
@@ -81,7 +81,7 @@ def harmless(text: str) -> str:
 
 def source_text(source: Source) -> str:
     """`blocks.3.attn.qkv (Linear) vit.py:88`"""
-    parts = [source.path or "(model)"]
+    parts = [source.path or ROOT]
     if source.cls:
         parts.append(f"({source.cls})")
     if source.file:

@@ -35,7 +35,6 @@ The multipliers are busy {100 * utilisation(known, size):.0f} % of the time that
 ## Use
 
     make                      # golden vectors, C simulation with g++: prints PASS
-    ./tb in.bin out.bin 100   # 100 samples of a file: ports in order, little-endian, without gaps
     make ap AP_TYPES=<folder> # the same with ap_int
     irc lint .                # pragmas, loops, memories: what synthesis would refuse or run in sequence
     make hls                  # C simulation, synthesis, co-simulation, IP by Vitis HLS
@@ -52,9 +51,11 @@ what is there before the first run. Several ports lead to one memory, so that ti
 |---|---|
 {memory}
 
-{INTERFACES["m_axi"]}
-A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host.
-`lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
+{INTERFACES["m_axi"].format(name=name)}
+Before the first run, the host fills the three memories from the files `*.bin`.
+
+A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host, as
+in `codes.py`. `lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
 
 ## Find a layer
 
@@ -95,6 +96,7 @@ the largest tile, which lies on chip.
 | `irc/engine*.h` | the engine: all algorithms, the same for every model |
 | `*.bin` | memories before the first run: weights tile by tile, parameters, constants among the activations |
 | `tb.cpp`, `golden.h` | test bench and golden vectors |
+| `codes.py` | floats to codes and back |
 | `run_hls.tcl`, `Makefile` | scripts |
 """
 

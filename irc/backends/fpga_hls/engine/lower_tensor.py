@@ -50,14 +50,13 @@ def lower_concat(cx: EngineLowering, region: Region, op: Concat) -> None:
     result = op.results[0]
     axis = op.axis % result.type.rank
     first = next((v for v in op.xs if cx.constant(v) is None), op.xs[0])
-    name = cx.name("concat")
-    y = new_view(name, cx.code(result), cx.shape(result), cx.view(first).order())
+    y = new_view(cx.name("concatenation"), cx.code(result), cx.shape(result), cx.view(first).order())
     across = axis != y.order()[-1]
     whole, begin = padded(cx.shape(result)[axis]), 0
     for value in op.xs:
         size = cx.shape(value)[axis]
         place = y.sliced(axis, range(begin, begin + size))
-        cx.move(cx.view(value), place, name, spill=across or begin + padded(size) <= whole)
+        cx.move(cx.view(value), place, cx.name("concat"), spill=across or begin + padded(size) <= whole)
         begin += size
     cx.done(result, y)
 
@@ -67,14 +66,13 @@ def lower_pad(cx: EngineLowering, region: Region, op: Pad) -> None:
     """Everything is filled, then the operand is copied into the middle."""
     result = op.results[0]
     shape = cx.shape(result)
-    name = cx.name("pad")
-    y = new_view(name, cx.code(result), shape, cx.view(op.x).order())
+    y = new_view(cx.name("padded"), cx.code(result), shape, cx.view(op.x).order())
     value = cx.constant_view(np.full(y.shape[y.order()[-1]], int(op.value)), cx.code(result), [0])
     fill = View(value.buffer, shape, tuple(int(d == y.order()[-1]) for d in range(len(shape))))
-    cx.move(fill, y, name, spill=True)
+    cx.move(fill, y, cx.name("fill"), spill=True)
     inner = y
     for dim, before in enumerate(op.before):
         inner = inner.sliced(dim, range(before, before + cx.shape(op.x)[dim]))
     channel = y.order()[-1]
-    cx.move(cx.view(op.x), inner, name, spill=not op.before[channel] and not op.after[channel])
+    cx.move(cx.view(op.x), inner, cx.name("pad"), spill=not op.before[channel] and not op.after[channel])
     cx.done(result, y)

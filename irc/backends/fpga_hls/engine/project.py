@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from irc.backends.fpga_hls.emit.codes import codes_script
 from irc.backends.fpga_hls.emit.scripts import makefile, run_hls
 from irc.backends.fpga_hls.engine.bench import testbench
 from irc.backends.fpga_hls.engine.emit import layer_table, top_header, top_source
@@ -36,6 +37,7 @@ def project(plan: Plan, known: Costs, name: str, bill: Bill, clock: float, sampl
         **memories(plan),
         "tb.cpp": testbench(plan, name),
         "golden.h": golden_header(plan, samples),
+        "codes.py": codes_script(plan.inputs, plan.outputs),
         "Makefile": makefile(name),
         "run_hls.tcl": run_hls(name, bill.part, clock, tuple(memories(plan))),
         "README.md": guide(plan, known, name, bill, clock),

@@ -12,6 +12,7 @@ from irc.backends.fpga_hls.engine.emit import kind_of
 from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.plan import Plan
 from irc.backends.fpga_hls.engine.program import Computed, Fold, Gemm, Layer, Size
+from irc.backends.fpga_hls.engine.sizes import candidates
 from irc.backends.fpga_hls.reports import fitting, mask_texts, misfit, resources
 from irc.backends.fpga_hls.utilisation import Bill
 
@@ -25,6 +26,9 @@ def engine_bill(plan: Plan, part: Part, factors: Factors = UNCALIBRATED) -> Bill
     """An engine against a part."""
     return Bill(footprint(plan.size, factors), Area(), part)
 
+
+OTHER_STYLE = "cycles and memory below are those of all weights; style=dataflow leaves blocks, filters and N:M out"
+"""What to do about masks."""
 
 Costs = list[tuple[Layer, Cost]]
 """The layers in order, and what each takes."""
@@ -100,9 +104,11 @@ def engine_unmet(
     found: list[str] = []
     if bill.lacking:
         fits = fitting(engine_bill(plan, part, factors) for part in PARTS.values())
-        found.append(misfit("the engine", bill, fits, way_out))
+        least = plan.size.multipliers == min(size.multipliers for size in candidates())
+        found.append(misfit("the smallest engine" if least else "the engine", bill, fits, way_out))
     reached = clock * 1e6 / sum(c.cycles for _, c in known)
     if fps is not None and reached < fps:
         slowest = max(known, key=lambda pair: pair[1].cycles)[0].name
         found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
-    return [*found, *mask_texts((_mask_of(layer), layer.name) for layer in plan.layers)]
+    masks = [(_mask_of(layer), layer.name) for layer in plan.layers]
+    return [*found, *mask_texts(masks, dict.fromkeys((mask for mask, _ in masks), OTHER_STYLE))]

@@ -6,13 +6,13 @@ blocks_0_mlp_fc1_linear = tile{rows=50}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar, TypeVar
 
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.program import CHANNELS, Layer, Move, Size, Tiling
-from irc.ir.diagnostics import UsageError, did_you_mean
+from irc.ir.diagnostics import Diagnostic, UsageError, did_you_mean
 from irc.passes.base import Configured, build, configured_text
 from irc.passes.pipeline import parse_named
 
@@ -35,18 +35,18 @@ class SizeRecord:
     simd: int
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not 1 <= value <= MOST:
-                raise UsageError(f"{SIZE}: {name}={value}, expected 1 to {MOST}")
+        found = [f"{n}={v}, expected 1 to {MOST}" for n, v in asdict(self).items() if not 1 <= v <= MOST]
+        if found := found or list(self._problems()):
+            raise UsageError([Diagnostic(f"{SIZE}: {text}") for text in found])
+
+    def _problems(self) -> Iterator[str]:
+        """What does not go together."""
         if self.pe % WORD or self.columns % self.pe:
-            message = (
-                f"{SIZE}: pe={self.pe} columns={self.columns}, expected a multiple of {WORD}, and a multiple of that"
-            )
-            raise UsageError(message)
+            yield f"pe={self.pe} columns={self.columns}, expected a multiple of {WORD}, and a multiple of that"
         if self.rows * self.columns < CHANNELS:
-            raise UsageError(f"{SIZE}: a tile of {self.rows} x {self.columns} elements, expected at least {CHANNELS}")
+            yield f"a tile of {self.rows} x {self.columns} elements, expected at least {CHANNELS}"
         if self.words % self.simd:
-            raise UsageError(f"{SIZE}: words={self.words}, expected a multiple of simd={self.simd}")
+            yield f"words={self.words}, expected a multiple of simd={self.simd}"
 
 
 @dataclass(frozen=True)

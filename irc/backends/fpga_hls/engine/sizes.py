@@ -12,6 +12,7 @@ from irc.backends.fpga_hls.engine.footprint import footprint
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.program import CHANNELS, Program, Size
 from irc.backends.fpga_hls.folding import Budget
+from irc.backends.fpga_hls.utilisation import Bill
 
 AT_ONCE = ((16, 1), (32, 1), (32, 2), (64, 1), (64, 2))
 """Columns and words of depth."""
@@ -35,12 +36,12 @@ def candidates() -> Iterator[Size]:
 
 def best_size(program: Program, part: Part, budget: Budget, factors: Factors = UNCALIBRATED) -> Size:
     """The size with least LUTs among those that are nearly as fast as the fastest, within the budget of DSPs and LUTs
-    and the block RAM of a part; the smallest size if none is within that."""
+    and the block RAM of a part; the one that is least beyond the part if none is within that."""
     sizes = list(candidates())
     areas = {size: total(footprint(size, factors).values()) for size in sizes}
     room = [s for s in sizes if budget.allows(areas[s]) and areas[s].bram36 <= BLOCK_RAM * part.bram36]
     if not room:
-        return min(sizes, key=lambda s: (areas[s].bram18, areas[s].lut))
+        return min(sizes, key=lambda s: (Bill({}, areas[s], part).fullest, areas[s].lut))
     cycles = {s: sum(least_cost(layer, s).cycles for layer in program.layers) for s in room}
     enough = WORTHWHILE * min(cycles.values())
     return min((s for s in room if cycles[s] <= enough), key=lambda s: (areas[s].lut, cycles[s]))
