@@ -64,6 +64,7 @@ from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
 
 SUM_BITS = 24  # codes of the terms of a residual addition
 NORM_BITS = 15
+SHARE_BITS = 16  # of what a window's sum is multiplied with where windows have different sizes
 
 
 @dataclass(frozen=True)
@@ -487,15 +488,26 @@ def average(cx: _Lowering, op: AvgPool) -> Value:
     x = cx.of(op, op.x)
     shape = op.x.type.shape
     divisors = op.divisor((1, 1, *_static(op, list(shape[2:]))))
-    if divisors.size and divisors.min() != divisors.max():
-        op.fail(
-            "its windows have different sizes at the border",
-            hint="count_include_pad=True without ceil_mode, or islands=avg_pool",
-        )
-    pool = SumPool(
-        x, kernel=op.kernel, stride=op.stride, padding=op.padding, ceil=op.ceil, x_zp=int(cx.encoding(x).zps)
-    )
-    return cx.b(Rescale(cx.b(pool), by=1 / float(divisors.flat[0])))
+    encoding = cx.encoding(x)
+    pool = SumPool(x, kernel=op.kernel, stride=op.stride, padding=op.padding, ceil=op.ceil, x_zp=int(encoding.zps))
+    total = cx.b(pool)
+    if not divisors.size or divisors.min() == divisors.max():
+        return cx.b(Rescale(total, by=1 / float(divisors.flat[0]) if divisors.size else 1.0))
+    span = max(x.type.scalar.max - int(encoding.zps), int(encoding.zps) - x.type.scalar.min)
+    shares, whole = _shares(np.maximum(divisors, 1).astype(np.int64), span)
+    return cx.b(Mul(total, cx.b.const(shares, integer(SHARE_BITS, signed=True), per_tensor(f32(1 / whole)))))
+
+
+def _shares(counts: Array, span: int) -> tuple[Array, int]:
+    """Integers that are whole / count for windows that hold so many codes of at most `span`: exact if they can be.
+
+    A sum of `count` codes times its share is at most about span * whole, which fits 32 bits.
+    """
+    largest, fewest = 2 ** (SHARE_BITS - 1) - 1, int(counts.min())
+    whole = math.lcm(*np.unique(counts).tolist())
+    if whole > largest * fewest or whole * span >= 2**31:
+        whole = min(largest * fewest, 2**30 // span)
+    return np.rint(whole / counts).astype(np.int64), whole
 
 
 @handles(Where)

@@ -244,6 +244,27 @@ def test_integer_graph_stays_close_and_holds_no_float(options: str, within: floa
     assert nodes(module, IntSoftmax)
 
 
+POOL = """
+func @main(%x: f32[1, 1, 40, 40]) -> f32[1, 1, {out}, {out}] {{
+  %r = const 2.0 : f32[]
+  %s = const 0.5 : f32[]
+  %z = const -3 : i32[]
+  %q = quantize %x, %r, %z : i8<0.5, zp=-3>[1, 1, 40, 40]
+  %f = dequantize %q, %s, %z : f32[1, 1, 40, 40]
+  %y = avg_pool %f {{kernel = [{k}, {k}], stride = [1, 1], padding = [{p}, {p}, {p}, {p}], count_pad = false}} : f32[1, 1, {out}, {out}]
+  return %y
+}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("kernel", "padding", "within"), [(2, 1, 0.0), (3, 1, 3e-7), (4, 2, 3e-7), (13, 6, 2e-3)])
+def test_means_of_windows_of_different_sizes(kernel: int, padding: int, within: float) -> None:
+    text = POOL.format(k=kernel, p=padding, out=41 + 2 * padding - kernel)
+    samples = RNG.normal(size=(1, 1, 40, 40), scale=30).astype(np.float32)
+    exact, integers = (interpret(apply(parse(text), p, samples), [samples])[0] for p in ("dce", "integerize,dce"))
+    assert np.abs(integers - exact).max() <= within * np.abs(exact).max()
+
+
 def test_first_and_last_layer_keep_their_bits() -> None:
     module, samples = block()
     apply(module, "calibrate,quantize{weights=4}", samples)
