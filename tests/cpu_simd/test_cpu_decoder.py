@@ -26,7 +26,9 @@ def seeded(layers: int, **sizes: int) -> Any:
         return Decoder(layers, **sizes).eval()
 
 
-@pytest.mark.parametrize(("layers", "sizes"), [(2, {}), (3, {"heads": 6, "width": 96, "kv_heads": 1})])
+@pytest.mark.parametrize(
+    ("layers", "sizes"), [pytest.param(2, {}, marks=pytest.mark.slow), (3, {"heads": 6, "width": 96, "kv_heads": 1})]
+)
 def test_tokens_and_logits_are_those_of_torch(tmp_path: Path, layers: int, sizes: dict[str, int]):
     model = seeded(layers, **sizes)
     artifact = irc.compile(captured(model), passes="fuse", backend="cpu", out=tmp_path / "a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from cpu_running import results
+from sweeps import sweep
 
 from irc.backends.cpu_simd.isa import ISAS
 from irc.backends.cpu_simd.ukernels.dots import integer_form
@@ -77,7 +78,7 @@ KINDS = [("f32", "f32"), ("i8", "i8"), ("u8", "i4"), ("i8", "u8"), ("i16", "i8")
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", sweep(2, 6))
 def test_linear(kinds: tuple[str, str], seed: int):
     g = Graphs(seed)
     x_kind, w_kind = map(scalar, kinds)
@@ -89,7 +90,7 @@ def test_linear(kinds: tuple[str, str], seed: int):
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", sweep(3, 8))
 def test_matmul(kinds: tuple[str, str], seed: int):
     g = Graphs(seed)
     x_kind, y_kind = map(scalar, kinds)
@@ -103,7 +104,7 @@ def test_matmul(kinds: tuple[str, str], seed: int):
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", sweep(3, 8))
 def test_conv(kinds: tuple[str, str], seed: int):
     g = Graphs(seed)
     x_kind, w_kind = map(scalar, kinds)
@@ -121,7 +122,7 @@ def test_conv(kinds: tuple[str, str], seed: int):
 
 
 @pytest.mark.parametrize("kinds", [k for k in KINDS if k[1] != "u8"], ids="-".join)
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", sweep(3, 6))
 def test_depthwise(kinds: tuple[str, str], seed: int):
     g = Graphs(seed)
     x_kind, w_kind = map(scalar, kinds)

@@ -50,7 +50,7 @@ def near(module: Module, arrays: list[Array]) -> None:
     np.testing.assert_allclose(got, expected, rtol=0, atol=PRODUCTS * np.abs(expected).max())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.tuples(st.integers(1, 9), st.integers(1, 70), st.integers(1, 6)),
     st.integers(2, 8),

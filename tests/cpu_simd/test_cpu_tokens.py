@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from cpu_graphs import Graphs
 from cpu_running import results
+from sweeps import sweep
 
 from irc.backends.base import Job
 from irc.backends.cpu_simd.backend import CPU, Options
@@ -17,7 +18,7 @@ from irc.ir.parser import parse
 TYPES = ("i8", "u4", "i16", "i32", "i64", "f16", "f32", "f64", "bf16")
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", sweep(14, 40))
 def test_select(seed: int):
     g = Graphs(seed)
     batch = [g.pick(1, 3, "b") for _ in range(g.number(0, 2))]

@@ -6,17 +6,16 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from example_models import EXAMPLES, captured
 from hls_designs import job_of, legalised
 
 from irc.backends.base import Job
 from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.device import Part
-from irc.frontend.capture import capture
 from irc.ir.interpret import interpret
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 FAST = {"digits_cnn": "quant8", "digits_vit": "quant4a4"}
 """The preset of each model for short tests."""
 
@@ -26,7 +25,7 @@ IMAGES = np.load(EXAMPLES / "digits_test.npz")["x"]
 @cache
 def job(model: str, preset: str, calibration: int) -> Job[Part, Options]:
     """The job of an example behind a preset, calibrated on so many samples, with two golden vectors."""
-    module = capture(EXAMPLES / f"{model}.pt2").module
+    module = captured(model)
     samples = np.load(EXAMPLES / "digits_calib.npz")["x"][:calibration]
     run_pipeline(preset, module, PassContext(samples={module.main.inputs[0].name: samples}))
     return job_of(legalised(module), [[IMAGES[:1]], [IMAGES[1:2]]])

@@ -81,7 +81,7 @@ func @accelerator(%x: i8[1, 4]) -> i8[1, 4] {
     assert '"scale" (Scale) model.py:5: cast computes f32; the accelerator has no floats' in str(found)
 
 
-@pytest.mark.parametrize("preset", ["quant8", "quant4", "quant4a4"])
+@pytest.mark.parametrize("preset", ["quant8", pytest.param("quant4", marks=pytest.mark.slow), "quant4a4"])
 @pytest.mark.parametrize("model", FAST)
 def test_no_float_is_left_in_the_examples(model: str, preset: str):
     """Not even as a constant: the ports are codes, and so is everything in between."""

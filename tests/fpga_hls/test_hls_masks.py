@@ -33,6 +33,7 @@ def folded_alike(preset: str, size: str) -> dict[str, Stage]:
 @pytest.mark.parametrize(
     ("model", "preset"), [("digits_cnn", BLOCKS), pytest.param("digits_vit", PAIRS, marks=pytest.mark.slow)]
 )
+@pytest.mark.usefixtures("unoptimized")
 def test_first_images(tmp_path: Path, model: str, preset: str):
     need_compiler()
     given = job(model, preset, 16)

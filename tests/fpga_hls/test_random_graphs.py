@@ -48,19 +48,19 @@ def masked_trials(seeds: Sequence[int]) -> list[Trial]:
 
 
 @pytest.mark.tool("g++")
-@given(st.lists(st.integers(0, 2**32 - 1), min_size=60, max_size=60, unique=True))
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=30, max_size=30, unique=True))
 @settings(max_examples=1, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_simulation_gives_the_bits_of_the_interpreter(tmp_path_factory: pytest.TempPathFactory, seeds: list[int]):
     need_compiler()
     trials = trials_of(seeds)
-    assert len(trials) >= 50
+    assert len(trials) >= 25
     assert run_in_parallel(trials, tmp_path_factory.mktemp("graphs"), ["-O0"], 30) == []
 
 
 @pytest.mark.tool("g++")
 def test_masked_weights(tmp_path: Path):
     need_compiler()
-    trials = masked_trials(range(60))
+    trials = masked_trials(range(30))
     used = {stage.template for trial in trials for stage in trial.design.stages}
     assert {"linear_blocks", "linear_nm", "conv_blocks", "conv_nm"} <= used
     assert run_in_parallel(trials, tmp_path, ["-O0"], 50) == []
@@ -86,13 +86,13 @@ def test_what_was_found_once(tmp_path: Path):
 @pytest.mark.tool("g++")
 def test_no_undefined_behaviour(tmp_path: Path):
     need_compiler()
-    assert run_in_parallel(trials_of(range(1000, 1008)), tmp_path, ["-O0", *SANITIZED], 4) == []
+    assert run_in_parallel(trials_of(range(1000, 1004)), tmp_path, ["-O0", *SANITIZED], 4) == []
 
 
 @pytest.mark.tool("g++")
 def test_vendor_types_give_the_same_bits(tmp_path: Path):
     need_compiler()
-    assert run_in_parallel(trials_of(range(2000, 2008)), tmp_path, ["-O0", *ap_types()], 4) == []
+    assert run_in_parallel(trials_of(range(2000, 2003)), tmp_path, ["-O0", *ap_types()], 4) == []
 
 
 @pytest.mark.slow
@@ -138,11 +138,12 @@ def ops() -> list[Op]:
     return ops_of(range(400))
 
 
-def test_every_family_of_ops_takes_part(ops: list[Op]):
-    counts = Counter(op.opname for op in ops)
-    assert {name: counts[name] for name in OPS.split() if counts[name] < 10} == {}
+def test_every_family_of_ops_takes_part():
+    counts = Counter(op.opname for op in ops_of(range(60)))
+    assert {name: counts[name] for name in OPS.split() if counts[name] < 2} == {}
 
 
+@pytest.mark.slow
 def test_weights_and_activations_have_2_to_8_bits(ops: list[Op]):
     bits = Counter[tuple[str, int, str]]()
     for op in ops:
@@ -153,11 +154,13 @@ def test_weights_and_activations_have_2_to_8_bits(ops: list[Op]):
     assert [key for key in wanted if bits[key] < 3] == []
 
 
+@pytest.mark.slow
 def test_scales_are_per_tensor_and_per_channel(ops: list[Op]):
     requantize = Counter((op.mode, op.axis is None) for op in ops if isinstance(op, Requantize))
     assert all(requantize[mode, whole] > 50 for mode in ("fixed", "float") for whole in (True, False))
 
 
+@pytest.mark.slow
 def test_convolutions_are_dense_grouped_and_depthwise(ops: list[Op]):
     kinds = Counter[str]()
     for op in ops:

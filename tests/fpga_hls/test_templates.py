@@ -27,11 +27,11 @@ BUILD_FLAGS["sanitized rest"] = BUILD_FLAGS["sanitized"]
 CASES = {case.name: case for case in all_cases()}
 CASES_PER_FILE = 16
 """Small enough to keep every core busy, large enough to read the headers seldom."""
-SOME = [name for name in CASES if not name.endswith(tuple("23456789"))]
+SOME = [name for name in CASES if not name.endswith(tuple("123456789"))]
 """Some cases of every kind, where a build is slow."""
 NAMES = {
     "sanitized": SOME,
-    "plain": [name for name in CASES if name not in SOME],
+    "plain": [name for name in CASES if name.endswith(("1", "2"))],
     "sanitized rest": [name for name in CASES if name not in SOME],
     "optimized": list(CASES),
     "ap_types": SOME,

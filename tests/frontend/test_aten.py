@@ -1,17 +1,40 @@
-"""Every entry of the ATen table against PyTorch."""
+"""Every entry of the ATen table against PyTorch: several cases in one program, and, slow, each by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from aten_cases import CASES, Case
+from torch import nn
 from torch_support import check
 
 from irc.frontend import importer
 from irc.frontend.aten import CONVERTERS
 
+AT_ONCE = 14
+"""Cases of one program: torch takes half a second for a program, however small."""
+GROUPS = [CASES[i : i + AT_ONCE] for i in range(0, len(CASES), AT_ONCE)]
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c.targets.split()[0])
-def test_entry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+
+class Together(nn.Module):
+    """The functions of several cases, one after the other, each of its own inputs."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList([case.module for case in cases])
+        self.counts = [len(case.inputs) for case in cases]
+
+    def forward(self, *args: Any) -> Any:
+        given = iter(args)
+        return tuple(
+            part(*[next(given) for _ in range(count)]) for part, count in zip(self.parts, self.counts, strict=True)
+        )
+
+
+def entries_met(monkeypatch: pytest.MonkeyPatch, module: nn.Module, inputs: Sequence[Any]) -> set[str]:
+    """The entries that a module goes through, whose results are PyTorch's."""
     met: set[str] = set()
     find = importer.converter
 
@@ -20,8 +43,20 @@ def test_entry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
         return find(target)
 
     monkeypatch.setattr(importer, "converter", recorded)
-    check(case.module, *case.inputs)
-    assert set(case.names) <= met
+    check(module, *inputs)
+    return met
+
+
+@pytest.mark.parametrize("cases", GROUPS, ids=lambda cases: cases[0].targets.split()[0])
+def test_entries(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    met = entries_met(monkeypatch, Together(cases), [x for case in cases for x in case.inputs])
+    assert {name for case in cases for name in case.names} <= met
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.targets.split()[0])
+def test_entry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(case.names) <= entries_met(monkeypatch, case.module, case.inputs)
 
 
 REFUSED = {  # entries whose only answer is an explanation, tested in test_importer.py

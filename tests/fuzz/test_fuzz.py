@@ -16,7 +16,7 @@ from damage import TRAP
 from guard import Watch
 from subjects import SUBJECTS
 
-QUICK = {"text": 150, "onnx": 60, "pt2": 30, "artifact": 30}
+QUICK = {"text": 60, "onnx": 25, "pt2": 12, "artifact": 12}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

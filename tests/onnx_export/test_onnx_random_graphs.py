@@ -23,7 +23,7 @@ def check_seed(seed: int) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=80, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_onnxruntime_gives_the_bits_of_the_interpreter(seed: int):
     check_seed(seed)
 

@@ -79,7 +79,7 @@ def check_seed(seed: int, folder: Path) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_random_integer_graphs(seed: int, tmp_path_factory: pytest.TempPathFactory):
     check_seed(seed, tmp_path_factory.getbasetemp())
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
+from example_models import EXAMPLES, captured
 
-from irc.frontend.capture import capture
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.passes.analysis.cost import cost_table, total
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def counts(module: Module) -> Counter[str]:
@@ -25,8 +22,7 @@ def counts(module: Module) -> Counter[str]:
 @pytest.mark.parametrize("name", ["digits_cnn", "digits_vit"])
 @pytest.mark.parametrize("pipeline", ["canonicalize,fold,canonicalize,cse,dce", "decompose,clean,fuse"])
 def test_examples_keep_their_outputs(name: str, pipeline: str) -> None:
-    captured = capture(EXAMPLES / f"{name}.pt2")
-    module = captured.module
+    module = captured(name)
     x = next(iter(np.load(EXAMPLES / "digits_test.npz").values()))[:8].astype(np.float32)
     before = interpret(module, [x])[0]
     run_pipeline(pipeline, module, PassContext())
@@ -36,7 +32,7 @@ def test_examples_keep_their_outputs(name: str, pipeline: str) -> None:
 
 
 def test_the_cnn_is_convolutions() -> None:
-    module = capture(EXAMPLES / "digits_cnn.pt2").module
+    module = captured("digits_cnn")
     rows = cost_table(module)
     run_pipeline("clean", module, PassContext())
     found = counts(module)
@@ -49,7 +45,7 @@ def test_the_cnn_is_convolutions() -> None:
 
 
 def test_attention_stays_whole_until_decompose() -> None:
-    module = capture(EXAMPLES / "digits_vit.pt2").module
+    module = captured("digits_vit")
     run_pipeline("clean", module, PassContext())
     assert counts(module)["sdpa"] == 4
     run_pipeline("decompose", module, PassContext())

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from example_models import EXAMPLES, captured
 
-from irc.frontend.capture import capture
-from irc.ir.clone import clone
 from irc.ir.equal import difference
 from irc.ir.files import read_module, write_module
 from irc.ir.graph import Module
@@ -21,18 +19,12 @@ from irc.ir.ops.structure import Const
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLES = np.load(EXAMPLES / "digits_calib.npz")["x"][:8]
 KINDS = ["2:4", "unstructured sparsity=0.7", "block:4x4 sparsity=0.7", "filter sparsity=0.5"]
 
 
-@cache
-def captured(name: str) -> Module:
-    return capture(EXAMPLES / f"{name}.pt2").module
-
-
 def pruned(name: str, pipeline: str) -> Module:
-    module = clone(captured(name))
+    module = captured(name)
     return run_pipeline(pipeline, module, PassContext(samples={module.main.inputs[0].name: SAMPLES}))
 
 

@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.models import MODELS  # noqa: E402 (the folder is no package that is installed)
 
-QUICK = [("digits_cnn", "quant4a4"), ("digits_vit", "quant8")]
+QUICK = [("digits_cnn", "quant4a4")]
 EVERY = [(name, preset) for name in ("digits_cnn", "digits_vit") for preset in ("quant8", "quant4", "quant4a4")]
 
 

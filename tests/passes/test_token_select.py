@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from example_models import EXAMPLES, captured
 from torch import nn
 
 from irc.frontend.capture import capture
-from irc.ir.clone import clone
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.equal import difference
 from irc.ir.files import read_module, write_module
@@ -24,18 +23,12 @@ from irc.passes.analysis.cost import cost_table, total
 from irc.passes.base import PassContext
 from irc.passes.pipeline import parse_pipeline, run_pipeline
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGES = np.load(EXAMPLES / "digits_calib.npz")["x"][:8]
 KEEP_ALL = "specialize{batch=1},token-select{kind=threshold threshold=0}"
 
 
-@cache
-def captured(name: str) -> Module:
-    return capture(EXAMPLES / f"{name}.pt2").module
-
-
 def selected(pipeline: str, name: str = "digits_vit", notes: list[str] | None = None) -> Module:
-    module = clone(captured(name))
+    module = captured(name)
     cx = PassContext(samples={module.main.inputs[0].name: IMAGES}, notes=[] if notes is None else notes)
     return run_pipeline(pipeline, module, cx)
 
@@ -112,7 +105,10 @@ def test_each_sample_has_its_own_count():
     assert all(len(found) > 1 for found in seen.values())
 
 
-@pytest.mark.parametrize("pipeline", ["token-select", "token-select,quant8,fuse", f"{KEEP_ALL},quant4,fuse"])
+@pytest.mark.parametrize(
+    "pipeline",
+    ["token-select", "token-select,quant8,fuse", pytest.param(f"{KEEP_ALL},quant4,fuse", marks=pytest.mark.slow)],
+)
 def test_text_and_files_give_the_selectors_back(tmp_path: Path, pipeline: str):
     module = selected(pipeline)
     write_module(module, tmp_path / "model.irc")
@@ -169,7 +165,7 @@ def refusal(module: Module, options: str = "") -> tuple[str, str]:
 
 
 def test_a_model_without_blocks():
-    message, hint = refusal(clone(captured("digits_cnn")))
+    message, hint = refusal(captured("digits_cnn"))
     assert message == (
         "token-select found 0 encoder blocks (attention over [batch, tokens, channels], then a residual addition), "
         "and needs one in front of each selector"
@@ -178,7 +174,7 @@ def test_a_model_without_blocks():
 
 
 def test_a_count_needs_one_sample():
-    message, hint = refusal(clone(captured("digits_vit")), "{kind=threshold threshold=0.1}")
+    message, hint = refusal(captured("digits_vit"), "{kind=threshold threshold=0.1}")
     assert message == "token-select: a threshold counts the tokens of one sample, the batch is b"
     assert hint == "put specialize{batch=1} in front of it"
     message, hint = refusal(encoder(batch=2), "{kind=threshold threshold=0.1}")
@@ -187,7 +183,7 @@ def test_a_count_needs_one_sample():
 
 
 def test_a_share_of_a_count_is_no_number():
-    module = run_pipeline(f"{KEEP_ALL[:-1]} at=1}}", clone(captured("digits_vit")), PassContext())
+    module = run_pipeline(f"{KEEP_ALL[:-1]} at=1}}", captured("digits_vit"), PassContext())
     message, hint = refusal(module, "{at=2}")
     assert message == "token-select: a share of n1 tokens is no fixed number"
     assert hint == "fix the number of tokens with specialize, or use kind=threshold"
