@@ -50,6 +50,36 @@ def test_main_keeps_floats_and_the_accelerator_gets_codes():
         np.testing.assert_array_equal(a, b)
 
 
+TOKENS = """
+func @main(%ids: i64[1, 3], %attend: i64[1, 3], %keep: bool[1, 3]) -> i8[1, 3, 2] {
+  %table = const [[1, 2], [3, 4]] : i8[2, 2]
+  %none = const 0 : i64[]
+  %both = logical_and %keep, %keep : bool[1, 3]  at "bools alone"
+  %flags = cast %both : i64[1, 3]  at "made into 64 bits"
+  %seen = mul %attend, %flags : i64[1, 3]  at "mask"
+  %mask = compare %seen, %none {how = ne} : bool[1, 3]  at "mask"
+  %wide = reshape %mask : bool[1, 3, 1]
+  %zero = const 0 : i8[]
+  %1 = gather %table, %ids : i8[1, 3, 2]  at "embedding"
+  %2 = where %wide, %1, %zero : i8[1, 3, 2]
+  return %2
+}
+"""
+
+
+def test_64_bit_integers_that_are_no_indices_stay_with_the_host():
+    module = parse(TOKENS)
+    inputs = [np.array([[1, 0, 1]]), np.array([[1, 2**40, 0]]), np.array([[True, True, True]])]
+    expected = interpret(module, inputs)
+    Boundary().run(module, PassContext())
+    verify(module)
+    assert [n.opname for n in module.main.nodes if n.opname != "const"] == [
+        *["logical_and", "cast", "mul", "compare", "call", "return"],
+    ]
+    assert [str(v.type) for v in module.functions[ACCELERATOR].inputs] == ["bool[1, 3]", "i64[1, 3]"]
+    np.testing.assert_array_equal(interpret(module, inputs)[0], expected[0])
+
+
 def test_it_happens_once():
     module = parse(MODEL)
     Boundary().run(module, PassContext())

@@ -129,13 +129,15 @@ func @main(%x: i32[1, 4]) -> i32[1, 4] {
     assert '"sum": add: a result can be -4294967296 .. 4294967294' in text
 
 
-def test_64_bit_arithmetic_is_refused():
+def test_64_bit_arithmetic_on_codes_is_refused():
     text = said("""
-func @main(%x: i64[1, 4]) -> i64[1, 4] {
-  %1 = add %x, %x : i64[1, 4]  at "sum"
-  return %1
+func @main(%x: i8[1, 4]) -> i64[1, 4] {
+  %1 = cast %x : i64[1, 4]  at "cast"
+  %2 = add %1, %1 : i64[1, 4]  at "sum"
+  return %2
 }
 """)
+    assert '"cast": cast works on 64-bit integers; the accelerator has 32 bits' in text
     assert '"sum": add works on 64-bit integers; the accelerator has 32 bits' in text
     assert "cast to i32 in the model" in text
 

@@ -9,8 +9,8 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import Op
 from irc.ir.ops.quant import Dequantize, Quantize, Requantize
 from irc.ir.ops.structure import Const, Kernel
-from irc.ir.ops.tensor import Gather
 from irc.ir.scalars import integer
+from irc.passes.analysis.crossing import takes_64_bits
 
 U32 = integer(32, signed=False)
 QUANTIZE_FIRST = "compile with quant8, quant4 or quant4a4, which leave no float in between"
@@ -79,8 +79,7 @@ def _op(op: Op) -> Diagnostic | None:
     if any(v.type.scalar == U32 for v in (*op.operands, op.results[0])):
         hint = "cast to i32 in the model"
         return Diagnostic(f"{op.opname} works on u32; the accelerator computes in signed 32 bits", op.loc, hint=hint)
-    wide = [v for v in op.operands if v.type.scalar.is_integer and v.type.scalar.bits > 32]
-    if result.scalar.bits > 32 or (wide and not (isinstance(op, Gather) and wide == [op.indices])):
+    if takes_64_bits(op):
         hint = "cast to i32 in the model; only indices of gather may have 64 bits"
         return Diagnostic(f"{op.opname} works on 64-bit integers; the accelerator has 32 bits", op.loc, hint=hint)
     return None
