@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from csynth_reports import USED, write_whole
 from irc.backends.artifact import Artifact
 from irc.backends.fpga_hls.area import Factors
 from irc.backends.fpga_hls.backend import HLS
-from irc.backends.fpga_hls.calibration.fit import units_of
+from irc.backends.fpga_hls.calibration.csynth import read_reports
+from irc.backends.fpga_hls.calibration.fit import fit, units_of
 
 COMPILE = ("--passes", "quant8,fuse", "--backend", "hls{style=dataflow}")
 
@@ -80,6 +82,14 @@ def test_what_can_hardly_be_is_said(irc: Irc, project: Path):
     assert "warning: logic times " in told
     assert "no synthesis is known to be so far from the estimate" in told
     assert "flip-flops" not in told
+
+
+def test_a_report_of_hardly_anything_is_said(project: Path):
+    units = units_of(HLS.lower(Artifact.load(project).job()))
+    synthesis = read_reports([synthesise(project, Path("reports"), Factors(), known=1)])
+    more = [replace(unit, name=f"{unit.name}_2", functions=(f"{unit.name}_2",)) for unit in units]
+    (doubt,) = fit([*units, *more], synthesis, "accelerator", "mlp").doubts
+    assert doubt == f"the report has only 1 of the {2 * len(units)} parts of the artifact"
 
 
 def test_what_cannot_be(irc: Irc, project: Path, artifact: Path, model: Path):

@@ -419,6 +419,9 @@ CASES: list[Case] = [
     # -- linear
     case("linear.default", seeded(lambda: nn.Linear(5, 3)), floats(2, 4, 5)),
     case("linear.default", seeded(lambda: nn.Linear(5, 3, bias=False)), floats(5)),
+    case("linear.default", lambda x, w: nn.functional.linear(x, w), floats(2, 5), floats(5)),
+    case("linear.default", lambda x, w, b: nn.functional.linear(x, w, b), floats(2, 3, 5), floats(5), floats()),
+    case("_is_all_true.default _is_any_true.default", lambda x: (aten._is_all_true(x), aten._is_any_true(x)), bools(5)),
     case(
         "matmul.default",
         lambda x, y, v, w: (x @ y, torch.matmul(x, v), w @ y, v @ v, x[0] @ y[0], (9 * x).long() @ (9 * y).long()),

@@ -17,7 +17,11 @@ from irc.ir.ops.tensor import Reshape
 
 @converts("linear.default")
 def linear(c: Context, x: Value, w: Value, b: Value | None) -> Value:
-    return c.b(Linear(x, w, b))
+    if w.type.rank == 2:
+        return c.b(Linear(x, w, b))
+    row = c.b(Linear(x, c.b(Reshape(w, (1, *w.type.shape))), None))  # a vector is one output without a dimension
+    out = c.b(Reshape(row, x.type.shape[:-1]))
+    return out if b is None else c.b(Add(out, b))
 
 
 @converts("matmul.default", "mm.default", "bmm.default", "mv.default", "dot.default")

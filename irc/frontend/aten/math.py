@@ -609,7 +609,7 @@ def any_(c: Context, x: Value, axes: Sequence[int] | int | None, keepdims: bool)
     return truth(c, c.b(Amax(ones, _axes(x, axes), keepdims)))
 
 
-@converts("any.default")
+@converts("any.default", "_is_any_true.default")
 def any_all(c: Context, x: Value) -> Value:
     return any_(c, x, None, False)
 
@@ -619,7 +619,7 @@ def all_(c: Context, x: Value, axes: Sequence[int] | int | None, keepdims: bool)
     return c.b(LogicalNot(any_(c, logical_not(c, x), axes, keepdims)))
 
 
-@converts("all.default")
+@converts("all.default", "_is_all_true.default")
 def all_all(c: Context, x: Value) -> Value:
     return all_(c, x, None, False)
 
