@@ -10,10 +10,10 @@ import numpy as np
 
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import IrcError
-from irc.ir.graph import Graph, Module, Value
+from irc.ir.graph import Graph, Module, Node, Value
 from irc.ir.interpret import interpret
 from irc.ir.location import UNKNOWN
-from irc.ir.ops.quant import Observe
+from irc.ir.ops.quant import Dequantize, Observe
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import F32, Array
 from irc.passes.base import Pass, PassContext, Samples
@@ -131,9 +131,13 @@ class Calibrate(Pass):
 
 
 def activations(graph: Graph) -> list[Value]:
-    """The f32 values of a function that depend on its inputs, in order."""
-    dynamic: dict[Value, None] = dict.fromkeys(graph.inputs)
-    for node in graph.nodes:
-        if not isinstance(node, Const) and any(v in dynamic for v in node.operands):
-            dynamic.update(dict.fromkeys(node.results))
-    return [v for v in dynamic if v.type.scalar == F32]
+    """The f32 values of a function but for constants and dequantized weights, in order.
+
+    What depends on no input counts, too, where it could not be folded: a state of zeros for each sample of a batch.
+    """
+    inner = [v for n in graph.nodes if not isinstance(n, Const) and not _is_weight(n) for v in n.results]
+    return [v for v in (*graph.inputs, *inner) if v.type.scalar == F32]
+
+
+def _is_weight(node: Node) -> bool:
+    return isinstance(node, Dequantize) and isinstance(node.x.node, Const)

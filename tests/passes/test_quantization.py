@@ -265,6 +265,31 @@ def test_means_of_windows_of_different_sizes(kernel: int, padding: int, within: 
     assert np.abs(integers - exact).max() <= within * np.abs(exact).max()
 
 
+STATE = """
+func @main(%x: f32[b, 4]) -> f32[b, 4] where b in [1, 64] {{
+  %w = const #{w} : f32[8, 4]
+  %start = const #{start} : f32[4]
+  %state = expand %start : f32[b, 4]
+  %h = linear %state, %w : f32[b, 8]  at "state"
+  %g = linear %x, %w : f32[b, 8]  at "input"
+  %a = slice %h {{axis = 1, start = 0, stop = 4}} : f32[b, 4]
+  %c = slice %g {{axis = 1, start = 4, stop = 8}} : f32[b, 4]
+  %y = add %a, %c : f32[b, 4]
+  return %y
+}}
+"""
+
+
+def test_values_that_depend_on_no_input_but_on_the_batch_are_quantized() -> None:
+    w, start = weights((8, 4), (4,))
+    module = parse(STATE.format(w=w.hash, start=start.hash), weights={d.hash: d.array for d in (w, start)})
+    samples = RNG.normal(size=(16, 4)).astype(np.float32)
+    exact = interpret(module, [samples])[0]
+    apply(module, "calibrate,quantize,integerize,fold,dce", samples)
+    assert not floats_inside(module)
+    assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.03 * np.abs(exact).max()
+
+
 def test_first_and_last_layer_keep_their_bits() -> None:
     module, samples = block()
     apply(module, "calibrate,quantize{weights=4}", samples)
