@@ -30,7 +30,7 @@ from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
 from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Mean, Mul, Relu, Sub, Sum, Topk, Where
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool
-from irc.ir.ops.quant import Dequantize, Observe, Quantize
+from irc.ir.ops.quant import Dequantize, Observe, Quantize, constant_of
 from irc.ir.ops.structure import Const, Return
 from irc.ir.ops.tensor import Concat, Gather
 from irc.ir.ops.token import Select
@@ -174,6 +174,9 @@ class QuantizePass(Pass):
         rows = w if group is None else w.reshape(-1, group)
         per_channel = self.per == "channel" or group is not None
         scales = weight_scales(rows, bits, per_channel=per_channel, search=self.rounding != "nearest")
+        if group is None:
+            least = _least_scales(layer.op)
+            scales = np.maximum(scales, least if scales.ndim else least.max()).astype(np.float32)
         encoding = per_axis(scales, 0) if scales.ndim else per_tensor(float(scales))
         if group is not None:
             encoding = Encoding(Data.of(scales.reshape(len(w), -1)), axis=1, group=group)
@@ -190,6 +193,23 @@ class QuantizePass(Pass):
         if const.mask is not None:
             cast(Const, quantized.node).mask = const.mask
         layer.op.w = dequantized(b, quantized)
+
+
+BIAS_BITS = 30  # of a bias in units of the products, so that the sums of products beside it fit 32 bits
+
+
+def _least_scales(op: Linear | Conv) -> Array:
+    """For each row of weights the smallest scale with which the bias fits `BIAS_BITS`; 0 where nothing asks for one.
+
+    Where codes of inputs mean very little, fine weights change a sum by less than its bias tells.
+    """
+    bias, x = constant_of(op.b), op.x.node
+    while isinstance(x, Op) and x.view and x.operands:  # codes are moved, not changed
+        x = x.operands[0].node
+    encoding = x.x.type.encoding if isinstance(x, Dequantize) else None
+    if bias is None or encoding is None or not encoding.per_tensor:
+        return np.zeros(op.w.type.static_shape[0] if op.w.type.static_shape else 0)
+    return np.abs(bias.astype(np.float64)) / (float(encoding.scales) * 2.0**BIAS_BITS)
 
 
 def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept: Array | None) -> Array:

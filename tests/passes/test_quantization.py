@@ -290,6 +290,28 @@ def test_values_that_depend_on_no_input_but_on_the_batch_are_quantized() -> None
     assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.03 * np.abs(exact).max()
 
 
+SMALL = """
+func @main(%x: f32[4, 4]) -> f32[4, 8] {{
+  %w = const #{w} : f32[8, 4]
+  %b = const #{b} : f32[8]
+  %t = permute %x {{order = [1, 0]}} : f32[4, 4]
+  %y = linear %t, %w, %b : f32[4, 8]  at "scaled"
+  return %y
+}}
+"""
+
+
+@pytest.mark.parametrize("per", ["channel", "tensor"])
+def test_weights_too_small_for_the_bias_get_coarser_scales(per: str) -> None:
+    w = Data.of((RNG.normal(size=(8, 4)) * 1e-5).astype(np.float32))
+    b = Data.of(np.linspace(-3, 3, 8, dtype=np.float32))
+    module = parse(SMALL.format(w=w.hash, b=b.hash), weights={d.hash: d.array for d in (w, b)})
+    samples = (RNG.normal(size=(16, 4)) * 1e-3).astype(np.float32)
+    exact = interpret(module, [samples[:4]])[0]
+    apply(module, f"calibrate,quantize{{per={per}}},integerize,dce", samples)
+    np.testing.assert_allclose(interpret(module, [samples[:4]])[0], exact, rtol=1e-6, atol=1e-7)
+
+
 def test_first_and_last_layer_keep_their_bits() -> None:
     module, samples = block()
     apply(module, "calibrate,quantize{weights=4}", samples)
