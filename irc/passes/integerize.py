@@ -60,10 +60,12 @@ from irc.ir.ops.token import Select
 from irc.ir.scalars import BOOL, F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, f32, per_tensor
 from irc.passes.base import Pass, PassContext
+from irc.passes.encodings import Range, choose_element
 from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
 
 SUM_BITS = 24  # codes of the terms of a residual addition
 NORM_BITS = 15
+CONSTANT_BITS = 8  # of a constant that meets codes, or that was too large to compute with while compiling
 SHARE_BITS = 16  # of what a window's sum is multiplied with where windows have different sizes
 
 
@@ -209,8 +211,11 @@ class _Lowering:
     # -- what handlers use
 
     def of(self, op: Op, value: Value) -> Value:
-        """The codes of an operand. Fails at `op` if it has none."""
+        """The codes of an operand; those of a constant are made here. Fails at `op` if it has none."""
         codes = self.codes.get(value)
+        if codes is None and (array := constant_of(value)) is not None and array.size:
+            seen = Range(float(array.min()), float(array.max()))
+            return self.constant(value, choose_element(seen, CONSTANT_BITS, "auto"))
         if codes is None and isinstance(value.node, Dequantize) and value.node.group is not None:
             op.fail("an operand has a scale per group, which has no integer form", hint="quantize without group")
         if codes is None:

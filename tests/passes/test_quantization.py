@@ -312,6 +312,27 @@ def test_weights_too_small_for_the_bias_get_coarser_scales(per: str) -> None:
     np.testing.assert_allclose(interpret(module, [samples[:4]])[0], exact, rtol=1e-6, atol=1e-7)
 
 
+TABLE = """
+func @main(%x: f32[6, 8]) -> f32[6, 8] {{
+  %w = const #{w} : f32[8, 2]
+  %t = const #{t} : f32[6, 2]
+  %bias = linear %t, %w : f32[6, 8]  at "positions"
+  %y = add %x, %bias : f32[6, 8]  at "sum"
+  return %y
+}}
+"""
+
+
+def test_a_layer_of_a_constant_table_that_was_not_folded() -> None:
+    w, t = weights((8, 2), (6, 2))
+    module = parse(TABLE.format(w=w.hash, t=t.hash), weights={d.hash: d.array for d in (w, t)})
+    samples = RNG.normal(size=(12, 8)).astype(np.float32)
+    exact = interpret(module, [samples[:6]])[0]
+    apply(module, "calibrate,quantize,integerize,dce", samples)
+    assert not floats_inside(module)
+    assert np.abs(interpret(module, [samples[:6]])[0] - exact).max() <= 0.03 * np.abs(exact).max()
+
+
 def test_first_and_last_layer_keep_their_bits() -> None:
     module, samples = block()
     apply(module, "calibrate,quantize{weights=4}", samples)
