@@ -70,6 +70,11 @@ def test_codes_go_to_the_bench_and_back(project: tuple[Job[Part, Options], Path]
     with np.load(folder / "results.npz") as results:
         for i, name in enumerate(results.files):
             np.testing.assert_array_equal(results[name], np.concatenate([call.outputs[i] for call in given.golden]))
+    np.savez(folder / "others.npz", other=np.zeros(2))
+    wrong = subprocess.run(
+        [sys.executable, "codes.py", "encode", "others.npz", "in.bin"], cwd=folder, capture_output=True, text=True
+    )
+    assert wrong.stderr.startswith("others.npz has no x: ports of other names")
     wrong = subprocess.run([sys.executable, "codes.py"], cwd=folder, capture_output=True, text=True, check=False)
     assert "python3 codes.py encode samples.npz in.bin" in wrong.stderr
 

@@ -110,7 +110,7 @@ def trace(job: OnnxJob, folder: Path, inputs: Sequence[Array]) -> Iterator[tuple
     lowering, graph = operators(job), job.module.main
     shown = [value for value in lowering.names if value.node is not None and not width_is_4(lowering.kind(value))]
     outputs = {lowering.writer.name(f"trace{i}"): value for i, value in enumerate(shown)}
-    run = opened(serialized(lowering.model(outputs, list(graph.inputs))))
+    run = opened(serialized(lowering.model(outputs, list(graph.inputs))), optimized=False)
     yield from zip(shown, run(inputs), strict=True)
 
 

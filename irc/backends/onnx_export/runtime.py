@@ -21,7 +21,7 @@ put in their place add products in 16 bits on machines without an 8-bit dot prod
 Session = Callable[[Sequence[Array]], list[Array]]
 
 
-def session(model: str | bytes, *entries: tuple[str, str]) -> Any:
+def session(model: str | bytes, *entries: tuple[str, str], optimized: bool = True) -> Any:
     """A session of one thread that says nothing but errors, with configuration entries.
 
     Raises ToolError if onnxruntime refuses the model.
@@ -30,6 +30,8 @@ def session(model: str | bytes, *entries: tuple[str, str]) -> Any:
     options = runtime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    if not optimized:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for entry in entries:
         options.add_session_config_entry(*entry)
     try:
@@ -40,12 +42,14 @@ def session(model: str | bytes, *entries: tuple[str, str]) -> Any:
         raise ToolError(Diagnostic(f"onnxruntime {runtime.__version__} refuses {place}", notes=said)) from error
 
 
-def opened(model: Path | bytes) -> Session:
+def opened(model: Path | bytes, *, optimized: bool = True) -> Session:
     """A function that runs a model as it is written: the inputs in order, to the outputs in order.
+
+    A model whose outputs are all of its values is not to be `optimized`: onnxruntime loses some that it moves.
 
     Raises ToolError if onnxruntime refuses the model; the function raises IrcError if it fails on the inputs.
     """
-    made = session(str(model) if isinstance(model, Path) else model, AS_WRITTEN)
+    made = session(str(model) if isinstance(model, Path) else model, AS_WRITTEN, optimized=optimized)
     names = [port.name for port in made.get_inputs()]
 
     def run(arrays: Sequence[Array]) -> list[Array]:

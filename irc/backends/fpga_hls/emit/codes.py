@@ -39,6 +39,8 @@ def record(ports):
 
 def encode(source, target):
     arrays = np.load(source)
+    if missing := [name for name, *_ in INPUTS if name not in arrays]:
+        sys.exit(f"{source} has no {', '.join(missing)}: ports of other names than inputs take what the host computes")
     samples = arrays[INPUTS[0][0]].size // prod(INPUTS[0][6])
     found = np.empty(samples, record(INPUTS))
     for name, kind, scale, zero, lowest, highest, shape, loops in INPUTS:
