@@ -211,8 +211,8 @@ def test_unknown_backend_option(irc, model):
 
 
 def test_unknown_target(irc, model):
-    error = irc("compile", model, "--target", "zcu102", code=2).stderr
-    assert "the backend reference has no target 'zcu102'" in error
+    error = irc("compile", model, "--target", "somewhere", code=2).stderr
+    assert "the backend reference has no target 'somewhere'" in error
     assert "known: any" in error
 
 
