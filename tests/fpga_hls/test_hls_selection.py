@@ -21,8 +21,8 @@ from irc.ir.parser import parse
 HALF = "token-select{keep=0.5},quant8,fuse"
 COUNTED = "specialize{batch=1},token-select{kind=threshold threshold=0.01},quant8,fuse"
 EVERYTHING = (
-    "token-select{keep=1},quant8,fuse",
-    "specialize{batch=1},token-select{kind=threshold threshold=0},quant8,fuse",
+    ("", "token-select{keep=1},"),
+    ("specialize{batch=1},", "token-select{kind=threshold threshold=0},"),
 )
 
 
@@ -46,9 +46,10 @@ def test_whole_test_split(tmp_path: Path, preset: str):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", EVERYTHING)
-def test_all_tokens_are_the_model_without_selectors(preset: str):
-    dense, whole = (job("digits_vit", p, 10_000).module for p in ("quant8,fuse", preset))
+@pytest.mark.parametrize(("before", "selectors"), EVERYTHING)
+def test_all_tokens_are_the_model_without_selectors(before: str, selectors: str):
+    """Behind the same passes: ranges of a batch and of single samples differ in the last bit of a sum."""
+    dense, whole = (job("digits_vit", f"{before}{chosen}quant8,fuse", 10_000).module for chosen in ("", selectors))
     for i in range(len(IMAGES)):
         image = [IMAGES[i : i + 1]]
         assert np.array_equal(interpret(dense, image)[0], interpret(whole, image)[0]), i
