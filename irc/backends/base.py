@@ -210,9 +210,12 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
 
     def find_target(self, name: str) -> TargetT:
         """The target of that name, the default for ''. Raises UsageError for an unknown one."""
-        found = self.targets.get(self.aliases.get(name, name or self.target))
+        found = self._target(name or self.target)
         if found is None:
-            others = [other for other in BACKENDS.names() if name in BACKENDS.get(other).targets]
+            others = [other for other in BACKENDS.names() if BACKENDS.get(other)._target(name) is not None]
             hint = f"--backend {' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
             raise UsageError(f"the backend {self.name} has no target '{name}'", hint=hint)
         return found
+
+    def _target(self, name: str) -> TargetT | None:
+        return self.targets.get(self.aliases.get(name, name))

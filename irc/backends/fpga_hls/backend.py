@@ -33,7 +33,6 @@ from irc.backends.fpga_hls.reasons import REASONS
 from irc.backends.fpga_hls.reports import Seen, averages, idle_masks, idle_multipliers, report, unmet
 from irc.backends.fpga_hls.simulation import codes_of, compiled, counts_seen, run_main, watched
 from irc.backends.fpga_hls.stage import Design
-from irc.backends.fpga_hls.stage_area import area
 from irc.backends.fpga_hls.utilisation import Bill, bill_of
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
@@ -144,9 +143,10 @@ def emit(job: HlsJob, lowered: Lowered, folder: Path) -> ReportData:
         _write(engine_project(lowered, known, options.top, bill, options.clock, golden), folder / SOURCES)
         return _of_engine(job, lowered, known, bill)
     bill = bill_of(lowered, job.target, options.io, options.factors)
-    known = averages(lowered, _seen(job, lowered))
+    seen = [counts_seen(job.module, call.inputs) for call in job.golden] if lowered.counts else []
+    known = averages(lowered, seen)
     _write(project(lowered, options.top, options.io, bill, options.clock, golden, known), folder / SOURCES)
-    return _of_dataflow(job, lowered, bill)
+    return _of_dataflow(job, lowered, bill, seen)
 
 
 def estimate(job: HlsJob, lowered: Lowered) -> ReportData:
@@ -165,24 +165,30 @@ def _of_engine(job: HlsJob, plan: Plan, known: Costs, bill: Bill) -> ReportData:
     return {**_noted(told, options), "unmet": missed, "schedule": plan.schedule}
 
 
-def _of_dataflow(job: HlsJob, design: Design, bill: Bill) -> ReportData:
+def _of_dataflow(job: HlsJob, design: Design, bill: Bill, seen: Seen = ()) -> ReportData:
+    """`seen` are the counts of the golden samples."""
     options = job.options
     way_out = _as_engine(job) if bill.lacking else ""
-    chosen = [stage for stage in design.stages if stage.name in job.schedule]
-    missed = [*unmet(design, bill, options.clock, options.fps, way_out), *idle_masks(design), *idle_multipliers(chosen)]
-    if chosen and not _budget(job).allows(total([area(stage, options.factors) for stage in chosen])):
-        missed.append(
-            f"the stages of the schedule alone take more than dsp={options.dsp:g} lut={options.lut:g} allow: all "
-            "others have as few multipliers as can be"
-        )
+    missed = [
+        *unmet(design, bill, options.clock, options.fps, way_out),
+        *idle_masks(design),
+        *_chosen(job, design, bill),
+    ]
     folds = {stage.name: folding_text(stage) for stage in design.stages if stage.foldable}
-    told = report(design, bill, options.clock, _seen(job, design))
+    told = report(design, bill, options.clock, seen)
     return {**_noted(told, options), "unmet": missed, "schedule": folds}
 
 
-def _seen(job: HlsJob, design: Design) -> Seen:
-    """The counts of the golden samples."""
-    return [counts_seen(job.module, golden.inputs) for golden in job.golden] if design.counts else []
+def _chosen(job: HlsJob, design: Design, bill: Bill) -> list[str]:
+    """What speaks against the foldings of the schedule."""
+    options, stages = job.options, [stage for stage in design.stages if stage.name in job.schedule]
+    found = idle_multipliers(stages)
+    if stages and not _budget(job).allows(total(bill.areas[stage.name] for stage in stages)):
+        found.append(
+            f"the stages of the schedule alone take more than dsp={options.dsp:g} lut={options.lut:g} allow: all "
+            "others have as few multipliers as can be"
+        )
+    return found
 
 
 def _noted(told: ReportData, options: Options) -> ReportData:

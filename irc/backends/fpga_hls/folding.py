@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from typing import TypeAlias
 
 from irc.backends.fpga_hls.area import DSP_PORTS, UNCALIBRATED, Area, Factors, total
 from irc.backends.fpga_hls.packing import packable
-from irc.backends.fpga_hls.resources import CONV, LINEAR, cycles, multiplications
+from irc.backends.fpga_hls.resources import CONV, LINEAR, cycles, multiplications, tiles
 from irc.backends.fpga_hls.stage import Stage
 from irc.backends.fpga_hls.stage_area import area, takes_dsps
 from irc.ir.diagnostics import UsageError, did_you_mean
@@ -135,18 +137,29 @@ def lanes_of(stage: Stage) -> tuple[int, int]:
 
 def least_alike(stage: Stage) -> tuple[int, int]:
     """`pe` and `simd` with the fewest multipliers, by halves, that give a stage the cycles that it has."""
-    fold, packing, now = stage.fold, stage.packing, cycles(stage)
-    (pe, simd), least = fold, fold
-    while least is not None:
-        pe, simd = least
-        least = None
-        for fewer in ((-(-pe // 2), simd), (pe, -(-simd // 2))):
-            stage.set_fold(*fewer)
-            if stage.fold != (pe, simd) and cycles(stage) <= now:
-                least = stage.fold
-                break
-    stage.set_fold(*fold, packing)
-    return pe, simd
+    least, now = stage.fold, cycles(stage)
+    with _restored(stage):
+        while fewer := _half_of(stage, least, now):
+            least = fewer
+    return least
+
+
+def _half_of(stage: Stage, fold: tuple[int, int], most: int) -> tuple[int, int] | None:
+    """Half of `pe` or of `simd`, if so many cycles are enough for it."""
+    pe, simd = fold
+    for half in ((tiles(pe, 2), simd), (pe, tiles(simd, 2))):
+        stage.set_fold(*half)
+        if stage.fold != fold and cycles(stage) <= most:
+            return stage.fold
+    return None
+
+
+@contextmanager
+def _restored(stage: Stage) -> Generator[None]:
+    """Try other foldings; the stage has its own again behind it."""
+    folding = (*stage.fold, stage.packing)
+    yield
+    stage.set_fold(*folding)
 
 
 @dataclass(frozen=True)
@@ -179,14 +192,14 @@ class _Solver:
         (pe, simd), packing, (most_pe, most_simd) = stage.fold, stage.packing, lanes_of(stage)
         now, others = cycles(stage), total(self.areas.values()) - self.areas[stage]
         candidates: list[tuple[bool, int, int, int, Folding]] = []
-        for way in self.ways[stage]:
-            for wider_pe, wider_simd in ((pe * 2, simd), (pe, simd * 2), (pe * 2, simd * 2)):
+        wider = ((pe * 2, simd), (pe, simd * 2), (pe * 2, simd * 2))
+        with _restored(stage):
+            for way, (wider_pe, wider_simd) in product(self.ways[stage], wider):
                 step = (min(wider_pe, most_pe), min(wider_simd, most_simd), way)
                 stage.set_fold(*step)
                 better, cost = cycles(stage), multiplications(stage)
                 if better <= now * WORTHWHILE and self.budget.allows(others + area(stage, self.factors)):
                     candidates.append((way != packing, cost, better, abs(step[0] - step[1]), step))
-        stage.set_fold(pe, simd, packing)
         return min(candidates)[-1] if candidates else None
 
     def _pack_one(self) -> bool:
@@ -205,8 +218,6 @@ class _Solver:
 
     def _packed(self, stage: Stage) -> Area:
         """What a stage takes with its products in DSPs."""
-        packing = stage.packing
-        stage.set_fold(*stage.fold, self.ways[stage][-1])
-        packed = area(stage, self.factors)
-        stage.set_fold(*stage.fold, packing)
-        return packed
+        with _restored(stage):
+            stage.set_fold(*stage.fold, self.ways[stage][-1])
+            return area(stage, self.factors)

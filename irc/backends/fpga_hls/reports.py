@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from statistics import mean
 from typing import Any
@@ -103,11 +103,11 @@ LEFT_OUT = "those of blocks, of whole filters and of N:M would be left out"
 
 def idle_masks(design: Design) -> list[str]:
     """One text for each kind of mask whose zeros are stored and multiplied like any weight."""
-    return mask_texts(((stage.idle_mask, stage.name) for stage in design.stages), {"unstructured": LEFT_OUT})
+    return mask_texts(((stage.idle_mask, stage.name) for stage in design.stages), {"unstructured": LEFT_OUT}.get)
 
 
-def mask_texts(masks: Iterable[tuple[str, str]], ways_out: Mapping[str, str]) -> list[str]:
-    """The same for (mask, what has it); no mask is empty. `ways_out` are what to do, by mask."""
+def mask_texts(masks: Iterable[tuple[str, str]], way_out: Callable[[str], str | None]) -> list[str]:
+    """The same for (mask, what has it); no mask is empty. `way_out` says what to do about a mask."""
     found: dict[str, list[str]] = {}
     for mask, name in masks:
         if mask:
@@ -115,7 +115,7 @@ def mask_texts(masks: Iterable[tuple[str, str]], ways_out: Mapping[str, str]) ->
     texts: list[str] = []
     for mask, names in found.items():
         text = f"a mask of the kind {mask} saves nothing in hardware, its zeros are multiplied: {', '.join(names)}"
-        texts.append("; ".join(filter(None, (text, ways_out.get(mask, "")))))
+        texts.append("; ".join(filter(None, (text, way_out(mask)))))
     return texts
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from irc.frontend.building import Building
+from irc.frontend.composed.tensor import axis_last, moved_back, permuted
 from irc.ir.dims import add, mul
 from irc.ir.graph import Value
 from irc.ir.ops.linear import Matmul
 from irc.ir.ops.math import Mul, Sum
-from irc.ir.ops.tensor import Expand, Pad, Permute, Reshape, Slice
+from irc.ir.ops.tensor import Expand, Pad, Reshape, Slice
 from irc.ir.scalars import Array
 
 
@@ -55,11 +56,6 @@ def matrix_product(c: Building, x: Value, y: Value) -> Value:
 
 def along_axis(c: Building, x: Value, axis: int, matrix: np.ndarray) -> Value:
     """Every line of x along `axis` times `matrix[new size, size]`."""
-    rank = x.type.rank
     weights = c.b.const(matrix.T.astype(x.type.scalar.dtype), x.type.scalar)
-    order = (*(i for i in range(rank) if i != axis), axis)
-    moved = c.b(Matmul(c.b(Permute(x, order)), weights)) if axis != rank - 1 else c.b(Matmul(x, weights))
-    if axis == rank - 1:
-        return moved
-    back = tuple(order.index(i) for i in range(rank))
-    return c.b(Permute(moved, back))
+    order = axis_last(axis, x.type.rank)
+    return moved_back(c, c.b(Matmul(permuted(c, x, order), weights)), order)

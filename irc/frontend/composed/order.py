@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from irc.frontend.building import Building
 from irc.frontend.composed.math import numbers
-from irc.frontend.composed.places import axis_last, elements_at, moved_back
-from irc.frontend.composed.tensor import permuted
+from irc.frontend.composed.places import elements_at
+from irc.frontend.composed.tensor import axis_last, moved_back, permuted
 from irc.ir.dims import Dim
 from irc.ir.graph import Value
 from irc.ir.ops.math import Neg, Topk

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from irc.frontend.building import Building
 from irc.frontend.composed.math import product_along
-from irc.frontend.composed.tensor import cut, permuted
+from irc.frontend.composed.tensor import axis_last, cut, moved_back, permuted
 from irc.ir.dims import Dim, equal, mul, product
 from irc.ir.graph import Value
 from irc.ir.op import Op
@@ -111,16 +111,6 @@ def combined_elements(c: Building, x: Value, axis: int, index: Value, source: Va
     hits = c.b(Compare(wanted, c.b(Iota(0, 1, shape=(size,))), "eq"))
     column = c.b(Reshape(c.cast(values, x.type.scalar), (*values.type.shape, 1)))
     return _corner(c, x, moved_back(c, _combined(c, rows, hits, column, x.type.rank - 1, how), order))
-
-
-def axis_last(axis: int, rank: int) -> tuple[int, ...]:
-    """The order of axes in which one of them is the last."""
-    return (*(i for i in range(rank) if i != axis), axis)
-
-
-def moved_back(c: Building, x: Value, order: Sequence[int]) -> Value:
-    """What was permuted into an order, as it was."""
-    return permuted(c, x, [order.index(i) for i in range(x.type.rank)])
 
 
 def _corner(c: Building, x: Value, part: Value) -> Value:

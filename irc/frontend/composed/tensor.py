@@ -28,6 +28,16 @@ def permuted(c: Building, x: Value, order: Sequence[int]) -> Value:
     return x if list(order) == list(range(x.type.rank)) else c.b(Permute(x, tuple(order)))
 
 
+def axis_last(axis: int, rank: int) -> tuple[int, ...]:
+    """The order of axes in which one of them is the last."""
+    return (*(i for i in range(rank) if i != axis), axis)
+
+
+def moved_back(c: Building, x: Value, order: Sequence[int]) -> Value:
+    """What was permuted into an order, as it was."""
+    return permuted(c, x, [order.index(i) for i in range(x.type.rank)])
+
+
 def pieces(c: Building, x: Value, axis: int, sizes: Sequence[Dim]) -> tuple[Value, ...]:
     """Consecutive slices of these sizes."""
     out: list[Value] = []

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from irc.backends.fpga_hls.testbench import Port
 from irc.ir.graph import Value
-from irc.ir.scalars import Array
+from irc.ir.ops.quant import group_scales
 
 HEAD = '''\
 """Codes of the ports for ./tb, and what they stand for, with NumPy.
@@ -92,13 +90,5 @@ def _meaning(value: Value) -> tuple[object, object]:
     encoding = value.type.encoding
     if encoding is None or encoding.binary:
         return None, 0
-    scales, zps = (_spread(a, encoding.axis, value.type.rank) for a in (encoding.scales, encoding.zps))
-    return scales.tolist(), zps.tolist()
-
-
-def _spread(array: Array, axis: int | None, rank: int) -> Array:
-    if array.ndim == 0 or axis is None:
-        return array
-    shape = [1] * rank
-    shape[axis] = array.size
-    return np.reshape(array, shape)
+    layout = (encoding.axis, encoding.group, value.type.rank)
+    return group_scales(encoding.scales, *layout).tolist(), group_scales(encoding.zps, *layout).tolist()

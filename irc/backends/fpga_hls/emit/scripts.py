@@ -100,6 +100,12 @@ with: model, `--passes` and `--calib`; `manifest.json` of the artifact has passe
 """
 """Behind the commands of a guide, which are the same for both styles."""
 
+CODES = """\
+A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host, as
+in `codes.py`. `lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
+"""
+"""Behind what a guide says of ports."""
+
 INTERFACES = {
     "m_axi": """\
 Ports are AXI4 masters, one bundle each; start and done are in the AXI4-Lite registers. `make hls` exports the IP to
@@ -140,9 +146,7 @@ second if memory keeps up.
 
 {INTERFACES[io].format(name=name)}
 
-A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host, as
-in `codes.py`. `lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
-
+{CODES}
 ## Find a layer
 
 Stages in order of execution. Names are the module paths of the model with `_` for everything but letters and digits.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from irc.backends.fpga_hls.emit.scripts import INTERFACES, USE
+from irc.backends.fpga_hls.emit.scripts import CODES, INTERFACES, USE
 from irc.backends.fpga_hls.emit.writer import harmless, source_text
 from irc.backends.fpga_hls.engine.cost import Cost
 from irc.backends.fpga_hls.engine.emit import PORTS, kind_of, port_text
@@ -54,9 +54,7 @@ what is there before the first run. Several ports lead to one memory, so that ti
 {INTERFACES["m_axi"].format(name=name)}
 Before the first run, the host fills the three memories from the files `*.bin`.
 
-A code is what the integer graph computes with: quantizing inputs and dequantizing results is the work of the host, as
-in `codes.py`. `lowered.irc` of the artifact has both: `@main` is quantize, call of `@accelerator`, dequantize.
-
+{CODES}
 ## Find a layer
 
 Layers in order of execution; `layers.h` has an entry for each, behind a comment with its place in the model. `bound`

@@ -110,5 +110,4 @@ def engine_unmet(
     if fps is not None and reached < fps:
         slowest = max(known, key=lambda pair: pair[1].cycles)[0].name
         found.append(f"fps={fps:g} is not reached: {reached:.0f} samples a second, most of the time in {slowest}")
-    masks = [(_mask_of(layer), layer.name) for layer in plan.layers]
-    return [*found, *mask_texts(masks, dict.fromkeys((mask for mask, _ in masks), OTHER_STYLE))]
+    return [*found, *mask_texts(((_mask_of(layer), layer.name) for layer in plan.layers), lambda _: OTHER_STYLE)]
