@@ -29,6 +29,7 @@ from irc.ir.ops.math import (
     Cast,
     Clamp,
     Compare,
+    Cumsum,
     Maximum,
     Mean,
     Minimum,
@@ -460,8 +461,8 @@ def relu(cx: _Lowering, op: Relu) -> Value:
 def clamp(cx: _Lowering, op: Clamp) -> Value:
     x = cx.of(op, op.x)
     target = cx.target(op.result)
-    if target is None and not cx.encoding(x).per_tensor:
-        op.fail("its result is read in several encodings", hint="scheme=symmetric, or islands=clamp")
+    if target is None and not cx.encoding(x).per_tensor:  # bounds of one code each
+        target = _common(cx, op, (op.x,))
     x = cx.requantize(x, target) if target is not None else x
     encoding, scalar = cx.encoding(x), x.type.scalar
     scale, zp = float(encoding.scales), int(encoding.zps)
@@ -470,12 +471,24 @@ def clamp(cx: _Lowering, op: Clamp) -> Value:
     return x if lo <= scalar.min and hi >= scalar.max else cx.b(Clamp(x, lo=float(lo), hi=float(hi)))
 
 
-@handles(Mean, Sum)
-def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
-    x = cx.of(op, op.x)
+def _terms(cx: _Lowering, op: Mean | Sum | Cumsum) -> tuple[Value, int]:
+    """Codes that may be added up, and their zero point."""
+    x = cx.one_scale(op, cx.of(op, op.x))
     if x.type.scalar.bits > 16:
         op.fail("its operand is not quantized", hint=f"quantize its input in the model, or islands={op.opname}")
-    total = cx.b(Sum(x, axes=op.axes, keepdims=op.keepdims, x_zp=int(cx.encoding(x).zps)))
+    return x, int(cx.encoding(x).zps)
+
+
+@handles(Cumsum)
+def running_sum(cx: _Lowering, op: Cumsum) -> Value:
+    x, zp = _terms(cx, op)
+    return cx.b(Cumsum(x, axis=op.axis, x_zp=zp))
+
+
+@handles(Mean, Sum)
+def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
+    x, zp = _terms(cx, op)
+    total = cx.b(Sum(x, axes=op.axes, keepdims=op.keepdims, x_zp=zp))
     if isinstance(op, Sum):
         return total
     count = math.prod(_static(op, [op.x.type.shape[a] for a in op.reduced()]))

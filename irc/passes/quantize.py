@@ -27,7 +27,7 @@ from irc.ir.location import Loc
 from irc.ir.masks import expand_mask
 from irc.ir.op import Op
 from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
-from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Mean, Mul, Relu, Sub, Sum, Topk, Where
+from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Cumsum, Mean, Mul, Relu, Sub, Sum, Topk, Where
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize, constant_of
@@ -296,7 +296,7 @@ def quantized(b: Builder, x: Value, to: Element) -> Value:
 
 
 LEAVING = (Return, Argmax, Topk, Cast)  # readers that take the real value of a sum
-SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Mean, AvgPool)
+SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Cumsum, Mean, AvgPool)
 
 
 def ends_sum(use: Use) -> bool:
@@ -474,7 +474,7 @@ class _Plan:
     def _needs_bytes(self, use: Use) -> bool:
         """Whether a reader cannot take more than 8 bits: products, tables and softmax."""
         node = cast(Op, use.node)
-        if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Relu | Clamp | Mean | Sum | AvgPool | Quantize):
+        if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Relu | Clamp | Mean | Sum | Cumsum | AvgPool | Quantize):
             return False
         return not self.tied_operands(node)
 

@@ -197,6 +197,17 @@ def test_cumsum(kind: str) -> None:
         check(module, array(rng, kind, (3, 5, 19)))
 
 
+def test_cumsum_of_codes() -> None:
+    x = np.random.default_rng(8).integers(0, 256, (3, 37)).astype(np.uint8)
+    text = """func @main(%x: u8<0.5, zp=129>[3, 37]) -> i8<2.0, zp=5>[3, 37] {
+      %m = const 0.25 : f32[]
+      %y = cumsum %x {axis = 1, x_zp = 129} : i32<0.5>[3, 37]
+      %z = requantize %y, %m {mode = float, zp = 5} : i8<2.0, zp=5>[3, 37]
+      return %z
+    }"""
+    check(parse(text), x)
+
+
 def test_symbolic_sizes() -> None:
     rng = np.random.default_rng(9)
     c = array(rng, "f32", (20,))

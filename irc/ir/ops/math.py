@@ -610,13 +610,7 @@ class Sum(Reduction, name="sum"):
     x_zp: int = 0
 
     def infer(self) -> TensorType:
-        element = self.x.type.element
-        if element.scalar.is_float:
-            return self.output_type(element)
-        if not element.scalar.is_integer:
-            self.fail(f"operand is {self.x.type}, expected numbers")
-        check_zp(self, self.x, self.x_zp, "x_zp")
-        return self.output_type(Element(wide(element.scalar), _summed(self, element.encoding)))
+        return self.output_type(_summed(self, self.x, self.x_zp))
 
     def reference(self, x: Array) -> Array:
         if x.dtype.kind == "f":
@@ -626,12 +620,18 @@ class Sum(Reduction, name="sum"):
         return fit(self, out, self.results[0].type.scalar)
 
 
-def _summed(op: Op, encoding: Encoding | None) -> Encoding | None:
-    if encoding is None:
-        return None
-    if not encoding.per_tensor or encoding.binary:
+def _summed(op: Op, x: Value, x_zp: int) -> Element:
+    """What sums of `x - x_zp` are: floats stay as they are, codes become wide ones of the same scale."""
+    element = x.type.element
+    if element.scalar.is_float:
+        return element
+    if not element.scalar.is_integer:
+        op.fail(f"operand is {x.type}, expected numbers")
+    check_zp(op, x, x_zp, "x_zp")
+    encoding = element.encoding
+    if encoding is not None and (not encoding.per_tensor or encoding.binary):
         op.fail(f"the operand has the encoding <{encoding}>, a sum needs one scale")
-    return encoding.with_zp(0)
+    return Element(wide(element.scalar), None if encoding is None else encoding.with_zp(0))
 
 
 class Mean(Reduction, name="mean"):
@@ -701,18 +701,18 @@ class Topk(Op, name="topk"):
 
 
 class Cumsum(Op, name="cumsum"):
-    """Running sum along `axis`, of floats or plain integers; on integers exact, i32 (i64 for i64 operands)."""
+    """Running sum along `axis`; on integers the exact sums of `x - x_zp` as i32 (i64 for i64 operands)."""
 
     x: Value
     axis: int
+    x_zp: int = 0
 
     def infer(self) -> TensorType:
         axis_of(self, self.axis, self.x.type.rank)
-        t = plain_numbers(self, self.x)
-        return t if t.scalar.is_float else t.with_element(Element(wide(t.scalar)))
+        return self.x.type.with_element(_summed(self, self.x, self.x_zp))
 
     def reference(self, x: Array) -> Array:
         if x.dtype.kind == "f":
             return np.cumsum(x, axis=self.axis, dtype=np.float64).astype(x.dtype)
-        codes = exact(x, magnitude(x) * x.size)
+        codes = exact(x, (magnitude(x) + abs(self.x_zp)) * x.size) - self.x_zp
         return fit(self, np.cumsum(codes, axis=self.axis), self.results[0].type.scalar)

@@ -24,7 +24,7 @@ from irc.ir.ops.norm import Softmax
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Expand, Permute, Reshape, Slice
-from irc.ir.rewrite import Match, Miss, Rule, op_
+from irc.ir.rewrite import Match, Miss, Rule, any_, op_
 from irc.ir.scalars import BOOL
 from irc.passes.matchers import VERY_NEGATIVE, is_mask_fill
 
@@ -163,6 +163,23 @@ class FillOnTheRight(Rule):
         return b(Where(b(LogicalNot(where.condition)), where.y, where.x))
 
 
+class MaskOfMasked(Rule):
+    """where(keep, where(also, scores, fill), very negative) -> where(keep and also, scores, very negative), in front of
+    softmax
+    """
+
+    pattern = op_(Where, any_(), op_(Where, name="inner", once=True), name="outer")
+
+    def guard(self, m: Match) -> Miss | None:
+        if not (is_mask_fill(m.node("outer").y) and is_mask_fill(m.node("inner").y)):
+            return Miss("one of them does not fill with a very negative constant")
+        return _only_softmax(m.node("outer").result)
+
+    def build(self, m: Match, b: Builder) -> Value:
+        outer, inner = m.node("outer"), m.node("inner")
+        return b(Where(b(LogicalAnd(outer.condition, inner.condition)), inner.x, outer.y))
+
+
 class AdditiveAttentionMask(Rule):
     """sdpa with an additive mask -> sdpa with a bool mask"""
 
@@ -181,4 +198,4 @@ class AdditiveAttentionMask(Rule):
         return b(rebuilt(sdpa, mask=keep(b)))
 
 
-RULES: tuple[Rule, ...] = (AdditiveMask(), FillOnTheRight(), AdditiveAttentionMask())
+RULES: tuple[Rule, ...] = (AdditiveMask(), FillOnTheRight(), MaskOfMasked(), AdditiveAttentionMask())

@@ -338,11 +338,16 @@ def total(op: Reduction, x: View, row: Row) -> Lane:
     zp, kind = op.x_zp if isinstance(op, Sum) else 0, register(scalar)
 
     def grow(spot: Spot, acc: Accumulators) -> Accumulators:
-        item = in_register(row.rows.k, spot.read(x), kind)
-        return [acc[0] + (item - zp if zp else item)]
+        return [acc[0] + centred(row.rows.k, spot.read(x), kind, zp)]
 
     (found,) = row.fold([f.const(0, kind)], grow, sums)
     return found
+
+
+def centred(k: Kernel, x: Lane, kind: str, zp: int) -> Lane:
+    """Codes less their zero point, to be summed."""
+    item = in_register(k, x, kind)
+    return item - zp if zp else item
 
 
 def in_register(k: Kernel, x: Lane, kind: str) -> Lane:
@@ -454,7 +459,7 @@ def lower_cumsum(cx: Lowering, region: Region) -> None:
 
         def grow(spot: Spot, acc: Accumulators) -> Accumulators:
             item = spot.read(x)
-            item = f.convert("fpext", item, kind) if item.is_float else in_register(k, item, kind)
+            item = f.convert("fpext", item, kind) if item.is_float else centred(k, item, kind, op.x_zp)
             after = acc[0] + item
             spot.finish(f.convert("fptrunc", after, register(scalar)) if item.is_float else after)
             return [after]

@@ -267,4 +267,4 @@ def lower_topk(cx: Lowering, op: Topk) -> str:
 @lowers(Cumsum)
 def lower_cumsum(cx: Lowering, op: Cumsum) -> str:
     kind = widest(op.x, op.results[0])
-    return cx.done(op, cx.node("CumSum", cx.read(op.x, kind), cx.const(op.axis, "int64")), kind)
+    return cx.done(op, cx.node("CumSum", centred(cx, op.x, op.x_zp, kind), cx.const(op.axis, "int64")), kind)
