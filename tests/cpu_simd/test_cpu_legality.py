@@ -21,7 +21,25 @@ func @main(%x: f32[1, 4]) -> f32[1, 0] {
   return %y
 }
 """)
-    assert "slice gives an empty tensor" in text
+    assert "slice gives an empty tensor, f32[1, 0]\n  hint: the pass clean computes what has no elements" in text
+    (text,) = said("""
+func @main(%x: f32[3, 0]) -> f32[3] {
+  %y = sum %x {axes = [1]} : f32[3]
+  return %y
+}
+""")
+    assert "sum takes an empty tensor, f32[3, 0]" in text
+
+
+def test_an_empty_constant_and_an_empty_input_are_nothing():
+    module = parse("""
+func @main(%x: f32[1, 4], %cache: f32[1, 0]) -> (f32[1, 0], f32[1, 4]) {
+  %none = const [[]] : f32[1, 0]
+  %y = relu %x : f32[1, 4]
+  return %none, %y
+}
+""")
+    agree(module, [np.array([[-1, 2, -3, 4]], np.float32), np.empty((1, 0), np.float32)])
 
 
 def test_an_observer_gives_its_operand():

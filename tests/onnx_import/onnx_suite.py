@@ -191,16 +191,12 @@ def _arrays(folder: Path, what: str) -> list[Array]:
     return [onnx.numpy_helper.to_array(onnx.TensorProto.FromString(file.read_bytes())) for file in files]
 
 
-def excluded(backend: type[Backend]) -> dict[str, str]:
-    """Why tests are excluded, by name: `onnx_suite_excluded.txt`, and for the backend `cpu` those of `..._cpu.txt`."""
-    own = _reasons("onnx_suite_excluded_cpu.txt") if backend is OnCpu else {}
-    return {**_reasons("onnx_suite_excluded.txt"), **own}
-
-
-def _reasons(file: str) -> dict[str, str]:
+@cache
+def excluded() -> dict[str, str]:
+    """Why tests are excluded, by name: `onnx_suite_excluded.txt`, for both machines."""
     reasons: dict[str, str] = {}
     reason = ""
-    for line in Path(__file__).with_name(file).read_text().splitlines():
+    for line in Path(__file__).with_name("onnx_suite_excluded.txt").read_text().splitlines():
         if line.startswith("["):
             reason = line[1:-1]
         elif not line.startswith("#"):

@@ -1,6 +1,6 @@
 """The backend test suite of the ONNX project (`onnx.backend.test`) on the interpreter and on the backend `cpu`.
 
-Each test passes, or is in the lists of those that do not, with its reason; one that is in a list and passes is told.
+Each test passes, or is in the list of those that do not, with its reason; one that is in the list and passes is told.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from onnx.backend.base import Backend
 from onnx_suite import Count, OnCpu, OnInterpreter, excluded, stored, suite
 
-LISTED_FOR = "1.23"  # the version of onnx whose tests the lists are about
+LISTED_FOR = "1.23"  # the version of onnx whose tests the list is about
 
 
 def counted(tests: Mapping[str, Callable[[], object]], known: Mapping[str, str]) -> Count:
@@ -27,7 +27,7 @@ def counted(tests: Mapping[str, Callable[[], object]], known: Mapping[str, str])
 
 
 needs_these_tests = pytest.mark.skipif(
-    not onnx.__version__.startswith(LISTED_FOR), reason=f"the lists are about the tests of onnx {LISTED_FOR}"
+    not onnx.__version__.startswith(LISTED_FOR), reason=f"the list is about the tests of onnx {LISTED_FOR}"
 )
 both = pytest.mark.parametrize("backend", [OnInterpreter, OnCpu])
 
@@ -35,7 +35,7 @@ both = pytest.mark.parametrize("backend", [OnInterpreter, OnCpu])
 @needs_these_tests
 @pytest.mark.filterwarnings("ignore")
 def test_models_that_are_files():
-    count = counted(stored(OnInterpreter), excluded(OnInterpreter))
+    count = counted(stored(OnInterpreter), excluded())
     assert len(count.passed) >= 124
 
 
@@ -43,7 +43,7 @@ def test_models_that_are_files():
 @pytest.mark.filterwarnings("ignore")
 def test_models_that_are_files_on_the_cpu():
     every_third = dict(list(stored(OnCpu).items())[::3])
-    count = counted(every_third, excluded(OnCpu))
+    count = counted(every_third, excluded())
     assert len(count.passed) >= 40
 
 
@@ -52,7 +52,7 @@ def test_models_that_are_files_on_the_cpu():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_everything(backend: type[Backend], capsys: pytest.CaptureFixture[str]):
-    tests, known = suite(backend), excluded(backend)
+    tests, known = suite(backend), excluded()
     count = counted(tests, known)
     assert set(known) == count.failed
     with capsys.disabled():

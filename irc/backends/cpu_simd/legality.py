@@ -10,6 +10,7 @@ from irc.backends.counts import uncountable
 from irc.ir.diagnostics import Diagnostic
 from irc.ir.graph import Graph
 from irc.ir.op import Op
+from irc.ir.ops.structure import Const, Return
 
 
 def problems(graph: Graph, backend: Backend[Any, Any, Any]) -> list[Diagnostic]:
@@ -20,6 +21,10 @@ def problems(graph: Graph, backend: Backend[Any, Any, Any]) -> list[Diagnostic]:
 
 
 def _shapes(op: Op) -> Iterator[Diagnostic]:
-    for value in op.results:
-        if 0 in value.type.shape:
-            yield Diagnostic(f"{op.opname} gives an empty tensor, {value.type}", op.loc)
+    if isinstance(op, Const | Return):
+        return
+    for does, values in (("takes", op.operands), ("gives", op.results)):
+        for value in values:
+            if 0 in value.type.shape:
+                hint = "the pass clean computes what has no elements, unless it reads an input of the model"
+                yield Diagnostic(f"{op.opname} {does} an empty tensor, {value.type}", op.loc, hint=hint)
