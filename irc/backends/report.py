@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from irc.ir.clone import clone
-from irc.ir.graph import Module, Node
+from irc.ir.graph import Graph, Module, Node
 from irc.ir.masks import mask_name
 from irc.ir.op import Op
 from irc.ir.ops.structure import Const, Kernel
@@ -83,12 +83,12 @@ class Layer:
         }
 
 
-def one_sample(module: Module) -> Module:
-    """A copy with all functions in `main`, where a symbolic batch is 1."""
+def one_sample(module: Module) -> Graph:
+    """A copy of `main` with the functions that it calls inside, as often as it does, where a symbolic batch is 1."""
     single = clone(module)
     for step in (Inline(), Specialize(batch=1)):
         step.run(single, PassContext())
-    return single
+    return single.main
 
 
 def layers_of(module: Module) -> list[Layer]:
@@ -96,12 +96,12 @@ def layers_of(module: Module) -> list[Layer]:
 
     A symbolic batch counts as 1, other symbols at their upper bound.
     """
-    single = one_sample(module)
+    main = one_sample(module)
     layers: dict[str, Layer] = {}
-    for node in single.main.nodes:
+    for node in main.nodes:
         if isinstance(node, Op) and not node.terminator and not isinstance(node, Const):
             _layer(node, layers).add_work(node)
-    for node in single.main.nodes:
+    for node in main.nodes:
         if isinstance(node, Const):
             _layer(node if node.loc.path or not node.result.users else node.result.users[0], layers).add_constant(node)
     return list(layers.values())

@@ -164,9 +164,9 @@ def coverage(module: Module, found: Sequence[Diagnostic]) -> Coverage:
     return Coverage(len(rows), len(good), sum(macs for macs, _ in rows), sum(good))
 
 
-def _ops(module: Module) -> list[Op]:
+def _ops(graph: Graph) -> list[Op]:
     """All ops, those of kernels too, but for constants and terminators."""
-    nodes = [cast(Op, node) for node in module.walk()]
+    nodes = [cast(Op, node) for node in graph.walk()]
     return [op for op in nodes if not op.terminator and not isinstance(op, Const | Kernel)]
 
 
@@ -184,7 +184,7 @@ def sizes(module: Module) -> dict[str, int]:
     """Bytes of all constants, densely packed, and the most bytes of activations of one sample alive together."""
     constants = {id(node.value): node.value for node in module.walk() if isinstance(node, Const)}
     weights = sum(math.ceil(data.size * data.scalar.bytes) for data in constants.values())
-    return {"constant bytes": weights, "bytes of activations alive together": _peak(one_sample(module).main)}
+    return {"constant bytes": weights, "bytes of activations alive together": _peak(one_sample(module))}
 
 
 def _peak(graph: Graph) -> int:

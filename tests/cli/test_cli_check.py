@@ -52,6 +52,12 @@ def test_a_model_that_can_be_compiled(irc: Irc, model: Path, tmp_path: Path):
     assert {p.name for p in tmp_path.iterdir()} == names
 
 
+def test_what_a_backend_moves_into_a_function_counts_once(irc: Irc, model: Path):
+    for backend in ("cpu", "hls"):
+        found = json.loads(irc("check", model, "--backend", backend, "--passes", "quant8,fuse", "--json").stdout)
+        assert found["coverage"]["macs"] == found["coverage"]["compiled macs"] == 176
+
+
 def test_nothing_is_run(irc: Irc, model: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("calibrate", "quantize", "smooth"):
         monkeypatch.delattr(f"irc.passes.{name}.interpret")

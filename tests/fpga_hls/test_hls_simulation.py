@@ -10,6 +10,7 @@ import pytest
 from hls_designs import job_of, legalised, need_compiler
 
 from irc.backends.base import Job
+from irc.backends.execute import traced
 from irc.backends.fpga_hls.backend import HLS, Options
 from irc.backends.fpga_hls.device import Part
 from irc.backends.fpga_hls.toolchain import FLAGS, compile_simulation, find_compiler
@@ -25,6 +26,22 @@ func @main(%x: f32[1, 4]) -> f32[1, 2] {
   %2 = linear %1, %w : i32<0.25>[1, 2]  at "fc" (Linear) model.py:1
   %3 = dequantize %2, %s : f32[1, 2]
   return %3
+}
+"""
+TURNED = """
+func @main(%x: f32[1, 4, 3]) -> f32[1, 3, 2] {
+  %r = const 2.0 : f32[]
+  %w = const [[1, 2, 3], [-4, 3, -2], [2, 0, 1]] : i8<0.5>[3, 3]
+  %m = const 1073741824 : i32[]
+  %v = const [[1, 2, 3, 4], [-4, 3, -2, 1]] : i8<0.5>[2, 4]
+  %s = const 0.5 : f32[]
+  %1 = quantize %x, %r : i8<0.5>[1, 4, 3]
+  %2 = linear %1, %w : i32<0.25>[1, 4, 3]  at "fc" (Linear) model.py:1
+  %3 = requantize %2, %m {shift = 32} : i8<1>[1, 4, 3]
+  %4 = permute %3 {order = [0, 2, 1]} : i8<1>[1, 3, 4]
+  %5 = linear %4, %v : i32<0.5>[1, 3, 2]  at "turned" (Linear) model.py:2
+  %6 = dequantize %5, %s : f32[1, 3, 2]
+  return %6
 }
 """
 CALLS = [[np.float32([[0, 1, 2, 3]])], [np.float32([[-1, 5, 0.3, 1]])]]
@@ -64,6 +81,21 @@ def test_the_test_bench_shows_the_first_difference(small: Job[Part, Options], tm
     done = run(build(tmp_path))
     assert done.returncode == 1
     assert done.stdout == "FAIL: sample 0, y[0] is 40, expected 41\n"
+
+
+@pytest.mark.tool("g++")
+def test_a_stream_that_is_brought_in_order_is_the_value_behind_the_permute(tmp_path: Path):
+    need_compiler()
+    module = legalised(parse(TURNED))
+    call = [np.arange(12, dtype=np.float32).reshape(1, 4, 3) - 5]
+    given = job_of(module, [call])
+    HLS.emit(given, HLS.lower(given), tmp_path)
+    expected = dict(traced(module, call))
+    assert HLS.trace is not None
+    shown = list(HLS.trace(given, tmp_path, call))
+    assert "permute" in {value.node.opname for value, _ in shown if value.node is not None}
+    for value, array in shown:
+        np.testing.assert_array_equal(array, expected[value], err_msg=str(value.node))
 
 
 @pytest.mark.tool("g++")

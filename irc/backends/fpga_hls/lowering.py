@@ -110,7 +110,7 @@ class Lowering:
         if array is not None:
             return self._rom_source(value, array if shape is None else np.broadcast_to(array, shape), wanted, where)
         if shape is None or math.prod(shape) == math.prod(own):
-            return self._reorder(self.sources[value], wanted, where)
+            return self._reorder(self.sources[value], wanted, where, value)
         loops = wanted.split(shape)
         if loops is None:  # repeat in C order, then bring that into the wanted one
             plain = c_order(shape)
@@ -142,7 +142,8 @@ class Lowering:
         name = self.helper_name(loc, "constant")
         codes = layout.arrange(array.astype(np.uint8) if array.dtype == np.bool_ else array)
         rom = Rom("values", codes, self.names.fresh(f"{name}_values"))
-        out = Stream(self.code(value), codes.size, value, layout)
+        whole = codes.size == math.prod(self.shape(value))
+        out = Stream(self.code(value), codes.size, value if whole else None, layout)
         self.add(Stage(name, "rom_source", "tensor.h", loc, [out], [rom, out]))
         return out
 
@@ -164,7 +165,7 @@ class Lowering:
     def _replay(self, stream: Stream, outer: int, repeat: int, inner: int, loc: Loc) -> Stream:
         key = (stream, outer, repeat, inner)
         if key not in self._moved:
-            out = Stream(stream.code, outer * repeat * inner, stream.value)
+            out = Stream(stream.code, outer * repeat * inner)
             config: Config = {"outer": outer, "repeat": repeat, "inner": inner}
             name = self.helper_name(loc, "replay")
             stage = Stage(name, "replay", "tensor.h", loc, [out], [stream, out], [CONFIG], config)
@@ -173,13 +174,17 @@ class Lowering:
             self._moved[key] = out
         return self._moved[key]
 
-    def _reorder(self, source: Source, target: Layout, loc: Loc) -> Stream:
+    def _reorder(self, source: Source, target: Layout, loc: Loc, value: Value | None = None) -> Stream:
+        """A source in the order of `target`; `value` is what these orders are of, if that is one of the graph.
+
+        It need not be the value that the stream of the source was made for: a permute reads that in other dimensions.
+        """
         if source.layout == target:
             return source.stream
         cut = refined([source.layout, target])
         if cut is None:  # the two orders cut the tensor at odd places: go by C order
             plain = c_order((target.count,))
-            return self._reorder(Source(self._reorder(source, plain, loc), plain), target, loc)
+            return self._reorder(Source(self._reorder(source, plain, loc, value), plain), target, loc, value)
         have, want = (list(layout.loops) for layout in cut)
         blocks = 1
         while have[0] == want[0]:
@@ -192,7 +197,7 @@ class Lowering:
         order = merged((extent, place[stride]) for extent, stride in want)
         key = (source.stream, blocks, order)
         if key not in self._moved:
-            out = Stream(source.stream.code, source.stream.count, source.stream.value, target)
+            out = Stream(source.stream.code, source.stream.count, value, target)
             config: Config = {
                 "blocks": blocks,
                 "count": distance,
