@@ -97,9 +97,10 @@ OPS = Table(
             "hardswish:Hardswish softplus:Softplus elu:Elu tanh:Tanh exp:Exp log:Log sqrt:Sqrt rsqrt:Rsqrt erf:Erf "
             "sin:Sin cos:Cos floor:Floor round:Round neg:Neg abs:Abs clamp:Clamp pow:Pow cast:Cast add:Add sub:Sub "
             "mul:Mul div:Div "
-            "maximum:Maximum minimum:Minimum compare:Compare logical_and:LogicalAnd logical_or:LogicalOr "
-            "logical_not:LogicalNot where:Where sum:Sum mean:Mean amax:Amax argmax:Argmax topk:Topk "
+            "maximum:Maximum minimum:Minimum compare:Compare where:Where "
+            "sum:Sum mean:Mean amax:Amax argmax:Argmax topk:Topk "
             "cumsum:Cumsum",
+            "bits": "and:And or:Or xor:Xor not:Not shift_left:ShiftLeft shift_right:ShiftRight",
             "linear": "linear:Linear matmul:Matmul conv:Conv",
             "pool": "max_pool:MaxPool avg_pool:AvgPool sum_pool:SumPool",
             "norm": "softmax:Softmax layer_norm:LayerNorm rms_norm:RmsNorm group_norm:GroupNorm batch_norm:BatchNorm",

@@ -17,8 +17,9 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import run_node
 from irc.ir.location import at
 from irc.ir.op import Op
+from irc.ir.ops.bits import Not
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add, Amax, Cast, Clamp, Compare, LogicalNot, Maximum, Minimum, Mul, Sub, Sum, Where
+from irc.ir.ops.math import Add, Amax, Cast, Clamp, Compare, Maximum, Minimum, Mul, Sub, Sum, Where
 from irc.ir.ops.pool import MaxPool, SumPool
 from irc.ir.ops.quant import IntNorm, IntSoftmax, Lut, Requantize, Rescale, exp_table
 from irc.ir.ops.structure import Return
@@ -319,7 +320,7 @@ class _Generator:
         limit = self.const(self.codes(x.type.scalar, self.broadcastable(x)), x.type.scalar)
         condition = self.add(Compare(x, limit, how=self.pick(["eq", "ne", "lt", "le", "gt", "ge"])))
         if self.chance(0.3):
-            condition = self.add(LogicalNot(condition))
+            condition = self.add(Not(condition))
         other = self.const(self.codes(x.type.scalar, self.broadcastable(x)), x.type.scalar)
         return self.add(Where(condition, x, other))
 

@@ -12,7 +12,8 @@ from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import ISAS, host
 from irc.backends.cpu_simd.library import assembly_of
 from irc.ir.graph import Graph
-from irc.ir.ops.math import Cast, Clamp, Compare, LogicalNot, Maximum, Minimum, Where
+from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
+from irc.ir.ops.math import Cast, Clamp, Compare, Maximum, Minimum, Where
 from irc.ir.ops.quant import Dequantize, Lut, Quantize, Requantize
 from irc.ir.parser import parse
 from irc.ir.scalars import F32, I32, Array, integer, scalar
@@ -130,9 +131,10 @@ def test_codes_of_8_bits_in_bytes(seed: int):
     z = g.op(g.pick(Maximum, Minimum)(x, g.const(g.codes(kind, ()), kind)))
     low = g.number(kind.min, kind.max)
     z = g.op(Clamp(z, lo=g.pick(-np.inf, float(low)), hi=g.pick(np.inf, float(g.number(low, kind.max)))))
+    z = g.op(Not(g.op(g.pick(And, Or, Xor)(z, y)))) if g.number(0, 1) else z
     condition = g.op(Compare(z, y, how=g.pick("eq", "ne", "lt", "le", "gt", "ge")))
     if g.number(0, 1):
-        condition = g.op(LogicalNot(condition))
+        condition = g.op(Not(condition))
     z = g.op(Where(condition, z, y))
     to = integer(g.number(1, 8), signed=bool(g.number(0, 1)))
     g.agree(g.op(Cast(z, to=Element(to))), condition, passes=g.pick("", "fuse"))
@@ -195,3 +197,25 @@ func @main(%x: f32[2, 4]) -> (f32[2, 4], f32[1, 4]) {
 """)
     agree(module, [np.ones((2, 4), np.float32)])
     assert len(compile_graph(module.main, host()).program.launches) == 2
+
+
+@pytest.mark.parametrize("kind", ["i8", "u8", "i5", "u3", "i1", "i16", "u31", "i32", "u32", "i64"])
+def test_bits(kind: str):
+    g = Graphs(len(kind))
+    for size in (3, 37):
+        x, y, one = g.input(kind, "b", size), g.input(kind, 1, size), g.input(kind, "b", 1)
+        for op in (And, Or, Xor):
+            g.agree_later(g.op(op(g.op(op(x, y)), one)))
+        g.agree_later(g.op(Not(x)))
+        bits = scalar(kind).bits
+        near = g.codes(scalar(kind), (size,), max(-2, scalar(kind).min), min(bits + 1, scalar(kind).max))
+        for by in (
+            y,
+            one,
+            g.input(kind, size, values=near),
+            g.const(near, kind),
+            g.const(min(3, scalar(kind).max), kind),
+        ):
+            g.agree_later(g.op(ShiftLeft(x, by)))
+            g.agree_later(g.op(ShiftRight(x, by)))
+    g.agree(passes=g.pick("", "fuse"))

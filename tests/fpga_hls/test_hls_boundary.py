@@ -54,7 +54,7 @@ TOKENS = """
 func @main(%ids: i64[1, 3], %attend: i64[1, 3], %keep: bool[1, 3]) -> i8[1, 3, 2] {
   %table = const [[1, 2], [3, 4]] : i8[2, 2]
   %none = const 0 : i64[]
-  %both = logical_and %keep, %keep : bool[1, 3]  at "bools alone"
+  %both = and %keep, %keep : bool[1, 3]  at "bools alone"
   %flags = cast %both : i64[1, 3]  at "made into 64 bits"
   %seen = mul %attend, %flags : i64[1, 3]  at "mask"
   %mask = compare %seen, %none {how = ne} : bool[1, 3]  at "mask"
@@ -74,7 +74,7 @@ def test_64_bit_integers_that_are_no_indices_stay_with_the_host():
     Boundary().run(module, PassContext())
     verify(module)
     assert [n.opname for n in module.main.nodes if n.opname != "const"] == [
-        *["logical_and", "cast", "mul", "compare", "call", "return"],
+        *["and", "cast", "mul", "compare", "call", "return"],
     ]
     assert [str(v.type) for v in module.functions[ACCELERATOR].inputs] == ["bool[1, 3]", "i64[1, 3]"]
     np.testing.assert_array_equal(interpret(module, inputs)[0], expected[0])

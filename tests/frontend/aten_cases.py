@@ -333,6 +333,49 @@ CASES: list[Case] = [
         whole(0, 2, 6),
     ),
     case(
+        " ".join(
+            f"bitwise_{op}.{kind}" for op in ("and", "or", "xor") for kind in ("Tensor", "Scalar", "Scalar_Tensor")
+        ),
+        lambda x, y, b: [
+            out
+            for op in (aten.bitwise_and, aten.bitwise_or, aten.bitwise_xor)
+            for out in (
+                op.Tensor(x, y[:, None]),
+                op.Tensor(x.byte(), y.char()),
+                op.Tensor(b, x),
+                op.Scalar(x.char(), 240),
+                op.Scalar(b, 3),
+                op.Scalar_Tensor(11, x.int()),
+            )
+        ],
+        whole(-128, 128, 6),
+        whole(-128, 128, 6),
+        bools(6),
+    ),
+    case(
+        "__and__.Tensor __or__.Tensor __xor__.Tensor __and__.Scalar __or__.Scalar __xor__.Scalar",
+        lambda x, b: (x & b, x | x.char(), x.byte() ^ x, b & True, x | 12, x.char() ^ -1),
+        whole(-128, 128, 6),
+        bools(6),
+    ),
+    case(
+        "bitwise_left_shift.Tensor bitwise_left_shift.Tensor_Scalar bitwise_left_shift.Scalar_Tensor "
+        "bitwise_right_shift.Tensor bitwise_right_shift.Tensor_Scalar bitwise_right_shift.Scalar_Tensor",
+        lambda x, by: [
+            out
+            for v in (x, x.int(), x.char(), x.byte())
+            for op in (aten.bitwise_left_shift, aten.bitwise_right_shift)
+            for out in (op.Tensor(v[:, None], by.to(v.dtype)), op.Tensor_Scalar(v, 3), op.Scalar_Tensor(-77, v))
+        ],
+        whole(-128, 128, 6),
+        torch.tensor([0, 1, 7, 8, 31, 32, 63, 64, 100, -1, -9]),
+    ),
+    case(
+        "__lshift__.Tensor __lshift__.Scalar __rshift__.Tensor __rshift__.Scalar",
+        lambda x: (x << x, x.char() << x, x.char() << 260, x >> x, x.byte() >> x, x.short() >> 9),
+        whole(-9, 12, 16),
+    ),
+    case(
         "__and__.Tensor __and__.Scalar __or__.Tensor __or__.Scalar __xor__.Tensor __xor__.Scalar",
         core(
             lambda a, b: (

@@ -75,7 +75,6 @@ def test_the_nearest_op_is_named() -> None:
 UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [
     (lambda x, i: x[i > 0] * 1, [(3,), "i64[3]"], "size u0 depends on the data|a bool mask as index"),
     (lambda x: torch.einsum("ii->i", x), [(3, 3)], "equation 'ii->i'"),
-    (lambda x: x.long() & 3, [(3,)], "bitwise operation on i64"),
     (lambda x: x.long() ** 3, [(3,)], "power 3 of i64"),
     (lambda x: torch.roll(x, 1), [(3, 3)], "roll over the flattened tensor"),
     (lambda x: (-2.0) ** x, [(3,)], "-2.0 to a power"),

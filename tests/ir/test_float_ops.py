@@ -21,7 +21,7 @@ from irc.ir.builder import Builder
 from irc.ir.graph import Graph, Module
 from irc.ir.interpret import interpret
 from irc.ir.op import Op
-from irc.ir.ops import attention, linear, math, norm, pool, tensor
+from irc.ir.ops import attention, bits, linear, math, norm, pool, tensor
 from irc.ir.ops.structure import Return
 from irc.ir.registry import all_ops
 from irc.ir.scalars import BF16, BOOL, F16, F32, F64, I64, Array, ScalarType, round_to_bf16, scalar_of
@@ -177,9 +177,10 @@ def test_compare(how: str) -> None:
 
 def test_logic() -> None:
     x, y = np.array([[True], [False]]), np.array([True, False])
-    check(math.LogicalAnd, torch.logical_and, x, y)
-    check(math.LogicalOr, torch.logical_or, x, y)
-    check(math.LogicalNot, torch.logical_not, x)
+    check(bits.And, torch.logical_and, x, y)
+    check(bits.Or, torch.logical_or, x, y)
+    check(bits.Xor, torch.logical_xor, x, y)
+    check(bits.Not, torch.logical_not, x)
     check(math.Where, torch.where, x, array(2, 2), array(2))
 
 
@@ -495,13 +496,14 @@ INTEGER = {
     "int_norm",
     "sum_pool",
 }  # test_integer_ops
+BITS = {"and", "or", "xor", "not", "shift_left", "shift_right"}  # test_integer_ops
 STRUCTURE = {"const", "return", "yield", "kernel", "call"}  # test_interpret
 TOKENS = {"select"}  # tests/passes/test_token_select, tests/cpu_simd/test_cpu_tokens
 
 
 def test_no_float_op_is_forgotten() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
-    left = {name: cls.__name__ for name, cls in all_ops().items() if name not in INTEGER | STRUCTURE | TOKENS}
+    left = {name: cls.__name__ for name, cls in all_ops().items() if name not in INTEGER | BITS | STRUCTURE | TOKENS}
     own = {name: cls for name, cls in left.items() if OPS.owner(name) == BUILT_IN}
     missing = [name for name, cls in own.items() if not re.search(rf'\b{cls}\b|"{name}"', source)]
     assert not missing

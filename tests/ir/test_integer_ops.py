@@ -21,6 +21,7 @@ from irc.ir.diagnostics import IrcError
 from irc.ir.graph import Graph, Module
 from irc.ir.interpret import interpret
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import Abs, Add, Amax, Cast, Clamp, Cumsum, Maximum, Minimum, Mul, Neg, Sub, Sum
 from irc.ir.ops.pool import MaxPool, SumPool
@@ -430,6 +431,54 @@ def test_pools(seed: int, ceil: bool) -> None:
         assert window, "no window lies in the padding"
         assert total[index] == sum(v - x_zp for v in window)
         assert largest[index] == max(window)
+
+
+# -- bits
+
+
+def bits_of(value: int, kind: ScalarType) -> list[bool]:
+    """The bits of a code, lowest first."""
+    return [bool(value >> i & 1) for i in range(kind.bits)]
+
+
+def code_of(bits: Sequence[bool], kind: ScalarType) -> int:
+    weights = [1 << i for i in range(kind.bits)]
+    if kind.signed:
+        weights[-1] = -weights[-1]
+    return sum(w for w, bit in zip(weights, bits, strict=True) if bit)
+
+
+def moved(value: int, by: int, kind: ScalarType) -> int:
+    """Bit i from bit i - by, beyond the lowest 0, beyond the highest its like (0 without a sign)."""
+    bits, sign = bits_of(value, kind), kind.signed and value < 0
+    places = [i - by for i in range(kind.bits)]
+    return code_of([False if p < 0 else sign if p >= kind.bits else bits[p] for p in places], kind)
+
+
+@pytest.mark.parametrize("kind", [integer(1, signed=True), I4, U2, I8, U8, I16, I32, U32, I64], ids=str)
+def test_bits(kind: ScalarType) -> None:
+    rng = random.Random(kind.bits)
+    codes = [kind.min, kind.max, 0, *(rng.randint(kind.min, kind.max) for _ in range(9))]
+    pairs = list(itertools.product(codes, codes))
+    x, y = (np.array(column, kind.dtype) for column in zip(*pairs, strict=True))
+    for op, bit in ((And, lambda a, b: a and b), (Or, lambda a, b: a or b), (Xor, lambda a, b: a != b)):
+        wanted = [code_of(list(map(bit, bits_of(a, kind), bits_of(b, kind))), kind) for a, b in pairs]
+        assert run(op, (x, kind), (y, kind)).tolist() == wanted
+    assert run(Not, (x, kind)).tolist() == [code_of([not bit for bit in bits_of(a, kind)], kind) for a, _ in pairs]
+
+
+@pytest.mark.parametrize("kind", [integer(1, signed=True), I4, U2, I8, U8, I16, I32, U32, I64], ids=str)
+def test_shifts(kind: ScalarType) -> None:
+    rng = random.Random(kind.bits)
+    distances = [n for n in (*range(70), 127, -1, -8, kind.min, kind.max) if kind.min <= n <= kind.max]
+    codes = [kind.min, kind.max, 0, *(rng.randint(kind.min, kind.max) for _ in range(5))]
+    pairs = list(itertools.product(codes, distances))
+    x, by = (np.array(column, kind.dtype) for column in zip(*pairs, strict=True))
+    far = [n if 0 <= n < kind.bits else kind.bits for _, n in pairs]
+    left = [moved(a, n, kind) for (a, _), n in zip(pairs, far, strict=True)]
+    right = [moved(a, -n, kind) for (a, _), n in zip(pairs, far, strict=True)]
+    assert run(ShiftLeft, (x, kind), (by, kind)).tolist() == left
+    assert run(ShiftRight, (x, kind), (by, kind)).tolist() == right
 
 
 # -- selection, casts, tables

@@ -135,7 +135,7 @@ def test_choices(kind: str):
 def test_logic():
     case = Case()
     x, y = case.input("bool", 9), case.input("bool", 9)
-    case.agree(OPS.get("logical_and")(x, y), OPS.get("logical_or")(x, y), OPS.get("logical_not")(x))
+    case.agree(OPS.get("and")(x, y), OPS.get("or")(x, y), OPS.get("not")(x))
 
 
 NUMBERS = [

@@ -17,6 +17,7 @@ from irc.ir.diagnostics import Diagnostic
 from irc.ir.dims import Dim, bounds
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Not, Or, Shift, ShiftLeft, ShiftRight, Xor, all_ones
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import Abs, Add, Amax, Cast, Clamp, Maximum, Minimum, Mul, Neg, Sub, Sum, Where
 from irc.ir.ops.pool import MaxPool, SumPool
@@ -270,6 +271,51 @@ def _neg(known: Ranges, op: Neg) -> Interval:
 def _abs(known: Ranges, op: Abs) -> Interval:
     x = known.of(op.x)
     return Interval(0 if x.lo <= 0 <= x.hi else min(abs(x.lo), abs(x.hi)), max(abs(x.lo), abs(x.hi)))
+
+
+@reads(And)
+def _and(known: Ranges, op: And) -> Interval:
+    """At most an operand that is not negative, which hides the sign of the other."""
+    operands = known.of(op.x), known.of(op.y)
+    most = [operand.hi for operand in operands if operand.lo >= 0]
+    return Interval(0, min(most)) if most else _any_bits(*operands)
+
+
+@reads(Or, Xor)
+def _bitwise(known: Ranges, op: Or | Xor) -> Interval:
+    return _any_bits(known.of(op.x), known.of(op.y))
+
+
+def _any_bits(x: Interval, y: Interval) -> Interval:
+    """What as many bits as the wider operand has can hold."""
+    above = 1 << (max(x.bits, y.bits) - 1)
+    return Interval(-above if min(x.lo, y.lo) < 0 else 0, above - 1)
+
+
+@reads(Not)
+def _not(known: Ranges, op: Not) -> Interval:
+    x, ones = known.of(op.x), all_ones(op.x.type.scalar)
+    return Interval(ones - x.hi, ones - x.lo)
+
+
+def _distances(known: Ranges, op: Shift) -> Interval:
+    """How far a shift can go, its width standing for all that is out of bounds."""
+    by, bits = known.of(op.by), op.x.type.scalar.bits
+    return by if by.lo >= 0 and by.hi < bits else Interval(0, bits)
+
+
+@reads(ShiftLeft)
+def shifted_left(known: Ranges, op: ShiftLeft) -> Interval:
+    """The bounds of x * 2^by before it wraps around."""
+    by = _distances(known, op)
+    return known.of(op.x).times(Interval(1 << by.lo, 1 << by.hi))
+
+
+@reads(ShiftRight)
+def _shift_right(known: Ranges, op: ShiftRight) -> Interval:
+    by, x = _distances(known, op), known.of(op.x)
+    ends = [end >> distance for end in (x.lo, x.hi) for distance in (by.lo, by.hi)]
+    return Interval(min(ends), max(ends))
 
 
 @reads(Where)

@@ -65,6 +65,8 @@ def _statement(statement: Statement) -> Area:
         return product(*statement.operands) + rounding
     if statement.opname == "mul":
         return product(*statement.operands) + Area(ff=own)
+    if statement.opname in ("shift_left", "shift_right"):
+        return shifter(own) + Area(ff=own)
     return Area(lut=LUTS_A_BIT.get(statement.opname, 1) * own, ff=own)
 
 

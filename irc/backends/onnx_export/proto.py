@@ -35,6 +35,7 @@ ELEMENTS: dict[Kind, int] = {
     "int32": onnx.TensorProto.INT32,
     "uint32": onnx.TensorProto.UINT32,
     "int64": onnx.TensorProto.INT64,
+    "uint64": onnx.TensorProto.UINT64,
 }
 
 

@@ -26,6 +26,7 @@ Kind = Literal[
     "int32",
     "uint32",
     "int64",
+    "uint64",
 ]
 
 FLOATS: dict[int, Kind] = {16: "float16", 32: "float", 64: "double"}

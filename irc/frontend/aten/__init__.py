@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from irc.frontend.aten import attention, linear, math, norm, order, pool, resize, structure, tensor
+from irc.frontend.aten import attention, bits, linear, math, norm, order, pool, resize, structure, tensor
 from irc.frontend.aten.table import CONVERTERS
 from irc.frontend.context import Converter
 from irc.frontend.untyped import decomposable, has_kernel
@@ -39,7 +39,18 @@ COMPUTED = frozenset(
         "aten.triu_indices.default",
     }
 )
-FAMILIES = (attention, linear, math, norm, order, pool, resize, structure, tensor)  # importing them fills the table
+FAMILIES = (
+    attention,
+    bits,
+    linear,
+    math,
+    norm,
+    order,
+    pool,
+    resize,
+    structure,
+    tensor,
+)  # importing them fills the table
 
 
 def converter(target: str) -> Converter | None:

@@ -30,6 +30,7 @@ from irc.frontend.context import Context, Number, promote
 from irc.ir.dims import product
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Not, Or
 from irc.ir.ops.math import (
     Abs,
     Add,
@@ -49,9 +50,6 @@ from irc.ir.ops.math import (
     Hardswish,
     LeakyRelu,
     Log,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Mean,
     Minimum,
@@ -285,7 +283,7 @@ def _arithmetic(c: Context, op: Callable[[Value, Value], Op], x: Value | Number,
 @converts("add.Tensor", "add.Scalar")
 def add(c: Context, x: Value, y: Value | Number, alpha: Number) -> Value:
     if c.type.scalar == BOOL:
-        return c.b(LogicalOr(*_both(c, x, y)))
+        return c.b(Or(*_both(c, x, y)))
     return _arithmetic(c, Add, x, _scaled(c, y, alpha))
 
 
@@ -308,7 +306,7 @@ def _scaled(c: Context, y: Value | Number, alpha: Number) -> Value | Number:
 @converts("mul.Tensor", "mul.Scalar")
 def mul(c: Context, x: Value, y: Value | Number) -> Value:
     if c.type.scalar == BOOL:
-        return c.b(LogicalAnd(*_both(c, x, y)))
+        return c.b(And(*_both(c, x, y)))
     return _arithmetic(c, Mul, x, y)
 
 
@@ -391,12 +389,12 @@ def pow_of_tensors(c: Context, x: Value, y: Value) -> Value:
 
 @converts("maximum.default", "max.other", "fmax.default")
 def maximum(c: Context, x: Value, y: Value) -> Value:
-    return c.b(LogicalOr(x, y) if c.type.scalar == BOOL else Maximum(*_both(c, x, y)))
+    return c.b(Or(x, y) if c.type.scalar == BOOL else Maximum(*_both(c, x, y)))
 
 
 @converts("minimum.default", "min.other", "fmin.default")
 def minimum(c: Context, x: Value, y: Value) -> Value:
-    return c.b(LogicalAnd(x, y) if c.type.scalar == BOOL else Minimum(*_both(c, x, y)))
+    return c.b(And(x, y) if c.type.scalar == BOOL else Minimum(*_both(c, x, y)))
 
 
 @converts("clamp.default")
@@ -470,51 +468,6 @@ def _comparison(how: Relation) -> None:
 
 for _how in RELATIONS:
     _comparison(_how)
-
-
-@converts("logical_and.default")
-def logical_and(c: Context, x: Value, y: Value) -> Value:
-    return c.b(LogicalAnd(truth(c, x), truth(c, y)))
-
-
-@converts("logical_or.default")
-def logical_or(c: Context, x: Value, y: Value) -> Value:
-    return c.b(LogicalOr(truth(c, x), truth(c, y)))
-
-
-@converts("logical_xor.default")
-def logical_xor(c: Context, x: Value, y: Value) -> Value:
-    return c.b(Compare(truth(c, x), truth(c, y), "ne"))
-
-
-@converts("logical_not.default")
-def logical_not(c: Context, x: Value) -> Value:
-    return c.b(LogicalNot(truth(c, x)))
-
-
-def _bitwise(target: str, logical: Callable[[Context, Value, Value], Value]) -> None:
-    @converts(f"bitwise_{target}.Tensor", f"bitwise_{target}.Scalar", f"__{target}__.Tensor", f"__{target}__.Scalar")
-    def convert(c: Context, x: Value, y: Value | Number) -> Value:
-        return logical(c, _only_bool(c, x), c.operand(y, BOOL))
-
-
-def _only_bool(c: Context, x: Value) -> Value:
-    if x.type.scalar != BOOL or c.type.scalar != BOOL:
-        c.unsupported(f"bitwise operation on {x.type.scalar}", "only bool masks are supported")
-    return x
-
-
-for _target, _logical in {"and": logical_and, "or": logical_or, "xor": logical_xor}.items():
-    _bitwise(_target, _logical)
-
-
-@converts("bitwise_not.default")
-def bitwise_not(c: Context, x: Value) -> Value:
-    """-1 - x of signed integers, the largest - x of others."""
-    scalar = x.type.scalar
-    if scalar == BOOL:
-        return logical_not(c, x)
-    return c.cast(c.b(Sub(c.const(-1 if scalar.signed else scalar.max, scalar), x)), scalar)
 
 
 @converts("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
@@ -616,7 +569,7 @@ def any_all(c: Context, x: Value) -> Value:
 
 @converts("all.dim", "all.dims")
 def all_(c: Context, x: Value, axes: Sequence[int] | int | None, keepdims: bool) -> Value:
-    return c.b(LogicalNot(any_(c, logical_not(c, x), axes, keepdims)))
+    return c.b(Not(any_(c, c.b(Not(truth(c, x))), axes, keepdims)))
 
 
 @converts("all.default", "_is_all_true.default")

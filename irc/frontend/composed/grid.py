@@ -13,7 +13,8 @@ from irc.frontend.composed.places import along, merged
 from irc.frontend.composed.tensor import cut
 from irc.ir.dims import Dim, product
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Clamp, Compare, Floor, LogicalAnd, Mul, Round, Sub, Where
+from irc.ir.ops.bits import And
+from irc.ir.ops.math import Abs, Add, Clamp, Compare, Floor, Mul, Round, Sub, Where
 from irc.ir.ops.tensor import Gather, Permute, Reshape
 from irc.ir.scalars import I64
 
@@ -105,7 +106,7 @@ def _term(c: Building, image: Value, term: Sequence[Term], sizes: Sequence[Dim])
     pairs = [_on_axis(c, place, size) for (place, _), size in zip(term, sizes[1:], strict=True)]
     flat, _ = merged(c, [along(c, 0, sizes[0], len(sizes)), *(place for place, _ in pairs)], sizes)
     shape = (*flat.type.shape, 1)
-    valid = reduce(lambda a, b: c.b(LogicalAnd(a, b)), [inside for _, inside in pairs])
+    valid = reduce(lambda a, b: c.b(And(a, b)), [inside for _, inside in pairs])
     found = c.b(Where(c.b(Reshape(valid, shape)), c.b(Gather(image, flat, 0)), c.const(0, image.type.scalar)))
     weights = [weight for _, weight in term if weight is not None]
     if not weights:
@@ -117,4 +118,4 @@ def _on_axis(c: Building, at: Value, size: Dim) -> tuple[Value, Value]:
     """Places as i64 of an axis, and whether they lie on it."""
     scalar, last = at.type.scalar, c.number(size, "the size of an image") - 1
     low, high = c.b(Compare(at, c.const(0, scalar), "ge")), c.b(Compare(at, c.const(last, scalar), "le"))
-    return c.cast(c.b(Clamp(at, 0.0, float(last))), I64), c.b(LogicalAnd(low, high))
+    return c.cast(c.b(Clamp(at, 0.0, float(last))), I64), c.b(And(low, high))

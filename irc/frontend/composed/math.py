@@ -7,7 +7,8 @@ import math
 from irc.frontend.building import Building, Number
 from irc.frontend.composed.tensor import cut
 from irc.ir.graph import Value
-from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, LogicalAnd, Minimum, Mul, Neg, Sqrt, Sub, Where
+from irc.ir.ops.bits import And
+from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, Minimum, Mul, Neg, Sqrt, Sub, Where
 from irc.ir.scalars import BF16, BOOL, F16, F32, I32
 
 MOST_FACTORS = 64
@@ -102,7 +103,7 @@ def floored_rest(c: Building, x: Value, y: Value) -> Value:
     """x - floor(x / y) * y, with the sign of y."""
     left, zero = rest(c, x, y), c.const(0, x.type.scalar)
     other = c.b(Compare(c.b(Compare(left, zero, "lt")), c.b(Compare(y, zero, "lt")), "ne"))
-    turned = c.b(LogicalAnd(other, c.b(Compare(left, zero, "ne"))))
+    turned = c.b(And(other, c.b(Compare(left, zero, "ne"))))
     return c.b(Where(turned, c.b(Add(left, y)), left))
 
 

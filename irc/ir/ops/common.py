@@ -175,6 +175,14 @@ def fit(op: Op, codes: Array, scalar: ScalarType) -> Array:
     return codes.astype(scalar.dtype)
 
 
+def wrapped(codes: Array, target: ScalarType) -> Array:
+    """The lowest bits of i64 values, as two's complement where the type is signed."""
+    unused = 64 - target.bits
+    if target.signed:
+        return ((codes << unused) >> unused).astype(target.dtype)
+    return (codes & ((1 << target.bits) - 1)).astype(target.dtype)
+
+
 def fit_i32(op: Op, acc: Array) -> Array:
     """Exact sums as i32. Raises IrcError if one does not fit."""
     return fit(op, acc, I32)

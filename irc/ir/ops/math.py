@@ -25,6 +25,7 @@ from irc.ir.ops.common import (
     require_float,
     single,
     wide,
+    wrapped,
 )
 from irc.ir.scalars import BOOL, I64, Array, ScalarType
 from irc.ir.types import Element, Encoding, TensorType, shape_text
@@ -354,14 +355,6 @@ def truncated(x: Array, target: ScalarType) -> Array:
     return np.where(low, target.min, np.where(high, target.max, codes)).astype(target.dtype)
 
 
-def wrapped(codes: Array, target: ScalarType) -> Array:
-    """The lowest bits of i64 values, as two's complement where the type is signed."""
-    unused = 64 - target.bits
-    if target.signed:
-        return ((codes << unused) >> unused).astype(target.dtype)
-    return (codes & ((1 << target.bits) - 1)).astype(target.dtype)
-
-
 class Binary(Op):
     """Base of elementwise ops of two operands with broadcasting, on floats or integers.
 
@@ -504,49 +497,6 @@ class Compare(Op, name="compare"):
 
     def work(self) -> Work:
         return Work(steps=elements(self, self.results[0].type.shape))
-
-
-class Logical(Op):
-    """Base of bool x bool -> bool."""
-
-    elementwise = ("x", "y")
-    x: Value
-    y: Value
-    commutative = True
-
-    def infer(self) -> TensorType:
-        if self.x.type.scalar != BOOL or self.y.type.scalar != BOOL:
-            self.fail(f"operands are {self.x.type} and {self.y.type}, expected bool")
-        return TensorType(Element(BOOL), broadcast(self, self.x.type.shape, self.y.type.shape))
-
-
-class LogicalAnd(Logical, name="logical_and"):
-    """x and y"""
-
-    def reference(self, x: Array, y: Array) -> Array:
-        return np.logical_and(x, y)
-
-
-class LogicalOr(Logical, name="logical_or"):
-    """x or y"""
-
-    def reference(self, x: Array, y: Array) -> Array:
-        return np.logical_or(x, y)
-
-
-class LogicalNot(Op, name="logical_not"):
-    """not x"""
-
-    elementwise = ("x",)
-    x: Value
-
-    def infer(self) -> TensorType:
-        if self.x.type.scalar != BOOL:
-            self.fail(f"operand is {self.x.type}, expected bool")
-        return self.x.type
-
-    def reference(self, x: Array) -> Array:
-        return np.logical_not(x)
 
 
 class Where(Op, name="where"):

@@ -10,16 +10,13 @@ from irc.ir.builder import Builder
 from irc.ir.clone import rebuilt
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Bitwise, Not, Or, ShiftLeft, ShiftRight, Xor, all_ones
 from irc.ir.ops.math import (
     Add,
     Binary,
     Cast,
     Clamp,
     Div,
-    Logical,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Minimum,
     Mul,
@@ -44,7 +41,7 @@ def fits(array: Array, scalar: ScalarType) -> bool:
 class ConstantRight(Rule):
     """op(c, x) -> op(x, c) for a commutative op"""
 
-    pattern = op_((Binary, Logical))
+    pattern = op_((Binary, Bitwise))
 
     def guard(self, m: Match) -> Miss | None:
         if not m.root.commutative:
@@ -121,19 +118,26 @@ NEUTRAL: dict[type[Op], float] = {
     Div: 1.0,
     Maximum: -math.inf,
     Minimum: math.inf,
-    LogicalAnd: True,
-    LogicalOr: False,
+    Or: 0.0,
+    Xor: 0.0,
+    ShiftLeft: 0.0,
+    ShiftRight: 0.0,
 }
 
 
-class NeutralElement(Rule):
-    """x + 0, x - 0, x * 1, x / 1, max(x, -inf), min(x, inf), x and true, x or false -> x, expanded if need be"""
+def neutral_of(op: Op) -> float:
+    """The second operand that changes nothing."""
+    return all_ones(op.results[0].type.scalar) if isinstance(op, And) else NEUTRAL[type(op)]
 
-    pattern = op_(tuple(NEUTRAL), any_("x"), op_(Const, name="c"))
+
+class NeutralElement(Rule):
+    """x + 0, x - 0, x * 1, x / 1, max(x, -inf), x and -1, x or 0, x shifted by 0 and so on -> x, expanded if need be"""
+
+    pattern = op_((And, *NEUTRAL), any_("x"), op_(Const, name="c"))
 
     def guard(self, m: Match) -> Miss | None:
         c = constant_of(m["c"])
-        neutral = NEUTRAL[type(m.root)]
+        neutral = neutral_of(m.root)
         if c is None or not np.all(c == neutral):
             return Miss(f"the constant is not {neutral:g}")
         return _expand_miss(m["x"], m.root.results[0])
@@ -234,7 +238,7 @@ def _holds(wide: ScalarType, narrow: ScalarType) -> bool:
 class DoubleNegation(Rule):
     """not not x -> x"""
 
-    pattern = op_(LogicalNot, op_(LogicalNot, any_("x")))
+    pattern = op_(Not, op_(Not, any_("x")))
 
     def build(self, m: Match, b: Builder) -> Value:
         return m["x"]

@@ -19,7 +19,8 @@ from irc.ir.dims import same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op
 from irc.ir.ops.attention import Sdpa
-from irc.ir.ops.math import Add, Cast, Compare, LogicalAnd, LogicalNot, Mul, Sub, Where
+from irc.ir.ops.bits import And, Not
+from irc.ir.ops.math import Add, Cast, Compare, Mul, Sub, Where
 from irc.ir.ops.norm import Softmax
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
@@ -64,7 +65,7 @@ def _where(node: Where, depth: int) -> Recipe | None:
     if _is(node.x, 0) and is_mask_fill(node.y):
         return lambda b: node.condition
     if is_mask_fill(node.x) and (_is(node.y, 0) or _tests(node.condition, node.y)):
-        return lambda b: b(LogicalNot(node.condition))
+        return lambda b: b(Not(node.condition))
     return None
 
 
@@ -97,7 +98,7 @@ def _sum(node: Add, depth: int) -> Recipe | None:
     first, second = keeps(node.x, depth), keeps(node.y, depth)
     if first is None or second is None:
         return None
-    return lambda b: b(LogicalAnd(first(b), second(b)))
+    return lambda b: b(And(first(b), second(b)))
 
 
 def _moved(node: Any, depth: int) -> Recipe | None:
@@ -160,7 +161,7 @@ class FillOnTheRight(Rule):
 
     def build(self, m: Match, b: Builder) -> Value:
         where = m.node("where")
-        return b(Where(b(LogicalNot(where.condition)), where.y, where.x))
+        return b(Where(b(Not(where.condition)), where.y, where.x))
 
 
 class MaskOfMasked(Rule):

@@ -9,8 +9,9 @@ from irc.ir.clone import rebuilt
 from irc.ir.dims import add, same_shape
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import Bitwise, Shift
 from irc.ir.ops.common import broadcast
-from irc.ir.ops.math import Binary, Cast, Compare, Logical, Where
+from irc.ir.ops.math import Binary, Cast, Compare, Where
 from irc.ir.ops.quant import Rescale
 from irc.ir.ops.tensor import Concat, Expand, Pad, Permute, Reshape, Slice
 from irc.ir.ops.token import Select
@@ -123,7 +124,7 @@ class MergePads(Rule):
 class DropExpand(Rule):
     """op(x, expand(y)) -> op(x, y) where broadcasting does the same"""
 
-    pattern = op_((Binary, Compare, Logical, Where))
+    pattern = op_((Binary, Compare, Bitwise, Shift, Where))
 
     def guard(self, m: Match) -> Miss | None:
         return None if any(_needless(m.root)) else Miss("no operand is an expand that broadcasting replaces")

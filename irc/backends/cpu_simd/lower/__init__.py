@@ -1,6 +1,6 @@
 """Lowerings, one file an op family. Importing this package fills the tables."""
 
-from irc.backends.cpu_simd.lower import attention, bytes, linear, math, norm, pool, quant, tensor, token
+from irc.backends.cpu_simd.lower import attention, bits, bytes, linear, math, norm, pool, quant, tensor, token
 from irc.backends.cpu_simd.lower.common import BYTE_STEPS, EPILOGUES, LOWERINGS, STEPS
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "LOWERINGS",
     "STEPS",
     "attention",
+    "bits",
     "bytes",
     "linear",
     "math",

@@ -7,6 +7,7 @@ import math
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel
 from irc.backends.cpu_simd.lower.common import ON_BYTES, computes
+from irc.backends.cpu_simd.lower.math import wrapped
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.ir.ops.math import Cast, Clamp, Compare, Maximum, Minimum
 from irc.ir.scalars import ScalarType
@@ -60,8 +61,4 @@ def cast(cx: Lowering, k: Kernel, op: Cast, lanes: list[Lane]) -> Lane:
     x, target = lanes[0], op.to.scalar
     if target.kind == "bool":
         return x if x.kind == "i1" else x.compare("ne", 0)
-    x = k.f.convert("zext", x, "i8")
-    unused = 8 - target.bits
-    if not unused:
-        return x
-    return (x << unused) >> unused if target.signed else x & ((1 << target.bits) - 1)
+    return wrapped(k.f.convert("zext", x, "i8"), target)

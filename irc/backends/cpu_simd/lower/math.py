@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from irc.backends.cpu_simd.codegen import functions
-from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.codegen.lanes import BITS, Lane
 from irc.backends.cpu_simd.kernel import Axis, Kernel, merged, register
 from irc.backends.cpu_simd.lower.common import ON_ALL, computes, lowers
 from irc.backends.cpu_simd.lowering import Lowering
@@ -38,9 +38,6 @@ from irc.ir.ops.math import (
     Hardswish,
     LeakyRelu,
     Log,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Mean,
     Minimum,
@@ -256,21 +253,6 @@ def compare(cx: Lowering, k: Kernel, op: Compare, lanes: list[Lane]) -> Lane:
     return x.compare(on_floats if x.is_float else on_integers, y)
 
 
-@computes(LogicalAnd, lanes=ON_ALL)
-def logical_and(cx: Lowering, k: Kernel, op: LogicalAnd, lanes: list[Lane]) -> Lane:
-    return lanes[0] & lanes[1]
-
-
-@computes(LogicalOr, lanes=ON_ALL)
-def logical_or(cx: Lowering, k: Kernel, op: LogicalOr, lanes: list[Lane]) -> Lane:
-    return lanes[0] | lanes[1]
-
-
-@computes(LogicalNot, lanes=ON_ALL)
-def logical_not(cx: Lowering, k: Kernel, op: LogicalNot, lanes: list[Lane]) -> Lane:
-    return lanes[0] ^ 1
-
-
 @computes(Where, lanes=ON_ALL)
 def where(cx: Lowering, k: Kernel, op: Where, lanes: list[Lane]) -> Lane:
     condition, x, y = lanes
@@ -296,10 +278,15 @@ def converted(k: Kernel, x: Lane, source: ScalarType, target: ScalarType) -> Lan
         return f.convert("trunc", f.clamp(wide, target.min, target.max), kind)
     if source.kind == "bool":
         return f.convert("zext", x, kind)
-    wide = f.convert("sext", x, "i64")
-    unused = 64 - target.bits
-    wrapped = (wide << unused) >> unused if target.signed else wide & ((1 << target.bits) - 1)
-    return f.convert("trunc", wrapped, kind)
+    return f.convert("trunc", wrapped(f.convert("sext", x, "i64"), target), kind)
+
+
+def wrapped(x: Lane, target: ScalarType) -> Lane:
+    """The lowest bits of integers as a code of a type."""
+    unused = BITS[x.kind] - target.bits
+    if not unused:
+        return x
+    return (x << unused) >> unused if target.signed else x & ((1 << target.bits) - 1)
 
 
 def _suffix(x: Lane, kind: str = "") -> str:

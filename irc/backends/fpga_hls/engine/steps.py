@@ -24,6 +24,7 @@ from irc.backends.fpga_hls.types import Code, code_of
 from irc.backends.regions import Region
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Not, Or, Xor, all_ones
 from irc.ir.ops.common import along
 from irc.ir.ops.math import (
     Abs,
@@ -31,9 +32,6 @@ from irc.ir.ops.math import (
     Cast,
     Clamp,
     Compare,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Minimum,
     Mul,
@@ -50,7 +48,7 @@ OPERATIONS: dict[type[Op], Elementwise] = {}
 F = TypeVar("F", bound=Elementwise)
 
 
-COMMUTATIVE = {"ADD", "MULTIPLY", "LARGER", "SMALLER", "BOTH", "EITHER", "NEITHER", "EQUAL"}
+COMMUTATIVE = {"ADD", "MULTIPLY", "LARGER", "SMALLER", "AND", "OR", "XOR", "EQUAL", "UNEQUAL"}
 
 
 class TooMuch(Exception):
@@ -276,8 +274,9 @@ PLAIN = {
     Mul: "MULTIPLY",
     Maximum: "LARGER",
     Minimum: "SMALLER",
-    LogicalAnd: "BOTH",
-    LogicalOr: "EITHER",
+    And: "AND",
+    Or: "OR",
+    Xor: "XOR",
 }
 
 
@@ -296,9 +295,9 @@ def _abs(e: StepBuilder, op: Abs) -> None:
     e.append(op.results[0], "ABSOLUTE", op.x)
 
 
-@computes(LogicalNot)
-def _not(e: StepBuilder, op: LogicalNot) -> None:
-    e.append(op.results[0], "NEITHER", op.x, 0)
+@computes(Not)
+def _not(e: StepBuilder, op: Not) -> None:
+    e.append(op.results[0], "XOR", op.x, all_ones(op.x.type.scalar))
 
 
 @computes(Clamp)
@@ -311,15 +310,15 @@ def _clamp(e: StepBuilder, op: Clamp) -> None:
 def _cast(e: StepBuilder, op: Cast) -> None:
     target, known = op.to.scalar, e.cx.ranges.of(op.x)
     if target.kind == "bool":
-        e.append(op.results[0], "EITHER", op.x, 0)
+        e.append(op.results[0], "UNEQUAL", op.x, 0)
     elif target.min <= known.lo and known.hi <= target.max:
         e.append(op.results[0], "TAKE", op.x)
     else:
         e.append(op.results[0], "WRAP", op.x, shift=-target.bits if target.signed else target.bits)
 
 
-COMPARISONS = {"eq": "EQUAL", "lt": "LESS", "le": "LESS_EQUAL"}
-NEGATIONS = {"ne": "eq", "gt": "le", "ge": "lt"}
+COMPARISONS = {"eq": "EQUAL", "ne": "UNEQUAL", "lt": "LESS", "le": "LESS_EQUAL"}
+NEGATIONS = {"gt": "le", "ge": "lt"}
 
 
 @computes(Compare)
@@ -327,7 +326,7 @@ def _compare(e: StepBuilder, op: Compare) -> None:
     how = NEGATIONS.get(op.how, op.how)
     e.append(op.results[0], COMPARISONS[how], op.x, op.y)
     if how != op.how:
-        e.append(op.results[0], "NEITHER", op.results[0], 0)
+        e.append(op.results[0], "XOR", op.results[0], 1)
 
 
 @computes(Where)

@@ -19,9 +19,6 @@ from irc.ir.ops.math import (
     Cast,
     Clamp,
     Compare,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Minimum,
     Mul,
@@ -31,6 +28,7 @@ from irc.ir.ops.math import (
     Sum,
     Where,
 )
+from irc.ir.scalars import ScalarType
 
 RELATIONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
@@ -75,9 +73,12 @@ def _clamp(e: EpilogueBuilder, op: Clamp) -> str:
 @computes(Cast)
 def _cast(e: EpilogueBuilder, op: Cast) -> str:
     """Odd values of a narrower type wrap; a number becomes true unless it is 0."""
-    x, known, target = e.of(op.x), e.cx.ranges.of(op.x), op.to.scalar
-    if target.kind == "bool":
-        return f"{x} != 0"
+    x = e.of(op.x)
+    return f"{x} != 0" if op.to.scalar.kind == "bool" else wrapped(x, e.cx.ranges.of(op.x), op.to.scalar)
+
+
+def wrapped(x: str, known: Interval, target: ScalarType) -> str:
+    """The lowest bits of an expression as a code of a type, where its bounds do not say that it is one."""
     fits = target.min <= known.lo and known.hi <= target.max
     return x if fits else f"extend_code<{code_of(target).cpp}>(uint64_t(int64_t({x})))"
 
@@ -99,21 +100,6 @@ def always(how: str, x: Interval, y: Interval) -> bool | None:
     apart = x.hi < y.lo or y.hi < x.lo
     same = x.lo == x.hi == y.lo == y.hi
     return (how == "ne") == apart if apart or same else None
-
-
-@computes(LogicalAnd)
-def _and(e: EpilogueBuilder, op: LogicalAnd) -> str:
-    return f"{e.of(op.x)} != 0 && {e.of(op.y)} != 0"
-
-
-@computes(LogicalOr)
-def _or(e: EpilogueBuilder, op: LogicalOr) -> str:
-    return f"{e.of(op.x)} != 0 || {e.of(op.y)} != 0"
-
-
-@computes(LogicalNot)
-def _not(e: EpilogueBuilder, op: LogicalNot) -> str:
-    return f"{e.of(op.x)} == 0"
 
 
 @computes(Where)

@@ -32,6 +32,18 @@ template <class T> T minimum(T a, T b) {
     return b < a ? b : a;
 }
 
+/// x * 2^by, to be cut to BITS bits; 0 if all of them leave, as they do if `by` is negative.
+template <int BITS> int64_t shift_left(int32_t x, int32_t by) {
+#pragma HLS INLINE
+    return 0 <= by && by < BITS ? int64_t(uint64_t(int64_t(x)) << by) : 0;
+}
+
+/// x / 2^by towards minus infinity; the sign alone if all of BITS bits leave, as they do if `by` is negative.
+template <int BITS> int32_t shift_right(int32_t x, int32_t by) {
+#pragma HLS INLINE
+    return x >> (0 <= by && by < BITS ? by : 31);
+}
+
 /// v limited to the range of code type C.
 template <class C> typename C::type saturate(int64_t v) {
 #pragma HLS INLINE

@@ -70,11 +70,12 @@ enum Operation {
     ABSOLUTE,
     WRAP,
     EQUAL,
+    UNEQUAL,
     LESS,
     LESS_EQUAL,
-    BOTH,
-    EITHER,
-    NEITHER,
+    AND,
+    OR,
+    XOR,
     CHOOSE
 };
 

@@ -57,20 +57,23 @@ inline int32_t apply(const Step& step, const Operands& v) {
     case EQUAL:
         result = v.a == v.b ? 1 : 0;
         break;
+    case UNEQUAL:
+        result = v.a != v.b ? 1 : 0;
+        break;
     case LESS:
         result = v.a < v.b ? 1 : 0;
         break;
     case LESS_EQUAL:
         result = v.a <= v.b ? 1 : 0;
         break;
-    case BOTH:
-        result = v.a != 0 && v.b != 0 ? 1 : 0;
+    case AND:
+        result = v.a & v.b;
         break;
-    case EITHER:
-        result = v.a != 0 || v.b != 0 ? 1 : 0;
+    case OR:
+        result = v.a | v.b;
         break;
-    case NEITHER:
-        result = v.a == 0 && v.b == 0 ? 1 : 0;
+    case XOR:
+        result = v.a ^ v.b;
         break;
     case CHOOSE:
         result = v.a != 0 ? v.b : v.c;

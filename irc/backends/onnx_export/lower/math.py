@@ -33,9 +33,6 @@ from irc.ir.ops.math import (
     Hardswish,
     LeakyRelu,
     Log,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Mean,
     Minimum,
@@ -62,9 +59,6 @@ from irc.ir.scalars import ScalarType
 SAME_NAME: dict[type[Op], str] = {
     Maximum: "Max",
     Minimum: "Min",
-    LogicalAnd: "And",
-    LogicalOr: "Or",
-    LogicalNot: "Not",
     **{op: op.__name__ for op in (Relu, Sigmoid, Tanh, Exp, Log, Sqrt, Sin, Cos, Floor, Round, Neg, Abs)},
     **{op: op.__name__ for op in (Add, Sub, Mul, Div)},
 }
@@ -82,11 +76,6 @@ def lower_unary(cx: Lowering, op: Any) -> str:
 def lower_binary(cx: Lowering, op: Any) -> str:
     kind = widest(op.x, op.y, op.results[0])
     return cx.done(op, cx.node(SAME_NAME[type(op)], cx.read(op.x, kind), cx.read(op.y, kind)), kind)
-
-
-@lowers(LogicalAnd, LogicalOr, LogicalNot)
-def lower_logical(cx: Lowering, op: Any) -> str:
-    return cx.node(SAME_NAME[type(op)], *(cx.read(v) for v in op.operands))
 
 
 def _in_single(cx: Lowering, op: Any, formula: Callable[[str], str]) -> str:

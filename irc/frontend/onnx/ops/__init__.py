@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 
 from irc.frontend.onnx.ops import (
+    bits,
     image,
     linear,
     math,
@@ -22,6 +23,7 @@ from irc.frontend.onnx.table import CONVERTERS
 
 __all__ = ["CONVERTERS", "REASONS", "nearest"]
 FAMILIES = (
+    bits,
     image,
     linear,
     math,
@@ -49,7 +51,6 @@ REASONS: dict[tuple[str, str], str] = {
         "ConcatFromSequence SplitToSequence Optional OptionalGetElement OptionalHasElement",
         TEXTS: "StringConcat StringNormalizer StringSplit RegexFullMatch TfIdfVectorizer",
         LOOPS: "Loop",
-        "bits of integers": "BitwiseAnd BitwiseOr BitwiseXor BitwiseNot BitShift BitCast",
     }.items()
     for name in names.split()
 }

@@ -30,6 +30,7 @@ from irc.frontend.onnx.context import Context
 from irc.frontend.onnx.table import converts
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.bits import And, Not, Or
 from irc.ir.ops.math import (
     Abs,
     Add,
@@ -48,9 +49,6 @@ from irc.ir.ops.math import (
     Hardswish,
     LeakyRelu,
     Log,
-    LogicalAnd,
-    LogicalNot,
-    LogicalOr,
     Maximum,
     Mean,
     Minimum,
@@ -96,7 +94,6 @@ for _operator, _op in {
     "Abs": Abs,
     "Floor": Floor,
     "Round": Round,
-    "Not": LogicalNot,
 }.items():
     _unary(_operator, _op)
 
@@ -244,8 +241,8 @@ def is_inf(c: Context, x: Value, *, detect_negative: int = 1, detect_positive: i
     bounds = [v for v, wanted in ((math.inf, detect_positive), (-math.inf, detect_negative)) if wanted]
     found = [c.b(Compare(x, c.const(v, scalar), "eq")) for v in bounds]
     if not found:
-        return c.b(LogicalAnd(c.b(Compare(x, x, "eq")), c.const(False, BOOL)))
-    return found[0] if len(found) == 1 else c.b(LogicalOr(*found))
+        return c.b(And(c.b(Compare(x, x, "eq")), c.const(False, BOOL)))
+    return found[0] if len(found) == 1 else c.b(Or(*found))
 
 
 @converts("Clip")
@@ -445,21 +442,6 @@ for _operator, _how in RELATIONS.items():
     _comparison(_operator, _how)
 
 
-@converts("And")
-def and_(c: Context, x: Value, y: Value, *, broadcast: int = 0) -> Value:
-    return c.b(LogicalAnd(x, y))
-
-
-@converts("Or")
-def or_(c: Context, x: Value, y: Value, *, broadcast: int = 0) -> Value:
-    return c.b(LogicalOr(x, y))
-
-
-@converts("Xor")
-def xor(c: Context, x: Value, y: Value, *, broadcast: int = 0) -> Value:
-    return c.b(Compare(x, y, "ne"))
-
-
 @converts("Where")
 def where(c: Context, condition: Value, x: Value, y: Value) -> Value:
     return c.b(Where(condition, x, y))
@@ -527,7 +509,7 @@ def _min(c: Context, x: Value, axes: tuple[int, ...], keep: bool) -> Value:
     if any(x.type.shape[a] == 0 for a in axes):
         return _of_nothing(c, x, axes, keep, math.inf)
     if scalar == BOOL:
-        return c.b(LogicalNot(_max(c, c.b(LogicalNot(x)), axes, keep)))
+        return c.b(Not(_max(c, c.b(Not(x)), axes, keep)))
     if scalar.is_float:
         return c.b(Neg(c.b(Amax(c.b(Neg(x)), axes, keep))))
     top = c.const(scalar.min + scalar.max, scalar)
