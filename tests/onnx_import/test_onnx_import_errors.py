@@ -129,6 +129,10 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
         model([node("NonZero", ["x"], ["y"])], {"x": "f32[4]"}),
         "NonZero (opset 21) is not supported: the size of its result depends on the data",
     ),
+    "bits of floats": (
+        model([node("BitCast", ["x"], ["y"], to=TensorProto.INT32)], {"x": "f32[4]"}, opset=26),
+        "BitCast: the bits of f32 as i32\n  hint: integers of one width, or constants",
+    ),
     "results": (
         model([node("Relu", ["x"], ["y", "i"])], X, ("y", "i")),
         "result 1 of Relu is not supported",

@@ -12,15 +12,24 @@ from irc.ir.op import Op
 from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
 from irc.ir.scalars import BOOL, U8
 
+TwoOperands = Callable[[Value, Value], Op]
 
-def _bitwise(operator: str, op: Callable[[Value, Value], Op]) -> None:
-    @converts(operator, f"Bitwise{operator}")
+
+def _logical(operator: str, op: TwoOperands) -> None:
+    @converts(operator)
     def convert(c: Context, x: Value, y: Value, *, broadcast: int = 0) -> Value:
         return c.b(op(x, y))
 
 
+def _bitwise(operator: str, op: TwoOperands) -> None:
+    @converts(operator)
+    def convert(c: Context, x: Value, y: Value) -> Value:
+        return c.b(op(x, y))
+
+
 for _operator, _op in {"And": And, "Or": Or, "Xor": Xor}.items():
-    _bitwise(_operator, _op)
+    _logical(_operator, _op)
+    _bitwise(f"Bitwise{_operator}", _op)
 
 
 @converts("Not", "BitwiseNot")
