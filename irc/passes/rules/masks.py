@@ -178,7 +178,7 @@ class MaskOfMasked(Rule):
 
     def build(self, m: Match, b: Builder) -> Value:
         outer, inner = m.node("outer"), m.node("inner")
-        return b(Where(b(LogicalAnd(outer.condition, inner.condition)), inner.x, outer.y))
+        return b(Where(b(And(outer.condition, inner.condition)), inner.x, outer.y))
 
 
 class AdditiveAttentionMask(Rule):
