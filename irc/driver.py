@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingType
 from irc.backends.artifact import Artifact
 from irc.backends.base import Backend, Golden, Job, ReportData
 from irc.backends.compare import Distance
+from irc.backends.comparison import outputs_of_both
 from irc.backends.contents import Contents, data_hash, write_contents
 from irc.backends.data import Dataset, Source, made_up, read_data
 from irc.backends.execute import calls_of
@@ -43,6 +44,7 @@ from irc.watch import Record, Show, Watcher, find_stage
 MADE_UP = 16  # random samples where there are no others
 GOLDEN_SAMPLES = 8
 TORCH_TOLERANCE = 1e-3  # of the largest output
+OTHER_MODEL = "is this the model that the artifact was compiled from?"
 STRICT = "a warning, which --strict makes an error"
 STRICT_FALLBACK = "a fallback, which --strict makes an error"
 UNCHOSEN = {
@@ -447,18 +449,27 @@ def _golden(lowered: Lowered) -> list[Golden]:
 def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Settings, feedback: Feedback) -> Distance:
     """How far the captured graph of an artifact is, on the interpreter, from the PyTorch model it was captured from.
 
-    Raises MismatchError if it is further than rounding explains.
+    Raises UsageError if the model has other inputs or outputs, MismatchError if it is further than rounding explains.
     """
     captured = on_interpreter(artifact.captured, "the captured graph")
+    torch = on_torch(read_torch(model, settings), f"{model} on PyTorch")
+    try:
+        expected, given = outputs_of_both(torch, captured, data, feedback.progress)
+    except UsageError as error:
+        raise UsageError(
+            [
+                replace(d, message=f"the model does not fit the artifact: {d.message}", hint=d.hint or OTHER_MODEL)
+                for d in error.diagnostics
+            ]
+        ) from error
     distance = Distance()
-    expected = on_torch(read_torch(model, settings), "PyTorch").outputs(data, feedback.progress)
-    for a, b in zip(captured.outputs(data, feedback.progress), expected, strict=True):
+    for a, b in zip(given, expected, strict=True):
         distance.add(a, b)
     if not distance.relative <= TORCH_TOLERANCE:
         message = (
             f"the captured graph is up to {distance.largest:g} off PyTorch, whose outputs reach {distance.scale:g}"
         )
-        raise MismatchError(message, hint="is this the model that the artifact was compiled from?")
+        raise MismatchError(message, hint=OTHER_MODEL)
     return distance
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.scalars import Array
@@ -208,9 +209,16 @@ def within(given: Array, expected: Array, allowed: float) -> bool:
 
 
 def scores_of(outputs: Sequence[Array], labels: Array) -> Array | None:
-    """The first output if it scores classes for these labels, [samples, classes]; else None."""
-    if not outputs or outputs[0].ndim != 2 or len(outputs[0]) != len(labels) or labels.dtype.kind not in "iu":
+    """The first output if it scores classes for these labels, [samples, classes]; else None.
+
+    Raises UsageError for a label that is none of its classes.
+    """
+    if not outputs or outputs[0].ndim != 2 or len(outputs[0]) != len(labels):
         return None
+    classes = outputs[0].shape[1]
+    if strange := [int(label) for label in labels if not 0 <= label < classes]:
+        message = f"labels: {strange[0]} is none of the {classes} classes that output0 scores"
+        raise UsageError(message, hint=f"classes count from 0 to {classes - 1}; without labels there is no top-1")
     return outputs[0]
 
 

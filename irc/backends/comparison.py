@@ -149,10 +149,8 @@ def compared(
     Without bounds, those of the kind of arithmetic are demanded: equal bits, rounding, or quantization. Raises
     UsageError if the sides have different outputs or one cannot show its layers.
     """
-    expected, given = a.outputs(fitting(data, a), progress), b.outputs(fitting(data, b), progress)
-    if len(expected) != len(given):
-        raise UsageError(f"{a.name} has {len(expected)} outputs, {b.name} has {len(given)}")
-    outputs = [_output(i, x, y, a, b) for i, (x, y) in enumerate(zip(expected, given, strict=True))]
+    expected, given = outputs_of_both(a, b, data, progress)
+    outputs = [_output(i, x, y) for i, (x, y) in enumerate(zip(expected, given, strict=True))]
     rows = [] if layers is None else [_row(pair) for pair in pairs(a, b, layers)]
     return Comparison(
         a.name,
@@ -173,10 +171,22 @@ def usual(a: Side, b: Side) -> Bounds:
     return CODES if a.has_codes or b.has_codes else FLOATS
 
 
-def _output(index: int, expected: Array, given: Array, a: Side, b: Side) -> Row:
-    if expected.shape != given.shape:
-        shapes = f"{list(expected.shape)} in {a.name}, {list(given.shape)} in {b.name}"
-        raise UsageError(f"output{index} has the shape {shapes}")
+def outputs_of_both(a: Side, b: Side, data: Dataset, progress: Progress) -> tuple[list[Array], list[Array]]:
+    """What both sides give for all samples.
+
+    Raises UsageError if a side does not take them, or if the sides differ in the number or the shapes of outputs.
+    """
+    first, second = a.outputs(fitting(data, a), progress), b.outputs(fitting(data, b), progress)
+    if len(first) != len(second):
+        raise UsageError(f"{a.name} has {len(first)} outputs, {b.name} has {len(second)}")
+    for index, (x, y) in enumerate(zip(first, second, strict=True)):
+        if x.shape != y.shape:
+            shapes = f"{list(x.shape)} in {a.name}, {list(y.shape)} in {b.name}"
+            raise UsageError(f"output{index} has the shape {shapes}")
+    return first, second
+
+
+def _output(index: int, expected: Array, given: Array) -> Row:
     return Row(Loc(), f"output{index}", f"output{index}", measured(given, expected))
 
 

@@ -185,6 +185,8 @@ def check(data: Dataset, graph: Graph, place: str) -> None:
         found.add(f"the arrays hold different numbers of samples: {', '.join(f'{n} {c}' for n, c in counts.items())}")
     if data.labels is not None and counts and data.labels.shape != (count := next(iter(counts.values())),):
         found.add(f"labels have shape {list(data.labels.shape)}, expected [{count}]")
+    if data.labels is not None and data.labels.dtype.kind not in "iu":
+        found.add(f"labels are {data.labels.dtype}, expected integers", hint="the class of each sample, from 0 on")
     if found.found:
         raise UsageError([Diagnostic(d.message, place=place, hint=d.hint) for d in found.found])
 

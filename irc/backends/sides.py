@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from irc.backends.base import Backend, Job
-from irc.backends.data import Dataset
+from irc.backends.data import Dataset, check
 from irc.backends.execute import Call, calls_of, interpreted, outputs_of, run_calls, traced
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Graph, Module, Value
@@ -123,11 +123,12 @@ def on_torch(captured: Any, name: str) -> Side:
 def fitting(data: Dataset, side: Side) -> Dataset:
     """The data with the names that the inputs have on a side; in order where no name is the same.
 
-    Raises UsageError if it takes another number of inputs.
+    Raises UsageError if it takes another number of inputs, or others than these.
     """
     names = [value.name for value in side.graph.inputs]
-    if set(names) == set(data.samples):
-        return data
     if len(names) != len(data.samples):
         raise UsageError(f"{side.name} takes the inputs {', '.join(names)}; given are {', '.join(data.samples)}")
-    return Dataset(dict(zip(names, data.samples.values(), strict=True)), data.labels)
+    if set(names) != set(data.samples):
+        data = Dataset(dict(zip(names, data.samples.values(), strict=True)), data.labels)
+    check(data, side.graph, side.name)
+    return data

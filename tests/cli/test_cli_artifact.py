@@ -61,6 +61,14 @@ def test_verify_prints_equality_and_accuracy(irc, artifact, data):
     assert found["accuracy"]["samples"] == 10
 
 
+def test_labels_that_are_no_classes(irc, artifact, tmp_path):
+    for label in (3, -1):
+        np.savez(tmp_path / "odd.npz", x=np.zeros((2, 8), np.float32), labels=[1, label])
+        error = irc("verify", "art", "--data", "odd.npz", code=2).stderr
+        assert f"labels: {label} is none of the 3 classes that output0 scores" in error
+        assert "classes count from 0 to 2" in error
+
+
 def test_verify_without_labels(irc, artifact):
     out = irc("verify", "art").stdout
     assert "top-1" not in out

@@ -236,7 +236,9 @@ def fails_with(irc, model: Path, calib: object, *messages: str) -> None:
         ({"y": np.zeros((4, 8), np.float32)}, "there is no input 'y'"),
         ({"x": np.zeros((0, 8), np.float32)}, "holds no samples"),
         ({"x": np.full((4, 8), np.nan, np.float32)}, "holds NaN or infinite values"),
-        ({"x": np.zeros((4, 8), np.float32), "labels": np.zeros(3)}, "labels have shape [3], expected [4]"),
+        ({"x": np.zeros((4, 8), np.float32), "labels": np.zeros(3, int)}, "labels have shape [3], expected [4]"),
+        ({"x": np.zeros((4, 8), np.float32), "labels": np.zeros(4, "U1")}, "labels are <U1, expected integers"),
+        ({"x": np.zeros((4, 8), np.float32), "labels": np.zeros(4)}, "labels are float64, expected integers"),
     ],
 )
 def test_data_that_do_not_fit(irc, model, tmp_path, arrays, message):

@@ -71,6 +71,22 @@ def test_another_model_is_noticed(irc, tmp_path):
     assert "is this the model that the artifact was compiled from?" in error
 
 
+def test_a_model_that_does_not_fit_the_artifact(irc, tmp_path):
+    shapes = {"one": (8, 4, (2, 8)), "other_input": (5, 4, (2, 5)), "other_output": (8, 3, (2, 8))}
+    for name, (inputs, outputs, shape) in shapes.items():
+        program = torch.export.export(torch.nn.Linear(inputs, outputs), (torch.zeros(shape),))
+        torch.export.save(program, tmp_path / f"{name}.pt2")
+    irc("compile", "one.pt2", "-o", "art")
+    error = irc("verify", "art", "--model", "other_output.pt2", code=2).stderr
+    assert "the model does not fit the artifact: output0 has the shape [" in error
+    assert ", 3] in other_output.pt2 on PyTorch, [" in error
+    assert ", 4] in the captured graph" in error
+    error = irc("verify", "art", "--model", "other_input.pt2", code=2).stderr
+    assert "other_input.pt2 on PyTorch: the model does not fit the artifact: input 'input': float32[" in error
+    assert ", 8], expected [samples, 5] of f32" in error
+    assert "is this the model that the artifact was compiled from?" in error
+
+
 def test_example_inputs_are_no_calibration(irc, tmp_path):
     model = torch.export.export(torch.nn.Linear(8, 4), (torch.randn(2, 8),))
     torch.export.save(model, tmp_path / "layer.pt2")
