@@ -27,7 +27,7 @@ from irc.backends.sides import on_interpreter, on_torch
 from irc.feedback import Feedback
 from irc.frontend.cut import cut_module
 from irc.ir.clone import clone
-from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError
+from irc.ir.diagnostics import BudgetError, Diagnostic, InternalError, IrcError, MismatchError, UsageError, described
 from irc.ir.files import read_module
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
@@ -36,7 +36,7 @@ from irc.passes.base import PassContext, build, configured_text
 from irc.passes.integerize import Integerize
 from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
 from irc.passes.sampling import as_samples, batch_size, batches
-from irc.reproducer import described, write_reproducer
+from irc.reproducer import write_reproducer
 from irc.tables import BACKENDS, EXPORTS, FRONTENDS
 from irc.version import __version__
 from irc.watch import Record, Show, Watcher, find_stage

@@ -52,13 +52,6 @@ def write_crash(arguments: Sequence[str], error: BaseException) -> Path | None:
     return folder
 
 
-def described(error: BaseException) -> str:
-    """An unexpected exception in one line: its type, its message, where it was raised."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}{where}"
-
-
 def _new_folder() -> Path | None:
     for parent in (Path(), Path(tempfile.gettempdir())):
         for number in range(1, 1000):

@@ -9,11 +9,12 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, UsageError, did_you_mean, merged
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, UsageError, did_you_mean, fault, merged
 from irc.tables import resolve
 from irc.version import __version__
 
@@ -89,6 +90,8 @@ class Verbs(click.Group):
                 return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except InternalError as error:
+            fail(ctx, error if any(d.notes for d in error.diagnostics) else with_traceback(error, error, arguments))
         except IrcError as error:
             fail(ctx, error)
         except KeyboardInterrupt:
@@ -150,12 +153,14 @@ def refused(error: OSError) -> UsageError:
 
 def crashed(error: Exception, arguments: list[str]) -> InternalError:
     """An unexpected exception as a diagnostic, its traceback in a file."""
+    return with_traceback(fault("irc failed", error), error, arguments)
+
+
+def with_traceback(told: InternalError, error: Exception, arguments: list[str]) -> InternalError:
+    """What is told of an exception, with a note on the file that its traceback is in."""
     folder = resolve("irc.reproducer:write_crash")(arguments, error)
     kept = f"the traceback is in {folder}/error.txt" if folder else "there was no place to keep the traceback"
-    message = f"irc failed: {resolve('irc.reproducer:described')(error)}"
-    return InternalError(
-        Diagnostic(message, notes=(kept,), hint="this is a fault of irc or a plug-in, please report it")
-    )
+    return InternalError([replace(diagnostic, notes=(kept,)) for diagnostic in told.diagnostics])
 
 
 @click.group(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.export.graph_signature import InputKind, OutputKind
 
-from irc.frontend.aten import COMPUTED, converter, nearest
+from irc.frontend.aten import COMPUTED, converter, refused
 from irc.frontend.context import Context, Later, Result
 from irc.frontend.cut import way_round_hint
 from irc.frontend.dims import Symbols
@@ -22,7 +22,7 @@ from irc.frontend.stop import steps_of, user_inputs
 from irc.frontend.untyped import is_list
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.diagnostics import Diagnostic, IrcError, fault
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import Loc, at
 from irc.ir.ops.structure import Const, Return
@@ -157,7 +157,7 @@ class _Importer:
         try:
             if any(self.values.get(n) is UNTYPED for n in node.all_input_nodes):
                 if converter(name) is None and target is not operator.getitem:
-                    raise unsupported(name, loc)
+                    raise IrcError(refused(name, loc))
                 self.problems.unjudged += 1
                 return self._stand_in(context, fake)
             if target is operator.getitem:
@@ -166,13 +166,17 @@ class _Importer:
                 return self._computed(node, context)
             convert = converter(name)
             if convert is None:
-                raise unsupported(name, loc)
+                raise IrcError(refused(name, loc))
             keywords = {k: self._argument(v) for k, v in node.kwargs.items()}
             arguments = _in_order(target, [self._argument(a) for a in node.args], keywords)
             return self._checked(context, convert(context, *arguments), fake)
         except IrcError as error:
             self.problems.lose(self.numbers[node], [_placed(d, loc, name) for d in error.diagnostics])
             return self._stand_in(context, fake)
+        except Exception as error:
+            raise fault(
+                f"importing {name} failed", error, loc, way_round=self._way_round([self.numbers[node]])
+            ) from error
 
     def _computed(self, node: torch.fx.Node, context: Context) -> Any:
         """The constant result of an op that torch computes."""
@@ -199,8 +203,8 @@ class _Importer:
         results: Sequence[Value | Later] = self.values[source]
         if index < len(results):
             result = results[index]
-            if isinstance(result, Value):
-                return result
+            if isinstance(result, Value) or result is UNTYPED:
+                return cast(Value, result)
             return self._checked(replace(context, target=str(source.target)), result(), fake)
         raise IrcError(f"result {index} of {source.target} is not supported", hint="use its first result only")
 
@@ -262,11 +266,6 @@ class _Importer:
             self.problems.add(Diagnostic("the model returns no tensor"))
         if not self.problems.found:
             Builder.at_end(self.graph).add(Return(tuple(values)))
-
-
-def unsupported(name: str, loc: Loc) -> IrcError:
-    """An operator without a converter, as an error."""
-    return IrcError(Diagnostic(f"{name} is not supported", loc, hint=nearest(name)))
 
 
 def _run(node: torch.fx.Node, inputs: Mapping[torch.fx.Node, Any]) -> Any:

@@ -22,8 +22,7 @@ from torch._export.serde import serialize as _untyped_serialize
 from torch.utils import _pytree as pytree
 
 from irc.frontend.archive import Archive, damaged
-from irc.frontend.aten import is_importable
-from irc.frontend.aten import nearest as nearest_op
+from irc.frontend.aten import is_importable, refused
 from irc.frontend.cut import Step, cut, way_round_hint
 from irc.frontend.expressions import checked_expression, is_symbol
 from irc.frontend.problems import ImportFailed
@@ -242,7 +241,7 @@ class _Cleaner:
         if is_importable(name):
             self.others += 1
         else:
-            self.unsupported.append(Diagnostic(f"{name} is not supported", loc, hint=nearest_op(name)))
+            self.unsupported.append(refused(name, loc))
         return target
 
     def _expression(self, text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import ClassVar
 
 from irc.ir.location import UNKNOWN, Loc
@@ -151,6 +153,19 @@ class InternalError(IrcError):
     """irc, or a plug-in, is at fault. Exit code 70."""
 
     exit_code = 70
+
+
+def described(error: BaseException) -> str:
+    """An unexpected exception in one line: its type, its message, where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def fault(what: str, error: BaseException, loc: Loc = UNKNOWN, *, way_round: str = "") -> InternalError:
+    """An unexpected exception as an error at a place of the model; `way_round` ends the hint."""
+    hint = f"this is a fault of irc or a plug-in, please report it{way_round}"
+    return InternalError(Diagnostic(f"{what}: {described(error)}", loc, hint=hint))
 
 
 @dataclass

@@ -13,11 +13,11 @@ from irc.backends.data import Dataset, Source
 from irc.driver import Read, Settings, Warnings, context, data_of, one_blas_thread, read_backend, read_model, stages_of
 from irc.feedback import Feedback
 from irc.ir.clone import clone
-from irc.ir.diagnostics import IrcError, UsageError
+from irc.ir.diagnostics import IrcError, UsageError, described
 from irc.ir.location import Loc
 from irc.passes.base import PassContext
 from irc.passes.pipeline import Stage, pipeline_text, run_pipeline
-from irc.reproducer import BEFORE, INPUTS, described, write_case
+from irc.reproducer import BEFORE, INPUTS, write_case
 from irc.tools.verdict import Check, Lowering, Verdict, distance
 from irc.watch import Snapshot
 

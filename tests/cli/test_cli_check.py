@@ -16,6 +16,7 @@ from torch import nn
 import irc as library
 from irc.cli.check import KEYS
 from irc.feedback import Feedback, silence
+from irc.frontend.aten import CONVERTERS
 
 BROKEN = Path(__file__).parent / "broken_things.py"
 NET = """func @main(%x: f32[1, 3]) -> {result} {
@@ -56,6 +57,18 @@ def test_what_a_backend_moves_into_a_function_counts_once(irc: Irc, model: Path)
     for backend in ("cpu", "hls"):
         found = json.loads(irc("check", model, "--backend", backend, "--passes", "quant8,fuse", "--json").stdout)
         assert found["coverage"]["macs"] == found["coverage"]["compiled macs"] == 176
+
+
+def test_a_fault_of_the_frontend_leaves_its_traceback(irc: Irc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> object:
+        raise KeyError("lost")
+
+    monkeypatch.setitem(CONVERTERS, "aten.relu.default", fail)
+    torch.export.save(torch.export.export(nn.ReLU(), (torch.ones(3),)), tmp_path / "model.pt2")
+    error = irc("check", "model.pt2", code=70).stderr
+    assert "importing aten.relu.default failed: KeyError: 'lost' (test_cli_check.py:" in error
+    assert "note: the traceback is in irc-reproducer/error.txt\n  hint: this is a fault of irc or a plug-in" in error
+    assert "KeyError: 'lost'" in (tmp_path / "irc-reproducer/error.txt").read_text()
 
 
 def test_nothing_is_run(irc: Irc, model: Path, monkeypatch: pytest.MonkeyPatch):

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_support import Function, assert_same, check
 
-from irc.frontend.aten import CONVERTERS, nearest
+from irc.frontend.aten import CONVERTERS
+from irc.frontend.aten.refusals import remedy
 from irc.frontend.capture import capture
 from irc.frontend.dims import Symbols, symbols_of
-from irc.ir.diagnostics import IrcError
+from irc.ir.diagnostics import InternalError, IrcError
 from irc.ir.interpret import interpret
 from irc.ir.ops.math import Sum
 
@@ -67,9 +68,63 @@ def test_all_unsupported_ops_at_once() -> None:
 
 
 def test_the_nearest_op_is_named() -> None:
-    assert nearest("aten.atanh.default").startswith("the nearest supported op is aten.tanh.default; replace")
-    assert nearest("aten.max_pool2d_indices.default").startswith("the nearest supported op is aten.max_pool2d_with")
-    assert nearest("mylib.magic.default") == "replace the layer, or write it with supported ops"
+    assert remedy("aten.atanh.default").startswith("the nearest supported op is aten.tanh.default; replace")
+    assert remedy("aten.max_pool2d_indices.default").startswith("the nearest supported op is aten.max_pool2d_with")
+    assert remedy("aten.cosmic.default") == "replace the layer, or write it with supported ops"
+
+
+def test_what_to_do_about_ops_that_are_no_layer() -> None:
+    assert remedy("mylib.conv2d.default").startswith("nothing is known of a custom op but its name: export the model")
+    for cond in ("cond", "higher_order.cond"):
+        assert remedy(cond).startswith(
+            "which branch runs depends on the data: compute both and select with torch.where"
+        )
+    assert remedy("higher_order.while_loop").startswith("how often it runs depends on the data")
+    assert remedy("scan") == "it runs a graph of its own: write a loop in Python, which torch.export unrolls"
+    assert remedy("torchvision.nms.default").startswith("keep all rows and mask what does not count")
+
+
+class Experts(nn.Module):
+    """Each expert sees its own rows only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = nn.Linear(4, 2)
+        self.experts = nn.ModuleList(nn.Linear(4, 4) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = self.gate(x).argmax(-1)
+        y = torch.zeros_like(x)
+        for i, expert in enumerate(self.experts):
+            rows = torch.where(chosen == i)[0]
+            y = y.index_add(0, rows, expert(x[rows]))
+        return y
+
+
+def test_rows_of_experts() -> None:
+    with pytest.raises(IrcError) as caught:
+        capture(Experts(), (6, 4))
+    (found,) = caught.value.diagnostics
+    assert found.message == "aten.nonzero.default is not supported: the size of its result depends on the data"
+    assert str(found.loc).endswith(f"(Experts) test_import_errors.py:{line_of('rows = torch.where(')}")
+    assert found.uses == 2
+    assert found.hint.endswith("of a mixture of experts, every expert on all rows")
+
+
+@pytest.mark.parametrize("error", [KeyError("size"), TypeError("no"), AssertionError("what")])
+def test_a_converter_that_fails_is_told_at_its_place(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setitem(CONVERTERS, "aten.relu.default", fail)
+    with pytest.raises(InternalError) as caught:
+        capture(nn.Sequential(*[nn.Linear(4, 4) for _ in range(4)], nn.ReLU()), (2, 4))
+    (found,) = caught.value.diagnostics
+    told = f"importing aten.relu.default failed: {type(error).__name__}: {error} (test_import_errors.py:"
+    assert found.message.startswith(told)
+    assert found.loc.path == "4"
+    assert found.hint.startswith("this is a fault of irc or a plug-in, please report it; the part before it compiles")
+    assert found.hint.endswith("--stop-at 4")
 
 
 UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [

@@ -367,6 +367,7 @@ def test_changed_programs_load_or_are_told(saved: Path, tmp_path: Path, seed: in
             outcomes[type(error).__name__] += 1
     assert outcomes["loaded"] > 0
     assert outcomes["IrcError"] > 0
+    assert outcomes["InternalError"] == 0
 
 
 # -- archives

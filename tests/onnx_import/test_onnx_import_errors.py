@@ -16,7 +16,8 @@ import irc
 from irc import IrcError
 from irc.frontend.onnx import importer
 from irc.frontend.onnx.read import read
-from irc.ir.diagnostics import UnsafeInputError, UsageError
+from irc.frontend.onnx.table import Conversion
+from irc.ir.diagnostics import InternalError, UnsafeInputError, UsageError
 
 F = np.float32
 
@@ -481,6 +482,22 @@ def test_everything_is_told_at_once_with_its_place():
         '"head" (SoftMax): SoftMax (opset 21) is not supported\n'
         "  hint: the nearest supported operator is Softmax; replace the layer, or write it with supported operators",
     ]
+
+
+def test_a_converter_that_fails_is_told_at_its_place(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any) -> Any:
+        raise KeyError("axes")
+
+    monkeypatch.setitem(importer.CONVERTERS, ("", "Relu"), Conversion.of(fail))
+    nodes = [node("Abs", ["x"], ["a"], name="/stem/Abs"), node("Neg", ["a"], ["b"], name="/stem/Neg")]
+    nodes.append(node("Relu", ["b"], ["y"], name="/head/act/Relu"))
+    with pytest.raises(InternalError) as caught:
+        imported(model(nodes, {"x": "f32[4]"}))
+    (found,) = caught.value.diagnostics
+    told = r"importing Relu \(opset \d+\) '/head/act/Relu' failed: KeyError: 'axes' \(test_onnx_import_errors.py:\d+\)"
+    assert re.fullmatch(told, found.message)
+    assert str(found.loc) == '"head.act" (Relu)'
+    assert found.hint.endswith("; the part before it compiles with --stop-at head.act")
 
 
 def test_functions_that_call_themselves():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 from irc.frontend.aten import attention, bits, linear, math, norm, order, pool, resize, structure, tensor
+from irc.frontend.aten.refusals import refused
 from irc.frontend.aten.table import CONVERTERS
 from irc.frontend.context import Converter
 from irc.frontend.untyped import decomposable, has_kernel
 
-__all__ = ["COMPUTED", "CONVERTERS", "converter", "is_importable", "nearest"]
+__all__ = ["COMPUTED", "CONVERTERS", "converter", "is_importable", "refused"]
 # Checks of sizes and types, whose place the IR's own types take, and ops that torch writes as others.
 REWRITTEN = frozenset(
     {
@@ -81,11 +80,3 @@ def _is_composite(name: str) -> bool:
         return has_kernel(name, "CompositeImplicitAutograd")
     except RuntimeError:
         return False
-
-
-def nearest(target: str) -> str:
-    """What to do about an unsupported op; names a supported one that is spelled nearly the same."""
-    names = {name.split(".")[1]: name for name in reversed(CONVERTERS)}
-    close = difflib.get_close_matches(target.partition(".")[2].partition(".")[0], names, n=1, cutoff=0.8)
-    similar = f"the nearest supported op is {names[close[0]]}; " if close else ""
-    return f"{similar}replace the layer, or write it with supported ops"

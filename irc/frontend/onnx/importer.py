@@ -37,7 +37,7 @@ from irc.frontend.onnx.table import Conversion
 from irc.frontend.onnx.tensors import ELEMENTS, Tensors
 from irc.frontend.problems import Problems
 from irc.ir.builder import Builder
-from irc.ir.diagnostics import Diagnostic, IrcError
+from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, fault
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import Loc, at
 from irc.ir.op import Op
@@ -201,6 +201,8 @@ class _Importer:
                     raise
                 found = [_placed(diagnostic, loc, node.op) for diagnostic in error.diagnostics]
                 self._lose(number, found, scope)
+            except Exception as error:
+                raise self._fault(number, node, error, scope, loc) from error
             for i, name in enumerate(node.outputs):
                 if name:
                     given = results[i] if i < len(results) else None
@@ -212,6 +214,12 @@ class _Importer:
             self.problems.lose(number, found)
         else:  # inside of an operator, which is lost as a whole
             self.problems.found += found
+
+    def _fault(self, number: int, node: OnnxNode, error: Exception, scope: _Scope, loc: Loc) -> InternalError:
+        """An exception that is no fault of the file, at the operator."""
+        title = _title(node, scope.opsets.get(node.domain, 1)) + (f" '{node.name}'" if node.name else "")
+        inside = scope.outer is not None or scope.depth > 0
+        return fault(f"importing {title} failed", error, loc, way_round="" if inside else self._way_round([number]))
 
     def _node(self, node: OnnxNode, scope: _Scope, loc: Loc) -> Sequence[Value | None]:
         """The results; none where an operand could not be built."""
