@@ -59,7 +59,7 @@ class Problems:
             return
         hint = way_round(self.lost)
         about = {id(d) for found in self.lost.values() for d in found}
-        told = [replace(d, hint=f"{d.hint}{hint}") if id(d) in about else d for d in self.found]
+        told = [replace(d, hint=f"{d.hint}{hint}".removeprefix("; ")) if id(d) in about else d for d in self.found]
         raise ImportFailed(merged(told), missing=len(self.lost), unjudged=self.unjudged, partial=_partial(graph))
 
 
