@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Value
 from irc.ir.location import Loc
 from irc.ir.scalars import Array
@@ -64,6 +63,9 @@ class Distance:
     noise: float = 0.0  # the sum of squares of the differences
     power: float = 0.0  # the sum of squares of the results
     product: float = 0.0  # the sum of products of results and reference
+    elements: int = 0
+    equal: int = 0  # elements that are equal
+    integers: bool = False  # indices, classes, counts: how many are equal says how far, and not decibels
 
     @property
     def relative(self) -> float:
@@ -105,6 +107,9 @@ class Distance:
         self.noise += float(np.sum(apart**2))
         self.power += float(np.sum(a * a))
         self.product += float(np.sum(a * b))
+        self.elements += expected.size
+        self.equal += int(np.count_nonzero(apart == 0))
+        self.integers = given.dtype.kind in "iub" and expected.dtype.kind in "iub"
 
 
 def _apart(a: Array, b: Array) -> Array:
@@ -120,6 +125,23 @@ def distance(given: Array, expected: Array) -> Distance:
     found = Distance()
     found.add(given, expected)
     return found
+
+
+def together(outputs: Sequence[Distance]) -> Distance:
+    """The outputs that are reals as one, or all where none is."""
+    found = Distance()
+    for each in [d for d in outputs if not d.integers] or outputs:
+        found.largest, found.scale = max(found.largest, each.largest), max(found.scale, each.scale)
+        for sums in ("signal", "noise", "power", "product", "elements", "equal"):
+            setattr(found, sums, getattr(found, sums) + getattr(each, sums))
+        found.integers = each.integers
+    return found
+
+
+def share_equal(outputs: Sequence[Distance]) -> float | None:
+    """The share of the elements of outputs that are integers which are equal; None if there are none."""
+    elements = sum(d.elements for d in outputs if d.integers)
+    return sum(d.equal for d in outputs if d.integers) / elements if elements else None
 
 
 @dataclass(frozen=True)
@@ -206,25 +228,3 @@ def within(given: Array, expected: Array, allowed: float) -> bool:
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     with np.errstate(invalid="ignore"):
         return bool(np.all(same | (np.abs(a - b) <= allowed)))
-
-
-def scores_of(outputs: Sequence[Array], labels: Array) -> Array | None:
-    """The first output if it scores classes for these labels, [samples, classes]; else None.
-
-    Raises UsageError for a label that is none of its classes.
-    """
-    if not outputs or outputs[0].ndim != 2 or len(outputs[0]) != len(labels):
-        return None
-    classes = outputs[0].shape[1]
-    if strange := [int(label) for label in labels if not 0 <= label < classes]:
-        message = f"labels: {strange[0]} is none of the {classes} classes that output0 scores"
-        raise UsageError(message, hint=f"classes count from 0 to {classes - 1}; without labels there is no top-1")
-    return outputs[0]
-
-
-def accuracy_of(a: Sequence[Array], b: Sequence[Array], labels: Array | None) -> Accuracy | None:
-    """The same of the outputs of two models; None if there are no labels or nothing that scores their classes."""
-    if labels is None:
-        return None
-    first, second = scores_of(a, labels), scores_of(b, labels)
-    return None if first is None or second is None else accuracy(first, second, labels)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from irc.backends.compare import Accuracy, Distance, accuracy_of, distance
+from irc.backends.compare import Accuracy, Distance, distance
 from irc.backends.data import Dataset
-from irc.backends.pairing import Pair, pairs, same_graph
+from irc.backends.pairing import Pair, Pairing, paired, same_graph
+from irc.backends.scores import accuracy_of
 from irc.backends.sides import Side, fitting
 from irc.ir.diagnostics import Diagnostic, MismatchError, UsageError, did_you_mean
 from irc.ir.location import Loc, Source
@@ -110,6 +111,8 @@ class Comparison:
     bounds: Bounds
     accuracy: Accuracy | None = None
     traced: int = 0  # samples that the layers are of
+    labelled: bool = False
+    alone: tuple[int, int] = (0, 0)  # places of `a`, and of `b`, that show values but have no partner
 
     @property
     def first(self) -> Row | None:
@@ -151,16 +154,18 @@ def compared(
     """
     expected, given = outputs_of_both(a, b, data, progress)
     outputs = [_output(i, x, y) for i, (x, y) in enumerate(zip(expected, given, strict=True))]
-    rows = [] if layers is None else [_row(pair) for pair in pairs(a, b, layers)]
+    found = Pairing() if layers is None else paired(a, b, layers)
     return Comparison(
         a.name,
         b.name,
         len(data),
         tuple(outputs),
-        tuple(rows),
+        tuple(map(_row, found.pairs)),
         usual(a, b) if bounds is None else bounds,
-        accuracy_of(expected, given, data.labels),
+        accuracy_of(a.graph, expected, given, data.labels),
         0 if layers is None else len(layers),
+        data.labels is not None,
+        (found.alone_a, found.alone_b),
     )
 
 

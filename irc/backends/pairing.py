@@ -8,7 +8,7 @@ parts of a softmax that was split, the last one counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from irc.backends.data import Dataset
@@ -16,7 +16,7 @@ from irc.backends.execute import calls_of, join
 from irc.backends.sides import Point, Side, fitting, point_of
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Graph, Node, Value
-from irc.ir.location import Source
+from irc.ir.location import Loc, Source, fuse
 from irc.ir.ops.quant import Dequantize
 from irc.ir.ops.structure import Call
 from irc.ir.scalars import Array
@@ -51,14 +51,20 @@ def shown(side: Side, data: Dataset) -> list[Shown]:
         found: dict[int, Shown] = {}
         for call in calls_of(side.graph, data):
             for position, (point, array) in enumerate(side.trace(call)):
-                found.setdefault(position, Shown(point, [])).arrays.append(array)
+                found.setdefault(position, Shown(point, [])).arrays.append(point.real(array))
         return list(found.values())
-    known = {value: Shown(point_of(value), []) for value in varying(side.graph) if computes(value) is value}
+    known = {value: Shown(_with_readers(value), []) for value in varying(side.graph) if computes(value) is value}
     for call in calls_of(side.graph, data):
         seen = {computes(point.value): point.real(array) for point, array in side.trace(call) if point.value}
         for value in known.keys() & seen.keys():
             known[value].arrays.append(seen[value])
     return list(known.values())
+
+
+def _with_readers(value: Value) -> Point:
+    """A value as a point, which is also what follows from its codes by nothing but reading them as reals."""
+    read = [node.loc for node in value.users if isinstance(node, Dequantize) and node.x is value]
+    return replace(point_of(value), read=fuse(read).sources)
 
 
 def computes(value: Value) -> Value:
@@ -111,11 +117,21 @@ class Pair:
 Key = Callable[[Point], Hashable]  # "" for what has none
 
 
-def pairs(a: Side, b: Side, data: Dataset) -> list[Pair]:
-    """The quantities that both sides show for the samples, in the order of `b`.
+@dataclass(frozen=True)
+class Pairing:
+    """The quantities that both sides show, in the order of `b`; and how many places of a side have no partner."""
 
-    Values of equal graphs are paired as they stand. Else by their last source; then, for files that do not say lines,
-    by module path; then by name, for texts without locations. Values of different shapes are no pair.
+    pairs: tuple[Pair, ...] = ()
+    alone_a: int = 0
+    alone_b: int = 0
+
+
+def paired(a: Side, b: Side, data: Dataset) -> Pairing:
+    """The quantities that both sides show for the samples.
+
+    Values of equal graphs are paired as they stand. Else by their last source; then by where codes are read as reals;
+    then, for files that do not say lines, by module path; then by name, for texts without locations. Values of
+    different shapes are no pair.
     """
     mine, theirs = shown(a, fitting(data, a)), shown(b, fitting(data, b))
     last = _last_source([one.point for one in (*mine, *theirs)])
@@ -124,11 +140,24 @@ def pairs(a: Side, b: Side, data: Dataset) -> list[Pair]:
         found = _matched(mine, theirs, lambda point: order[point.value] if point.value else "")
     else:
         found = _matched(mine, theirs, lambda point: last(point) or "")
+        places = set(map(last, _points_of(mine, theirs, found)))
+        found = _matched(mine, theirs, lambda point: _read_at(point, last, places)) | found
         done = {source.path for source in map(last, _points_of(mine, theirs, found)) if source}
         found = _matched(mine, theirs, lambda point: _path_of(last(point), done)) | found
         found = _matched(mine, theirs, lambda point: "" if point.loc.sources else _said_name(point)) | found
     made = (_pair(mine[found[j]], theirs[j], last, a, b, data) for j in sorted(found))
-    return [pair for pair in made if pair is not None]
+    kept = tuple(pair for pair in made if pair is not None)
+    alone_a = _alone(mine, [pair.a for pair in kept], last)
+    return Pairing(kept, alone_a, _alone(theirs, [pair.b for pair in kept], last))
+
+
+def _alone(side: Sequence[Shown], partnered: Sequence[Point], last: LastSource) -> int:
+    """How many places a side shows values of, and none that has a partner; values without a place count by name."""
+
+    def place(point: Point) -> Hashable:
+        return last(point) or _said_name(point) or point
+
+    return len({place(one.point) for one in side if one.arrays} - set(map(place, partnered)))
 
 
 def _points_of(mine: Sequence[Shown], theirs: Sequence[Shown], found: Mapping[int, int]) -> Iterator[Point]:
@@ -153,9 +182,15 @@ LastSource = Callable[[Point], Source | None]
 def _last_source(points: Sequence[Point]) -> LastSource:
     """What gives the last source of a point, in the order in which sources come first."""
     ranks: dict[Source, int] = {}
-    for source in chain.from_iterable(point.loc.sources for point in points):
+    for source in chain.from_iterable((*point.loc.sources, *point.read) for point in points):
         ranks.setdefault(source, len(ranks))
     return lambda point: max(point.loc.sources, key=ranks.__getitem__, default=None)
+
+
+def _read_at(point: Point, last: LastSource, done: set[Source | None]) -> Source | str:
+    """Where codes are read as reals, or a value comes from: other graphs compute them only there."""
+    source = last(replace(point, loc=Loc(point.read)) if point.read else point)
+    return "" if source is None or source in done else source
 
 
 def _path_of(source: Source | None, done: set[str]) -> str:

@@ -15,7 +15,7 @@ from irc.backends.data import Dataset, check
 from irc.backends.execute import Call, calls_of, interpreted, outputs_of, run_calls, traced
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Graph, Module, Value
-from irc.ir.location import Loc
+from irc.ir.location import Loc, Source
 from irc.ir.scalars import Array
 from irc.ir.types import Encoding
 from irc.passes.base import Progress
@@ -25,7 +25,8 @@ from irc.passes.base import Progress
 class Point:
     """A value that a side shows: where it comes from, what computed it, how its codes are read.
 
-    `value` is the value of the graph, for sides that run one: two sides of one graph show the same values.
+    `value` is the value of the graph, for sides that run one: two sides of one graph show the same values. `read` is
+    where its codes are read as reals, by nodes that do nothing else.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Point:
     loc: Loc
     encoding: Encoding | None = None
     value: Value | None = None
+    read: tuple[Source, ...] = ()
 
     def real(self, array: Array) -> Array:
         """What the array stands for: codes read by their encoding, anything else as it is."""

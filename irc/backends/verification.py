@@ -13,7 +13,6 @@ from irc.backends.compare import (
     Agreement,
     Distance,
     Divergence,
-    accuracy_of,
     distance,
     divergence,
     first_divergence,
@@ -21,6 +20,7 @@ from irc.backends.compare import (
 )
 from irc.backends.data import Dataset
 from irc.backends.execute import Call, calls_of, outputs_of, traced
+from irc.backends.scores import accuracy_of
 from irc.backends.sides import on_backend, on_interpreter
 from irc.ir.diagnostics import Diagnostic, MismatchError
 from irc.ir.graph import Module, Value
@@ -39,6 +39,7 @@ class Verification:
     accuracy: Accuracy | None = None
     divergence: Divergence | None = None
     tolerated: bool = False  # every layer that differs is as close to the interpreter's as its floats allow
+    labelled: bool = False
 
     @property
     def exact(self) -> bool:
@@ -92,9 +93,10 @@ def verify_samples(
         len(data),
         tuple(agreements),
         tuple(map(distance, outputs, references)),
-        accuracy_of(references, outputs, data.labels),
+        accuracy_of(captured.main, references, outputs, data.labels),
         found,
         tolerated,
+        data.labels is not None,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from irc.backends.compare import Distance, share_equal, together
+from irc.backends.scores import UNSCORED
 from irc.cli.options import data_option, feedback, json_option, load_option, model_options, reading, voice_options
 from irc.cli.output import measured_text, place_of, table
 from irc.tools.sensitivity import SAMPLES, WIDTHS, Loss, Quality, Sensitivity, sensitivity_of
@@ -79,11 +81,12 @@ def read_widths(text: str) -> list[int]:
 
 def lines_of(found: Sensitivity, passes: str, top: int) -> list[str]:
     """What was found: the worst rows, the pipeline, its repair."""
-    lines = [f"{found.name}, {found.samples} samples, one layer at a time:"]
+    lines = [f"{found.name}, {found.samples} samples, one layer at a time:", *_columns(found)]
     lines.append(table([_row(loss, found) for loss in found.losses[:top]]))
     if len(found.losses) > top:
         lines.append(f"... {len(found.losses) - top} more (--top)")
     lines += ["", f"{passes}: {_quality(found.before, found)}"]
+    lines += [UNSCORED] if found.labelled and found.before.top1 is None else []
     if found.after is None:
         return [*lines, "more bits for single layers do not help"]
     layers = f"{found.raised} layer{'s' if found.raised > 1 else ''}"
@@ -95,16 +98,35 @@ def lines_of(found: Sensitivity, passes: str, top: int) -> list[str]:
     ]
 
 
+def _columns(found: Sensitivity) -> list[str]:
+    """Which outputs the figures of the table are of, where that is not the same for all."""
+    outputs = found.before.outputs
+    whole = [f"output{i}" for i, d in enumerate(outputs) if d.integers]
+    reals = [f"output{i}" for i, d in enumerate(outputs) if not d.integers]
+    if len(outputs) == 1:
+        return []
+    parts = [f"sqnr and cos of {', '.join(reals)}"] if reals else []
+    parts += [f"equal of {', '.join(whole)}"] if whole else []
+    parts += [f"{_top1(found)} of output0"] if found.before.top1 is not None else []
+    return [f"({'; '.join(parts)})"]
+
+
 def _row(loss: Loss, found: Sensitivity) -> dict[str, Any]:
     return {
         **place_of(loss.loc),
         "what": loss.part,
         "bits": loss.bits,
-        "sqnr dB": f"{loss.distance.decibels:.1f}",
-        "cos": measured_text(loss.distance.cosine),
+        **_reals(loss),
+        **({} if (equal := share_equal(loss.outputs)) is None else {"equal": f"{100 * equal:.2f} %"}),
         **({} if loss.top1 is None else {_top1(found): f"{100 * loss.top1:.2f} %"}),
         "bytes saved": loss.saved,
     }
+
+
+def _reals(loss: Loss) -> dict[str, str]:
+    if loss.distance.integers:
+        return {}
+    return {"sqnr dB": f"{loss.distance.decibels:.1f}", "cos": measured_text(loss.distance.cosine)}
 
 
 def _top1(found: Sensitivity) -> str:
@@ -113,7 +135,14 @@ def _top1(found: Sensitivity) -> str:
 
 def _quality(quality: Quality, found: Sensitivity) -> str:
     top1 = "" if quality.top1 is None else f", {_top1(found)} {100 * quality.top1:.2f} %"
-    return f"sqnr {quality.distance.decibels:.1f} dB{top1}, {quality.bytes} bytes of constants"
+    several = len(quality.outputs) > 1
+    outputs = [(f"output{i} " if several else "") + _apart(d) for i, d in enumerate(quality.outputs)]
+    return f"{', '.join(outputs)}{top1}, {quality.bytes} bytes of constants"
+
+
+def _apart(d: Distance) -> str:
+    """How far an output is from the float graph's: integers by how many are equal."""
+    return f"{100 * d.equal / max(d.elements, 1):.2f} % equal" if d.integers else f"sqnr {d.decibels:.1f} dB"
 
 
 def to_json(found: Sensitivity) -> dict[str, Any]:
@@ -135,15 +164,27 @@ def _loss_json(loss: Loss) -> dict[str, Any]:
         "place": str(loss.loc.sources[0]) if loss.loc.sources else "",
         "what": loss.part,
         "bits": loss.bits,
-        "sqnr": _finite(loss.distance.decibels),
-        "cos": loss.distance.cosine,
+        "sqnr": None if loss.distance.integers else _finite(loss.distance.decibels),
+        "cos": None if loss.distance.integers else loss.distance.cosine,
+        "equal": share_equal(loss.outputs),
         "top1": loss.top1,
         "bytes saved": loss.saved,
     }
 
 
 def _quality_json(quality: Quality) -> dict[str, Any]:
-    return {"sqnr": _finite(quality.distance.decibels), "top1": quality.top1, "bytes": quality.bytes}
+    reals = together(quality.outputs)
+    return {
+        "sqnr": None if reals.integers else _finite(reals.decibels),
+        "equal": share_equal(quality.outputs),
+        "outputs": [_output_json(d) for d in quality.outputs],
+        "top1": quality.top1,
+        "bytes": quality.bytes,
+    }
+
+
+def _output_json(d: Distance) -> dict[str, Any]:
+    return {"equal": d.equal / max(d.elements, 1)} if d.integers else {"sqnr": _finite(d.decibels)}
 
 
 def _finite(value: float) -> float | str:

@@ -96,10 +96,11 @@ def lines_of(found: Comparison, shown: Sequence[str]) -> list[str]:
     shown = tuple(dict.fromkeys((*shown, *found.bounds)))
     lines = [f"{found.b} against {found.a}, {found.samples} samples"]
     lines += [table([{"": row.b, **_numbers(row, shown)} for row in found.outputs])]
-    if found.accuracy is not None:
-        lines += accuracy_lines(found.accuracy, "A", "B")
+    lines += accuracy_lines(found.accuracy, found.labelled, "A", "B")
     if found.traced:
-        lines += ["", f"{len(found.layers)} layers, {found.traced} samples"]
+        of_a, of_b = found.alone
+        alone = f"; {of_a} of A and {of_b} of B have no partner" if of_a or of_b else ""
+        lines += ["", f"{len(found.layers)} layers, {found.traced} samples{alone}"]
         if found.layers:
             lines.append(table([_layer(row, shown, found) for row in found.layers]))
         else:
@@ -132,6 +133,7 @@ def to_json(found: Comparison) -> dict[str, Any]:
         "bounds": dict(found.bounds),
         "outputs": [_row_json(row) for row in found.outputs],
         "layers": [_row_json(row) for row in found.layers],
+        "alone": dict(zip("ab", found.alone, strict=True)),
         "accuracy": None if found.accuracy is None else asdict(found.accuracy),
         "first divergence": None if found.first is None else str(found.first.source or found.first.b),
     }

@@ -11,6 +11,7 @@ import click
 
 from irc.backends.artifact import Artifact
 from irc.backends.compare import Accuracy, Distance
+from irc.backends.scores import UNSCORED
 from irc.backends.verification import Verification
 from irc.cli.options import (
     data_option,
@@ -89,16 +90,15 @@ def lines_of(found: Verification) -> list[str]:
         for o in found.outputs
     ]
     lines += [
-        f"{o.name} against the float graph: {_decibels(d)}, at most {d.largest:.3g} apart, outputs reach {d.scale:.3g}"
-        for o, d in zip(found.outputs, found.to_float, strict=True)
+        f"{o.name} against the float graph: {_apart(d)}" for o, d in zip(found.outputs, found.to_float, strict=True)
     ]
-    if found.accuracy is not None:
-        lines += accuracy_lines(found.accuracy, "float", "compiled")
-    return lines
+    return lines + accuracy_lines(found.accuracy, found.labelled, "float", "compiled")
 
 
-def accuracy_lines(a: Accuracy, reference: str, other: str) -> list[str]:
-    """Top-1 of two classifiers, paired."""
+def accuracy_lines(a: Accuracy | None, labelled: bool, reference: str, other: str) -> list[str]:
+    """Top-1 of two classifiers, paired, or why there is none although there are labels."""
+    if a is None:
+        return [UNSCORED] if labelled else []
     return [
         f"top-1: {reference} {100 * a.a_right / a.samples:.2f} %, {other} {100 * a.b_right / a.samples:.2f} %, "
         f"paired difference {100 * a.difference:+.2f} % (standard error {100 * a.error:.2f})",
@@ -106,8 +106,11 @@ def accuracy_lines(a: Accuracy, reference: str, other: str) -> list[str]:
     ]
 
 
-def _decibels(found: Distance) -> str:
-    return f"signal to noise {found.decibels:.1f} dB" if found.noise else "no noise"
+def _apart(d: Distance) -> str:
+    if d.integers:
+        return f"{d.equal} of {d.elements} integers equal"
+    noise = f"signal to noise {d.decibels:.1f} dB" if d.noise else "no noise"
+    return f"{noise}, at most {d.largest:.3g} apart, outputs reach {d.scale:.3g}"
 
 
 def _difference(found: Verification) -> str:

@@ -15,9 +15,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from irc.backends.compare import Distance
+from irc.backends.compare import Distance, distance, together
 from irc.backends.data import Dataset, Source, read_data
 from irc.backends.execute import Call, calls_of
+from irc.backends.scores import require_classes, scores_classes
 from irc.backends.sides import on_interpreter
 from irc.driver import Lowered, Read, Settings, data_of, lower, one_blas_thread, read_model, stages_of
 from irc.feedback import Feedback, silence
@@ -51,18 +52,33 @@ class Loss:
     loc: Loc
     part: str
     bits: int
-    distance: Distance
+    outputs: tuple[Distance, ...]
     top1: float | None
     saved: int
+
+    @property
+    def distance(self) -> Distance:
+        """Of all outputs that are reals together; of all that there are, where none is."""
+        return together(self.outputs)
+
+    @property
+    def noise(self) -> float:
+        """What this costs: noise, or integers that change where there are no reals."""
+        return _noise(self.outputs)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A whole pipeline against the float graph, and the bytes of its constants."""
+    """A whole pipeline against the float graph, output by output, and the bytes of its constants."""
 
-    distance: Distance
+    outputs: tuple[Distance, ...]
     top1: float | None
     bytes: int
+
+
+def _noise(outputs: Sequence[Distance]) -> float:
+    found = together(outputs)
+    return float(found.elements - found.equal) if found.integers else found.noise
 
 
 @dataclass(frozen=True)
@@ -96,10 +112,10 @@ def sensitivity_of(
     measured_on = data_of(read, settings)[1] if data is None else read_data(data, read.module.main, "--data")
     samples = measured_on.head(limit)
     with one_blas_thread():
+        bench = _Bench(read, samples, settings, replace(feedback, warn=silence))
         prepared = lower(read, stages[:chosen], None, settings, feedback)
         trial = _Trial(prepared, cast(QuantizePass, stages[chosen].run), settings, feedback)
         losses = trial.losses(samples, widths)
-        bench = _Bench(read, samples, settings, replace(feedback, warn=silence))
         found = Sensitivity(read.name, len(samples), samples.labels is not None, losses, bench.quality(settings.passes))
         return _repaired(found, trial, bench)
 
@@ -150,6 +166,7 @@ class _Trial:
         self.ranges = take_ranges(self.graph)
         self.places = {node: index for index, node in enumerate(self.graph.nodes)}
         self.nodes = list(self.graph.nodes)
+        self.scores = scores_classes(self.graph)
 
     def bits_of(self, layer: Layer, part: str) -> int:
         """What the pipeline gives it."""
@@ -158,7 +175,7 @@ class _Trial:
     def losses(self, samples: Dataset, widths: Sequence[int]) -> tuple[Loss, ...]:
         """All variants on all samples, worst first."""
         variants = list(self._variants(widths))
-        distances = [Distance() for _ in variants]
+        measured = [tuple(Distance() for _ in self.graph.outputs) for _ in variants]
         classes: list[list[Array]] = [[] for _ in (*variants, None)]
         calls = calls_of(self.graph, samples)
         done = 0
@@ -168,12 +185,12 @@ class _Trial:
                 done += kept
                 known = self._values(call)
                 floats = [known[value][:kept] for value in self.graph.outputs]
-                classes[-1].append(_classes(floats))
-                for variant, distance, seen in zip(variants, distances, classes, strict=False):
+                classes[-1].append(_classes(floats, self.scores))
+                for variant, outputs, seen in zip(variants, measured, classes, strict=False):
                     given = [array[:kept] for array in self._outputs(variant, call, known)]
-                    for a, b in zip(given, floats, strict=True):
-                        distance.add(a, b)
-                    seen.append(_classes(given))
+                    for apart, a, b in zip(outputs, given, floats, strict=True):
+                        apart.add(a, b)
+                    seen.append(_classes(given, self.scores))
                     tick()
         right = samples.labels if samples.labels is not None else np.concatenate(classes[-1])
         reference = _share(classes[-1], right)
@@ -182,13 +199,13 @@ class _Trial:
                 variant.layer.op.loc,
                 variant.part,
                 variant.bits,
-                distance,
+                outputs,
                 None if reference is None else reference - cast(float, _share(seen, right)),
                 variant.saved,
             )
-            for variant, distance, seen in zip(variants, distances, classes, strict=False)
+            for variant, outputs, seen in zip(variants, measured, classes, strict=False)
         ]
-        return tuple(sorted(found, key=lambda loss: -loss.distance.noise))
+        return tuple(sorted(found, key=lambda loss: -loss.noise))
 
     def _variants(self, widths: Sequence[int]) -> Iterator[_Variant]:
         for layer in self.layers:
@@ -225,9 +242,9 @@ class _Trial:
         return [changed[value] if value in changed else known[value] for value in self.graph.outputs]
 
 
-def _classes(outputs: Sequence[Array]) -> Array:
+def _classes(outputs: Sequence[Array], scores: bool) -> Array:
     """The class of each sample by the first output; none where that does not score classes."""
-    classes: Array = np.argmax(outputs[0], axis=1) if outputs[0].ndim == 2 else np.zeros(0, np.int64)
+    classes: Array = np.argmax(outputs[0], axis=1) if scores else np.zeros(0, np.int64)
     return classes
 
 
@@ -248,18 +265,20 @@ class _Bench:
     def __init__(self, read: Read, samples: Dataset, settings: Settings, feedback: Feedback) -> None:
         self.read, self.samples, self.settings, self.feedback = read, samples, settings, feedback
         self.floats = on_interpreter(read.module, "the float graph").outputs(samples, feedback.progress)
+        self.scores = scores_classes(read.module.main)
+        if samples.labels is not None and self.scores:
+            require_classes(samples.labels, self.floats[0].shape[1])
 
     def quality(self, passes: str) -> Quality:
         wanted = replace(self.settings, passes=passes)
         module = lower(self.read, stages_of(wanted, None), None, wanted, self.feedback).module
         outputs = on_interpreter(module, "the quantized graph").outputs(self.samples, self.feedback.progress)
-        distance = Distance()
-        for a, b in zip(outputs, self.floats, strict=True):
-            distance.add(a, b)
-        right = self.samples.labels if self.samples.labels is not None else _classes(self.floats)
-        top1, reference = _share([_classes(outputs)], right), _share([_classes(self.floats)], right)
+        distances = tuple(map(distance, outputs, self.floats))
+        floats = _classes(self.floats, self.scores)
+        right = floats if self.samples.labels is None else self.samples.labels
+        top1, reference = _share([_classes(outputs, self.scores)], right), _share([floats], right)
         loss = None if top1 is None or reference is None else reference - top1
-        return Quality(distance, loss, total(cost_table(module)).weight_bytes)
+        return Quality(distances, loss, total(cost_table(module)).weight_bytes)
 
 
 def _repaired(found: Sensitivity, trial: _Trial, bench: _Bench) -> Sensitivity:
@@ -275,7 +294,7 @@ def _repaired(found: Sensitivity, trial: _Trial, bench: _Bench) -> Sensitivity:
     words = [f"{glob.escape(path)}:{_bits(trial, path)}" for path in chosen]
     passes = with_words(bench.settings.passes, QuantizePass.name, "layers", words)
     after = bench.quality(passes)
-    if after.distance.noise >= found.before.distance.noise:
+    if _noise(after.outputs) >= _noise(found.before.outputs):
         return found
     share = sum(chosen.values()) / whole
     return replace(found, passes=passes, raised=len(chosen), share=share, after=after)
@@ -283,7 +302,7 @@ def _repaired(found: Sensitivity, trial: _Trial, bench: _Bench) -> Sensitivity:
 
 def _gains(found: Sensitivity, trial: _Trial) -> dict[str, float]:
     """By module path, the noise that the pipeline's bits cause and 8 bits would not."""
-    noise = {(loss.loc, loss.part, loss.bits): loss.distance.noise for loss in found.losses}
+    noise = {(loss.loc, loss.part, loss.bits): loss.noise for loss in found.losses}
     gains: dict[str, float] = {}
     for layer in trial.layers:
         for part in (WEIGHTS, INPUTS):

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from irc.backends.compare import Agreement, Distance, accuracy, same_bits, scores_of
+from irc.backends.compare import Agreement, Distance, accuracy, distance, same_bits, share_equal, together
 
 
 def test_same_bits_means_bits():
@@ -53,15 +53,19 @@ def test_ties_go_to_the_lowest_class():
     assert accuracy(np.zeros((1, 3)), np.zeros((1, 3)), np.array([0])).b_right == 1
 
 
-def test_scores_need_classes():
-    labels = np.array([0, 1])
-    assert scores_of([np.zeros((2, 3))], labels) is not None
-    assert scores_of([np.zeros((2, 3, 4))], labels) is None
-
-
 def test_distance():
     distance = Distance()
     distance.add(np.float32([1.0, 2.5]), np.float32([1.0, 2.0]))
     assert (distance.largest, distance.scale, distance.relative) == (0.5, 2.0, 0.25)
     with pytest.raises(ValueError, match="shape"):
         distance.add(np.zeros(2), np.zeros(3))
+
+
+def test_integers_are_equal_or_not_and_no_part_of_the_noise():
+    classes = distance(np.int64([[7, 2, 3, 900]]), np.int64([[7, 2, 3, 4]]))
+    scores = distance(np.float32([0.5, 1.0]), np.float32([0.5, 2.0]))
+    assert (classes.integers, scores.integers) == (True, False)
+    assert share_equal([classes, scores]) == 0.75
+    assert share_equal([scores]) is None
+    assert together([classes, scores]) == scores
+    assert together([classes, classes]).equal == 6

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from conftest import Irc
+from onnx import helper, numpy_helper
 from small_model import two_layers
 
 import irc as package
@@ -95,6 +97,55 @@ def test_onnx_in_onnxruntime_and_imported(irc: Irc, net: Path) -> None:
     assert out.stdout == ""
     # The file says of a folded batch norm that it is both, so it stands beside the batch norm.
     assert "norm" in [row[0] for row in rows(irc("compare", net, "net.onnx", "--layerwise").stdout)]
+
+
+def test_codes_of_onnxruntime_are_read_as_the_file_says(irc: Irc) -> None:
+    """Its integers meet those of the interpreter, and where these are read as reals that is the same place."""
+    numbers = {
+        "s": np.float32(0.1),
+        "z": np.uint8(3),
+        "t": np.float32(0.5),
+        "y": np.uint8(9),
+        "w": np.uint8([[3], [9]]),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantizes"),
+        helper.make_node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "t", "y"], ["m"], "multiplies"),
+        helper.make_node("DequantizeLinear", ["m", "t", "y"], ["o"], "reads"),
+        helper.make_node("Relu", ["o"], ["r"], "ends"),
+    ]
+    ports = [helper.make_tensor_value_info(name, 1, shape) for name, shape in (("x", [1, 2]), ("r", [1, 1]))]
+    weights = [numpy_helper.from_array(np.asarray(array), name) for name, array in numbers.items()]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), "codes.onnx")
+    out = irc("compare", "codes.onnx", "codes.onnx@interpreter", "--layerwise", "--metric", "linf=0").stdout
+    assert [row[:3] for row in rows(out)] == [
+        ["quantizes", "QuantizeLinear", "quantize"],
+        ["multiplies", "QLinearMatMul", "requantize"],
+        ["ends", "Relu", "relu"],
+    ]
+    assert "3 layers, 8 samples; 1 of A and 0 of B have no partner" in out
+    found = json.loads(irc("compare", "codes.onnx", "codes.onnx@interpreter", "--layerwise", "--json").stdout)
+    assert found["alone"] == {"a": 1, "b": 0}
+
+
+def test_codes_meet_where_they_are_read(irc: Irc) -> None:
+    """One side computes the reals that codes stand for, the other only says where codes are read."""
+    head = "func @main(%x: f32[1, 4]) -> f32[1, 4] {{\n  %r = const 2.0 : f32[]\n{}  return %z\n}}\n"
+    bodies = {
+        "codes": """  %q = quantize %x, %r : i8<0.5>[1, 4]  at "q" (Q) net.py:1
+  %s = const 0.5 : f32[]
+  %y = dequantize %q, %s : f32[1, 4]  at "d" (D) net.py:2
+  %z = neg %y : f32[1, 4]  at "n" (N) net.py:3
+""",
+        "reals": """  %y = mul %x, %r : f32[1, 4]  at "d" (D) net.py:2
+  %z = neg %y : f32[1, 4]  at "n" (N) net.py:3
+""",
+    }
+    for name, body in bodies.items():
+        Path(f"{name}.irc").write_text(head.format(body))
+    out = irc("compare", "codes.irc", "reals.irc", "--layerwise", "--metric", "cos=-1").stdout
+    assert [row[-3:-1] for row in rows(out)] == [["quantize", "mul"], ["neg", "neg"]]
 
 
 def test_the_same_bits(irc: Irc, model: Path, data: Path) -> None:

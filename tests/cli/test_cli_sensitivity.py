@@ -138,3 +138,55 @@ def test_words_are_added_to_an_option(text: str, expected: str) -> None:
 def test_words_of_a_pass_that_does_not_run() -> None:
     with pytest.raises(package.IrcError, match="the pipeline does not run 'fold'"):
         with_words("cse,dce", "fold", "x", ["y"])
+
+
+PICKS = """func @main(%x: f32[2, 8]) -> (f32[2, 2], i64[2, 2]) {
+  %w = const [[1, 2, 3, 4, 5, 6, 7, 8], [1, 2, 1, 0, 0, 0, 1, 3], [3, 1, 0, 0, 0, 0, 0, 3]] : f32[3, 8]
+  %y = linear %x, %w : f32[2, 3]  at "fc" (Linear) net.py:1
+  %p = topk %y : i64[2, 2]
+  %o = const [[0], [3]] : i64[2, 1]
+  %q = add %p, %o : i64[2, 2]
+  %f = reshape %y : f32[6]
+  %v = gather %f, %q : f32[2, 2]
+  return %v, %p
+}
+"""
+
+
+def test_what_is_picked_is_judged_by_what_it_is(irc: Irc, data: Path) -> None:
+    """Classes by the share that is equal, scores in decibels, and no top-1 of scores in the order of a ranking."""
+    Path("picks.irc").write_text(PICKS)
+    out = irc("analyze", "sensitivity", "picks.irc", "--passes", "quant4", "--calib", data, "--bits", "2").stdout
+    assert "(sqnr and cos of output0; equal of output1)" in out
+    assert out.splitlines()[2].split() == [
+        "layer",
+        "line",
+        "what",
+        "bits",
+        "sqnr",
+        "dB",
+        "cos",
+        "equal",
+        "bytes",
+        "saved",
+    ]
+    assert re.search(r"\nquant4: output0 sqnr \d+\.\d dB, output1 \d+\.\d\d % equal, \d+ bytes", out)
+    assert "no top-1: output0 does not score classes" in out
+    found = json.loads(
+        irc(
+            "analyze", "sensitivity", "picks.irc", "--passes", "quant4", "--calib", data, "--json", "--bits", "2"
+        ).stdout
+    )
+    assert found["before"]["outputs"][1] == {"equal": found["before"]["equal"]}
+    assert found["before"]["top1"] is None
+    irc("compile", "picks.irc", "--passes", "quant4", "--calib", data, "-o", "picks")
+    said = irc("verify", "picks", "--data", data).stdout
+    assert "no top-1: output0 does not score classes" in said
+    assert re.search(r"output1 against the float graph: \d+ of 20 integers equal", said)
+    assert "no top-1" in irc("compare", "picks.irc", "picks", "--data", data, "--metric", "cos").stdout
+
+
+def test_labels_that_are_no_classes(irc: Irc, model: Path) -> None:
+    np.savez("odd.npz", x=np.ones((4, 8), np.float32), labels=[0, 1, 2, 17])
+    done = irc("analyze", "sensitivity", model, "--calib", "odd.npz", code=2)
+    assert "labels: 17 is none of the 3 classes that output0 scores" in done.stderr

@@ -6,7 +6,7 @@ onnxruntime refuses. Operator set 21 is the first with 4-bit integers and scales
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,8 +106,8 @@ def write_beside(model: OnnxModel, path: Path, weights: str, least: int = 1024) 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
 
 
-def watched(content: Path | bytes, names: Sequence[str]) -> tuple[list[str], bytes]:
-    """A file of any origin, so that its outputs are those of the named values that are floats; which these are.
+def watched(content: Path | bytes, names: Sequence[str], codes: Collection[str]) -> tuple[list[str], bytes]:
+    """A file of any origin, so that its outputs are the named values that are floats or among `codes`; which these are.
 
     Weights that lie beside the file are in the result.
     """
@@ -116,9 +116,11 @@ def watched(content: Path | bytes, names: Sequence[str]) -> tuple[list[str], byt
         onnx.load_external_data_for_model(model, str(content.parent))
     inferred = onnx.shape_inference.infer_shapes(model).graph
     known = {port.name: port for port in (*inferred.output, *inferred.value_info)}
-    shown = [name for name in names if name in known and known[name].type.tensor_type.elem_type in FLOATS]
+    floats = {name for name, port in known.items() if port.type.tensor_type.elem_type in FLOATS}
+    shown = [name for name in names if name in floats or name in codes]
     del model.graph.output[:]
-    model.graph.output.extend(known[name] for name in shown)
+    # The inference of ONNX stops at operators of other domains; onnxruntime knows what these give.
+    model.graph.output.extend(known.get(name, onnx.ValueInfoProto(name=name)) for name in shown)
     return shown, model.SerializeToString()
 
 

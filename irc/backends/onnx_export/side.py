@@ -12,7 +12,9 @@ from irc.backends.onnx_export.runtime import opened
 from irc.backends.sides import Point, Side
 from irc.ir.graph import Graph
 from irc.ir.interpret import fitted
+from irc.ir.location import Loc, Source
 from irc.ir.scalars import Array
+from irc.ir.types import TensorType
 from irc.passes.base import Progress
 
 
@@ -25,6 +27,8 @@ def on_onnxruntime(imported: Any, model: Any, name: str) -> Side:
     content = Path(model) if isinstance(model, str | Path) else model.SerializeToString()
     session = opened(content)
 
+    known_codes = _codes_by_place(graph)
+
     def fitted_to_inputs(call: Call) -> Call:
         return [fitted(value, array) for value, array in zip(graph.inputs, call, strict=True)]
 
@@ -36,8 +40,22 @@ def on_onnxruntime(imported: Any, model: Any, name: str) -> Side:
 
     def trace(call: Call) -> Iterator[tuple[Point, Array]]:
         places = {place.name: place for place in imported.places}
-        names, watching = watched(content, list(places))
+        codes = {name: known for name, place in places.items() if (known := known_codes.get(_last(place.loc)))}
+        names, watching = watched(content, list(places), codes)
         for shown, array in zip(names, opened(watching)(fitted_to_inputs(call)), strict=True):
-            yield Point(shown, places[shown].op, places[shown].loc), array
+            known = codes.get(shown)
+            encoding = known.encoding if known is not None and known.scalar.dtype == array.dtype else None
+            yield Point(shown, places[shown].op, places[shown].loc, encoding), array
 
     return Side(name, graph, run, trace, of_graph=False, bits=False)
+
+
+def _codes_by_place(graph: Graph) -> dict[Source | None, TensorType]:
+    """What the outcome of each operator is made of, where these are codes: onnxruntime shows integers alone."""
+    results = [value for node in graph.walk() for value in node.results]
+    places = [(_last(value.loc), value.type) for value in results if value.type.encoding is not None]
+    return {place: type for place, type in places if place is not None}
+
+
+def _last(loc: Loc) -> Source | None:
+    return loc.sources[-1] if loc.sources else None
