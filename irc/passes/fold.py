@@ -26,7 +26,8 @@ class Fold(Pass):
     """Fold batch norms, scales and offsets into weights, compute constants, drop integer ops that saturation implies.
 
     Weights are changed in f64 and rounded once to their type, so floats are exact up to rounding; integers keep every
-    bit. A computed constant has at most `grow` elements, or as many as the constants it is made of.
+    bit. A computed constant has at most `grow` elements, or as many as the constants it is made of; weights that are
+    computed from constants (packed codes, products of low rank) have as many as they need.
     """
 
     name = "fold"

@@ -13,7 +13,9 @@ from irc.ir.constants import Data
 from irc.ir.dims import Expr
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.structure import STRUCTURAL, Const
+from irc.ir.ops.tensor import Expand
 from irc.ir.rewrite import Match, Miss, Rule, op_
 
 
@@ -21,7 +23,8 @@ from irc.ir.rewrite import Match, Miss, Rule, op_
 class FoldConstants(Rule):
     """op(constants) -> constant
 
-    The result may have more elements than the operands together only up to `grow`, so that an `expand` stays one.
+    The result may have more elements than the operands together only up to `grow`, so that an `expand` stays one, or
+    if it only serves to compute weights: those that were packed, grouped or of low rank are written out.
     """
 
     grow: int
@@ -45,7 +48,7 @@ class FoldConstants(Rule):
         if any(s is None for s in shapes) or any(_symbolic(a) for a in op.attributes.values()):
             return Miss("the result depends on a symbolic dimension")
         size = sum(int(np.prod(s, dtype=np.int64)) for s in shapes if s is not None)
-        if size > max(self.grow, sum(c.value.size for c in constants)):
+        if size > max(self.grow, sum(c.value.size for c in constants)) and not _makes_weights(op):
             return Miss(f"the result has {size} elements, more than its operands and than {self.grow}")
         return None
 
@@ -60,6 +63,41 @@ class FoldConstants(Rule):
             b(Const(Data.of(array, value.type.scalar), value.type.element), value.name)
             for array, value in zip(results, op.results, strict=True)
         ]
+
+
+def _makes_weights(op: Op) -> bool:
+    """Whether all that reads the result computes weights from constants, and it is no mere repetition of others."""
+    if isinstance(op, Expand):
+        return False
+    todo, seen = list(op.results), set[Value]()
+    while todo:
+        value = todo.pop()
+        if not value.uses:
+            return False
+        for use in value.uses:
+            reader = use.node
+            if isinstance(reader, Linear | Conv | Matmul) and use.index == 1:
+                continue
+            if not (isinstance(reader, Op) and _of_constants(reader)):
+                return False
+            todo += [v for v in reader.results if v not in seen]
+            seen.update(reader.results)
+    return True
+
+
+def _of_constants(op: Op) -> bool:
+    """Whether an op, and all that its operands are computed by, depends on constants only."""
+    todo: list[Any] = [op]
+    seen: set[Any] = set()
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Const):
+            continue
+        if not isinstance(node, Op) or isinstance(node, STRUCTURAL) or not node.pure:
+            return False
+        todo += [v.node for v in node.operands if v.node not in seen]
+        seen.update(v.node for v in node.operands)
+    return True
 
 
 class EmptyConstant(Rule):
