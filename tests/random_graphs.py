@@ -17,7 +17,7 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import run_node
 from irc.ir.location import at
 from irc.ir.op import Op
-from irc.ir.ops.bits import Not
+from irc.ir.ops.bits import And, Not, Or, Xor
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import Add, Amax, Cast, Clamp, Compare, Maximum, Minimum, Mul, Sub, Sum, Where
 from irc.ir.ops.pool import MaxPool, SumPool
@@ -173,7 +173,7 @@ class _Generator:
             return self.add(Lut(x, table, to=Element(to)))
         if choice == 2:
             other = self.const(self.codes(kind, self.broadcastable(x)), kind)
-            return self.add(self.pick([Maximum, Minimum])(x, other))
+            return self.add(self.pick([Maximum, Minimum, And, Or, Xor])(x, other))
         if choice == 3:
             other = self.const(self.codes(kind, self.broadcastable(x)), kind)
             return self.requantize(self.add(self.pick([Add, Sub, Mul])(x, other)))

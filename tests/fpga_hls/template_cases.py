@@ -810,6 +810,9 @@ def scalar_cases() -> list[Case]:
     nibbles = np.arange(16).reshape(1, -1)
     table8, table4 = I8.random(rng, (256,)), I16.random(rng, (16,))
     signed = rng.integers(-(2**30), 2**30, (1, 100))
+    shifted, far = rng.integers(-256, 256, (1, 20)), np.arange(20) - 5
+    distance = np.arange(16) - 5
+    within = (distance >= 0) & (distance < 12)
     return [
         map_case("isqrt", "irc::UInt<32>", "irc::UInt<32>", "return irc::isqrt(uint32_t(x));", n, root),
         map_case("bit_length", "irc::UInt<32>", "irc::UInt<8>", "return irc::bit_length(uint32_t(x));", n, length),
@@ -846,6 +849,22 @@ def scalar_cases() -> list[Case]:
             "return irc::round_shift(int(x), 7) + irc::round_shift(int(x), 0);",
             signed // 2,
             round_shift(signed // 2, 7) + signed // 2,
+        ),
+        map_case(
+            "shift_left",
+            "irc::Int<12>",
+            "irc::Int<32>",
+            "return irc::shift_left<12>(x, channel - 5) + irc::shift_left<12>(x, 3);",
+            nibbles * 128 - 1024,
+            (nibbles * 128 - 1024) * (np.where(within, 2 ** np.where(within, distance, 0), 0) + 8),
+        ),
+        map_case(
+            "shift_right",
+            "irc::Int<32>",
+            "irc::Int<32>",
+            "return irc::shift_right<9>(x, channel - 5);",
+            shifted,
+            np.where((far >= 0) & (far < 9), shifted >> np.clip(far, 0, 8), -(shifted < 0).astype(np.int64)),
         ),
         map_case(
             "clamp",

@@ -408,17 +408,19 @@ def said(text: str, **options: object) -> str:
 
 def test_what_the_engine_cannot_run_is_said_at_once():
     text = said("""
-func @main(%x: i16[1, 4], %i: i32[1]) -> (i32[1, 2], i8[1, 4], i16[1, 4]) {
+func @main(%x: i16[1, 4], %i: i32[1]) -> (i32[1, 2], i8[1, 4], i16[1, 4], i16[1, 4]) {
   %w = const [[1, 2, 3, 4], [5, 6, 7, 8]] : i8[2, 4]
   %m = const 0.5 : f32[]
   %t = const [[1, 2, 3, 4], [5, 6, 7, 8]] : i8[2, 4]
   %1 = linear %x, %w : i32[1, 2]  at "head" (Linear) model.py:9
   %2 = gather %t, %i {axis = 0} : i8[1, 4]  at "embed" (Embedding) model.py:3
   %3 = requantize %x, %m {mode = float} : i16[1, 4]  at "scale"
-  return %1, %2, %3
+  %4 = shift_left %x, %x : i16[1, 4]  at "hash" (Hash) model.py:5
+  return %1, %2, %3, %4
 }
 """)
     assert '"embed" (Embedding) model.py:3: gather: the engine cannot run it' in text
+    assert '"hash" (Hash) model.py:5: shift_left: the engine cannot run it' in text
     assert "hls{style=dataflow}" in text
 
 
