@@ -84,10 +84,13 @@ def bisect_command(ctx: click.Context, model: str, as_json: bool, verbose: bool,
     place = "" if found.layer is None else f"{found.layer.b} against {found.layer.a}"
     if as_json:
         values = {"step": found.step, "why": found.why, "good": found.good, "layer": found.loc.path}
+        values = {**values, "rounding": found.rounding}
         click.echo(json.dumps({"schema": 1, **values, "reproducer": str(found.folder or "")}, indent=1))
     elif not quiet:
         click.echo(f"the check holds behind {found.good} passes, then {found.step} breaks it")
         click.echo(f"  {found.why}")
+        if found.rounding is not None:
+            click.echo(f"  {_within_rounding(found.rounding)}")
         if found.loc.sources:
             click.echo(f"  first at {_place(found.loc)}{': ' if place else ''}{place}")
         click.echo(_kept(found.folder))
@@ -140,6 +143,13 @@ def _bounds(command: str, metrics: Sequence[str]) -> dict[str, float] | None:
     if command and metrics:
         raise UsageError("--check and --metric are two checks", hint="give one of them")
     return bounds or None
+
+
+def _within_rounding(changed: float) -> str:
+    return (
+        f"this is an exact pass, and outputs change by {changed:.1g} of the largest: floats round in another order; "
+        "the check is stricter than float arithmetic"
+    )
 
 
 def _place(loc: Loc) -> str:

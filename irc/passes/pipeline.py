@@ -23,6 +23,7 @@ from irc.ir.verify import verify
 from irc.passes.base import Pass, PassContext, build, option_text, options_of
 from irc.tables import PASSES, PRESETS
 
+ROUNDING = 1e-4  # of the largest output: what a pass may change that calls itself exact, since floats round
 _TOKEN = re.compile(r'\s*(?:(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<word>[^\s,{}="]+)|(?P<punct>[,{}=]))')
 
 
@@ -189,7 +190,7 @@ def run_pipeline(
     """Run the passes on the module in place, verifying after each.
 
     `after(stage, module, changed)` is called behind every pass. With `compare`, inputs on which the interpreter runs
-    before and after each pass that calls itself exact: a difference beyond 1e-4 of the largest output raises
+    before and after each pass that calls itself exact: a difference beyond ROUNDING of the largest output raises
     MismatchError. Errors name the pass that was running; IR that is invalid behind a pass is an InternalError.
     """
     stages = parse_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
@@ -218,7 +219,7 @@ def _check_same(stage: Stage, before: list[Array], now: list[Array]) -> None:
     for index, (a, b) in enumerate(zip(before, now, strict=True)):
         scale = float(np.max(np.abs(a), initial=0)) or 1.0
         worst = float(np.max(np.abs(a.astype(np.float64) - b), initial=0))
-        if not worst <= 1e-4 * scale:
+        if not worst <= ROUNDING * scale:
             raise MismatchError(
                 f"the pass {stage.run} calls itself exact but changed output {index} by {worst:.3g} of {scale:.3g}"
             )

@@ -16,7 +16,7 @@ from irc.ir.clone import clone
 from irc.ir.diagnostics import IrcError, UsageError, described
 from irc.ir.location import Loc
 from irc.passes.base import PassContext
-from irc.passes.pipeline import Stage, pipeline_text, run_pipeline
+from irc.passes.pipeline import ROUNDING, Stage, pipeline_text, run_pipeline
 from irc.reproducer import BEFORE, INPUTS, write_case
 from irc.tools.verdict import Check, Lowering, Verdict, distance
 from irc.watch import Snapshot
@@ -80,6 +80,7 @@ class Found:
     layer: Row | None  # the first that the step changes by more than it may
     loc: Loc
     folder: Path | None
+    rounding: float | None = None  # what the step changes of the largest output, if it is an exact pass that rounds
 
 
 def bisect_of(setup: Setup) -> Found:
@@ -165,18 +166,21 @@ def _between(low: int, high: int, steps: _Steps) -> tuple[int, int]:
 
 def _told(setup: Setup, steps: _Steps, low: int, high: int) -> Found:
     names = " or ".join(steps.name(index) for index in range(low + 1, high + 1))
-    layer = None
+    layer, rounding = None, None
     if high < len(steps.states):
         bounds = None if setup.check.command else setup.check.bounds
         seen = distance(steps.states[low], steps.states[high], setup.data, setup.feedback.progress, bounds, layers=True)
         layer = seen.first
+        exact = all(stage.run.effect == "exact" for stage in setup.stages[low:high])
+        changed = max((row.measured.distance.relative for row in seen.outputs), default=0.0)
+        rounding = changed if exact and changed <= ROUNDING else None
     error = steps.raised if high == len(steps.states) else None
     loc = error.diagnostics[0].loc if isinstance(error, IrcError) else Loc()
     why = steps.ask(high).why
     samples = setup.calib.samples
     command = setup.command(setup.stages[low:high])
     folder = write_case(Snapshot.of(steps.states[low]), samples, command, f"{names}: {why}\n")
-    return Found(names, why, low, layer, loc if layer is None else layer.loc, folder)
+    return Found(names, why, low, layer, loc if layer is None else layer.loc, folder, rounding)
 
 
 def bisect(

@@ -97,6 +97,38 @@ plugin = Plugin(backends={"wrong": WRONG})
 '''
 
 
+SUMS = """func @main(%x: f32[b, 8]) -> f32[b, 8] where b in [1, 64] {
+  %third = const 0.3333333 : f32[]
+  %y = mul %x, %third : f32[b, 8]
+  %z = mul %y, %third : f32[b, 8]
+  return %z
+}
+"""
+REORDER = '''
+from dataclasses import dataclass
+
+import numpy as np
+
+from irc import Data, Module, Pass, PassContext
+
+
+@dataclass(frozen=True)
+class Reorder(Pass):
+    """Take the first factor for both, and 1 for the second."""
+
+    name = "reorder"
+    by: float = 1.0
+
+    def run(self, module: Module, cx: PassContext) -> None:
+        first, second = (node for node in module.walk() if node.opname == "mul")
+        third = first.operands[1].node
+        product = float(third.value.array) ** 2 * self.by
+        third.value = Data.of(np.asarray(product, np.float32))
+        third.touch()
+        second.result.replace_by(first.result)
+'''
+
+
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,6 +169,20 @@ def test_bisect_quantization_by_a_bound(irc: Irc, model: Path, data: Path) -> No
     out = irc("debug", "bisect", model, "--passes", "quant4", "--calib", data, "--metric", "sqnr=100").stdout
     assert "then the pass quantize{weights=4} breaks it" in out
     assert "demanded at least 100 dB" in out
+
+
+def test_bisect_by_a_bound_that_is_stricter_than_floats(irc: Irc, data: Path) -> None:
+    """A pass that is exact but for rounding is not blamed for it without a word."""
+    Path("sums.irc").write_text(SUMS)
+    Path("mine.py").write_text(REORDER)
+    words = ("debug", "bisect", "sums.irc", "--calib", data, "--load", "mine.py", "--passes", "reorder")
+    out = irc(*words, "--metric", "sqnr=200").stdout.splitlines()
+    assert out[0] == "the check holds behind 0 passes, then the pass reorder breaks it"
+    assert out[2].startswith("  this is an exact pass, and outputs change by ")
+    assert out[2].endswith(" of the largest: floats round in another order; the check is stricter than float arithmetic")
+    assert 0 < json.loads(irc(*words, "--metric", "sqnr=200", "--json").stdout)["rounding"] < 1e-6
+    spoiled = irc(*words[:-1], "reorder{by=1.001}", "--metric", "sqnr=200").stdout
+    assert "this is an exact pass" not in spoiled
 
 
 def test_bisect_finds_the_lowering(irc: Irc, model: Path, data: Path) -> None:
