@@ -409,12 +409,15 @@ def _judge(unmet: Sequence[str], lowered: Lowered, settings: Settings, feedback:
         raise BudgetError([Diagnostic(text, notes=(STRICT,)) for text in unmet])
 
 
-def export(model: Any, path: Path, settings: Settings, feedback: Feedback) -> None:
-    """Write a model to one file in the format of the settings' backend. Raises what `compile` raises."""
+def export(model: Any, path: Path, settings: Settings, feedback: Feedback) -> list[Path]:
+    """Write a model to one file in the format of the settings' backend, maybe with weights beside it; which these are.
+
+    Raises what `compile` raises.
+    """
     backend, empty = read_backend(settings)
     write = EXPORTS.get(backend.name)
     lowered = lower(read_model(model, settings), stages_of(settings, backend), backend, settings, feedback)
-    write(replace(empty, module=lowered.module), path)
+    return write(replace(empty, module=lowered.module), path)
 
 
 def _contents(lowered: Lowered, backend: Backend[Any, Any, Any], job: Job[Any, Any], told: ReportData) -> Contents:

@@ -157,7 +157,7 @@ BACKENDS = Table(
         },
     ),
 )
-EXPORTS = Table("format", {"onnx": "irc.backends.onnx_export.backend:export"})  # by backend: (job, path) -> None
+EXPORTS = Table("format", {"onnx": "irc.backends.onnx_export.backend:export"})  # by backend: (job, path) -> files
 FOLDERS = Table("format", {"params": "irc.tools.params.export:write_params"})  # formats of several files
 LOWERINGS = Table("lowering", {})  # "backend/op" -> lowering of a third party
 FRONTENDS = Table("frontend", {"torch": "irc.frontend.capture:capture", "onnx": "irc.frontend.onnx.read:read"})

@@ -91,6 +91,14 @@ def one_sample(module: Module) -> Graph:
     return single.main
 
 
+def sizes_counted(module: Module) -> str:
+    """Of what sizes the costs of `main` are, in words: a symbolic batch counts as 1, other symbols as their largest."""
+    left = one_sample(module).symbols
+    batched = len(left) < len(module.main.symbols)
+    largest = ", ".join(f"{symbol.name} = {symbol.hi}" for symbol in left.values())
+    return " at ".join([f"one {'sample' if batched else 'run'}", *([f"the largest sizes, {largest}"] if left else [])])
+
+
 def layers_of(module: Module) -> list[Layer]:
     """The layers of one run of `main`, in the order in which they run; functions count as often as they are called.
 

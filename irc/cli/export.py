@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from irc.backends.report import number_text
 from irc.cli.options import (
     feedback,
     force_option,
@@ -54,7 +56,15 @@ def export_command(
     wanted, voice = settings(backend=format, **given), feedback(verbose, quiet)
     name, _ = parse_named(format, "the format")
     if name in FOLDERS:
-        FOLDERS.get(name)(model, output, wanted, voice, force=force)
-        return
-    refuse_existing(output, force)
-    export(model, output, wanted, voice)
+        written = FOLDERS.get(name)(model, output, wanted, voice, force=force)
+    else:
+        refuse_existing(output, force)
+        written = export(model, output, wanted, voice)
+    if not quiet:
+        click.echo(_said(output, written))
+
+
+def _said(output: Path, written: Sequence[Path]) -> str:
+    files = f"{len(written)} files, " if output.is_dir() else ""
+    beside = "".join(f" and {path.name}" for path in written if path != output) if not files else ""
+    return f"{output}{beside}: {files}{number_text(sum(path.stat().st_size for path in written))} bytes"

@@ -10,7 +10,7 @@ import click
 
 from irc.backends.artifact import Artifact
 from irc.backends.page import page
-from irc.backends.report import build, number_text
+from irc.backends.report import build, number_text, sizes_counted
 from irc.cli.options import force_option, json_option, load_option, model_options, reading
 from irc.cli.output import refuse_existing, table
 from irc.driver import read_model
@@ -87,7 +87,9 @@ def _overview(module: Module, report: dict[str, Any]) -> str:
     lines = [f"{report['model']}: {', '.join(f'{v.name}: {v.type}' for v in graph.inputs)}"]
     lines.append(f"  -> {', '.join(str(v.type) for v in graph.outputs)}")
     if graph.symbols:
-        lines.append(f"  where {', '.join(map(str, graph.symbols.values()))}; costs are those of one sample")
+        lines.append(
+            f"  where {', '.join(map(str, graph.symbols.values()))}; costs are those of {sizes_counted(module)}"
+        )
     rows = [{**row, "layer": row["layer"] or ROOT} for row in report["layers"]]
     lines += ["", table(rows, widest=48), ""]
     return "\n".join([*lines, *(f"{key}: {number_text(value)}" for key, value in report["summary"].items())])

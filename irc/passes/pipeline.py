@@ -158,7 +158,8 @@ def expand(name: str, options: dict[str, list[str]]) -> list[Stage]:
         taken = {o.name for stage in inner for o in options_of(type(stage.run))}
         unknown = [key for key in options if key not in taken]
         if unknown:
-            raise UsageError(f"no pass of the preset {name} has an option '{unknown[0]}'", hint=pipeline_text(inner))
+            message = f"no pass of the preset {name} has an option '{unknown[0]}'"
+            raise UsageError(message, hint=did_you_mean(unknown[0], taken))
         return [Stage(_with_options(stage.run, options), name) for stage in inner]
     if name not in PASSES.names():
         known = [*PASSES.names(), *PRESETS.names()]

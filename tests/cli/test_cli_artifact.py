@@ -104,6 +104,15 @@ def test_inspect_a_text(irc, model):
     assert json.loads(irc("inspect", model, "--json").stdout)["summary"]["multiply-accumulates"] == 176
 
 
+def test_inspect_says_at_which_sizes_costs_are(irc, tmp_path):
+    for batch, counted in (("b", "one sample"), ("3", "one run")):
+        text = f"func @main(%x: f32[{batch}, n]) -> f32[{batch}, n] where b in [1, 4], n in [2, 128] {{\n"
+        text += f"  %y = relu %x : f32[{batch}, n]\n  return %y\n}}\n"
+        Path("sized.irc").write_text(text if batch == "b" else text.replace("b in [1, 4], ", ""))
+        out = irc("inspect", "sized.irc").stdout
+        assert f"n in [2, 128]; costs are those of {counted} at the largest sizes, n = 128\n" in out
+
+
 def test_inspect_an_artifact(irc, model, data, tmp_path):
     irc("compile", model, "--passes", "quant8", "--calib", data, "-o", "art")
     assert "requantize" in irc("inspect", "art").stdout

@@ -179,7 +179,9 @@ def test_bisect_by_a_bound_that_is_stricter_than_floats(irc: Irc, data: Path) ->
     out = irc(*words, "--metric", "sqnr=200").stdout.splitlines()
     assert out[0] == "the check holds behind 0 passes, then the pass reorder breaks it"
     assert out[2].startswith("  this is an exact pass, and outputs change by ")
-    assert out[2].endswith(" of the largest: floats round in another order; the check is stricter than float arithmetic")
+    assert out[2].endswith(
+        " of the largest: floats round in another order; the check is stricter than float arithmetic"
+    )
     assert 0 < json.loads(irc(*words, "--metric", "sqnr=200", "--json").stdout)["rounding"] < 1e-6
     spoiled = irc(*words[:-1], "reorder{by=1.001}", "--metric", "sqnr=200").stdout
     assert "this is an exact pass" not in spoiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from conftest import Irc
 from small_model import two_layers
 
 import irc as library
+from irc.backends.report import number_text
 from irc.ir.files import write_module
 
 
@@ -24,7 +26,8 @@ def model(tmp_path: Path) -> Path:
 def test_a_model_and_an_artifact_give_the_same_file(irc: Irc, model: Path, tmp_path: Path):
     artifact = library.compile(str(model), out=tmp_path / "small.reference").path
     for source, file in ((model, "a.onnx"), (artifact, "b.onnx")):
-        assert irc("export", "onnx", source, "-o", tmp_path / file).stdout == ""
+        said = irc("export", "onnx", source, "-o", tmp_path / file).stdout
+        assert said == f"{tmp_path / file}: {number_text((tmp_path / file).stat().st_size)} bytes\n"
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
     session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
     x = np.ones((3, 8), np.float32)
@@ -34,7 +37,9 @@ def test_a_model_and_an_artifact_give_the_same_file(irc: Irc, model: Path, tmp_p
 
 
 def test_passes_and_options(irc: Irc, model: Path, tmp_path: Path):
-    irc("export", "onnx{weights=file}", model, "--passes", "qdq4", "--quiet", "-o", tmp_path / "new" / "q.onnx")
+    words = ("export", "onnx{weights=file}", model, "--passes", "qdq4", "-o")
+    assert irc(*words, tmp_path / "new" / "q.onnx", "--quiet").stdout == ""
+    assert re.search(r"other\.onnx and other\.onnx\.data: [\d ]+ bytes\n", irc(*words, tmp_path / "other.onnx").stdout)
     graph = onnx.load(tmp_path / "new" / "q.onnx").graph
     assert "DequantizeLinear" in {node.op_type for node in graph.node}
 

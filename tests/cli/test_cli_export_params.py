@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from small_model import two_layers
 
 import irc as library
 from irc.ir.files import write_module
+from irc.tools.params.formulas import FORMULAS, NOTATION
 
 # Knows NumPy, the two files, and what the JSON file says about arithmetic; nothing of irc.
 READER = """
@@ -91,6 +93,36 @@ def test_numpy_alone_gives_the_same_bits(irc: Irc, model: Path, calib: Path, tmp
     about = json.loads((tmp_path / "p" / "params.json").read_text())
     assert {op["scale"]["exact"] for op in about["ops"] if op["op"] == "requantize"} == {mode}
     assert f"requantize {mode}" in about["arithmetic"]
+
+
+MOVED = """func @main(%x: i8<0.5>[2, 3]) -> f32[3, 1] {
+  %s = const 0.5 : f32[]
+  %t = permute %x {order = [1, 0]} : i8<0.5>[3, 2]
+  %a = amax %t {axes = [1], keepdims = true} : i8<0.5>[3, 1]
+  %y = dequantize %a, %s : f32[3, 1]
+  return %y
+}
+"""
+
+
+def test_every_op_has_its_arithmetic(irc: Irc, tmp_path: Path):
+    (tmp_path / "moved.irc").write_text(MOVED)
+    said = irc("export", "params{files=npz,json}", tmp_path / "moved.irc", "-o", tmp_path / "p").stdout
+    assert re.fullmatch(r".*p: 2 files, [\d ]+ bytes\n", said)
+    about = json.loads((tmp_path / "p" / "params.json").read_text())
+    assert about["arithmetic"] == {
+        "amax": "The largest value over `axes`; integer codes keep their type.",
+        "dequantize": "f32(x - zp) * scale, one f32 multiply",
+        "permute": "Dimension `i` of the result is dimension `order[i]` of x.",
+    }
+
+
+def test_what_formulas_use_is_defined():
+    """By the notation in the same file, or as a row quantity of the formula itself."""
+    used = {function for text in FORMULAS.values() for function in re.findall(r"\b(\w+)\(", text)}
+    assert {f for f in used if not re.search(rf"\b{f}\b", " ".join(NOTATION))} == {"sum", "min", "max"}
+    for op, names in (("int_softmax", "top T S t r"), ("int_norm", "C c n e q p D")):
+        assert all(f" {name} = " in FORMULAS[op] for name in names.split())
 
 
 @pytest.mark.tool("cc")

@@ -80,22 +80,24 @@ def estimate(job: OnnxJob, lowered: OnnxModel) -> ReportData:
     return {"summary": {"ONNX operators": len(lowered.nodes), "bytes of weights in the file": lowered.weight_bytes}}
 
 
-def export(job: OnnxJob, path: Path) -> None:
-    """Write the model of a job to a file of the user's. Raises UsageError if it cannot be written."""
+def export(job: OnnxJob, path: Path) -> list[Path]:
+    """Write the model of a job to a file of the user's; what was written. Raises UsageError if it cannot be written."""
     model = lower(job)
     try:
         make_parent(path)
-        write(model, path, job.options)
+        return write(model, path, job.options)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def write(model: OnnxModel, path: Path, options: Options) -> None:
-    """Write a model to a file, maybe with a file of weights beside it."""
+def write(model: OnnxModel, path: Path, options: Options) -> list[Path]:
+    """Write a model to a file, maybe with a file of weights beside it; which these are."""
     if options.weights == "embed":
         path.write_bytes(serialized(model))
-    else:
-        write_beside(model, path, f"{path.name}.data")
+        return [path]
+    weights = path.with_name(f"{path.name}.data")
+    write_beside(model, path, weights.name)
+    return [path, weights]
 
 
 @contextmanager

@@ -34,8 +34,10 @@ class Options:
     files: tuple[Literal["npz", "json", "h", "mem", "coe"], ...] = ("npz", "json", "h", "mem", "coe")
 
 
-def write_params(model: Any, folder: Path, settings: Settings, feedback: Feedback, *, force: bool = False) -> None:
-    """Write the parameters of an artifact as its backend was given them, or of a model behind its passes.
+def write_params(
+    model: Any, folder: Path, settings: Settings, feedback: Feedback, *, force: bool = False
+) -> list[Path]:
+    """Write the parameters of an artifact as its backend was given them, or of a model behind its passes; which files.
 
     `settings.backend` is the format as text: `params{files=npz,json}`. Raises UsageError for an output that is there or
     options that do not exist, IrcError for a model without integers, and what reading and passes raise.
@@ -56,6 +58,7 @@ def write_params(model: Any, folder: Path, settings: Settings, feedback: Feedbac
             if folder.exists():
                 shutil.rmtree(folder)
             partial.rename(folder)
+            return sorted(file for file in folder.rglob("*") if file.is_file())
     except OSError as error:
         raise unwritable(folder, error) from error
 
