@@ -15,6 +15,7 @@ from irc.ir.diagnostics import IrcError
 from irc.ir.dims import add, mul, symbol
 from irc.ir.op import Op
 from irc.ir.ops.attention import Sdpa
+from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
 from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.math import (
     Amax,
@@ -135,7 +136,18 @@ def test_choices(kind: str):
 def test_logic():
     case = Case()
     x, y = case.input("bool", 9), case.input("bool", 9)
-    case.agree(OPS.get("and")(x, y), OPS.get("or")(x, y), OPS.get("not")(x))
+    case.agree(And(x, y), Or(x, y), Xor(x, y), Not(x))
+
+
+@pytest.mark.parametrize("kind", ["i8", "u8", "u3", "i12", "u16", "i32", "u32", "i64"])
+def test_bits(kind: str):
+    case, limits = Case(), scalar(kind)
+    x, y = case.input(kind, 4, 5), case.input(kind, 5)
+    low, high = max(limits.min, -2), min(limits.max, limits.bits + 1)
+    distances = np.linspace(low, high, 20).reshape(4, 5).astype(limits.dtype)
+    given, known, near = case.input(kind, 4, 5, values=distances), case.const(kind, distances), case.const(kind, 2)
+    shifts = [op(x, by) for op in (ShiftLeft, ShiftRight) for by in (y, given, known, near)]
+    case.agree(And(x, y), Or(x, y), Xor(x, y), Not(x), *shifts)
 
 
 NUMBERS = [

@@ -47,6 +47,28 @@ def test_floats(captured: dict[str, Module], name: str, tmp_path: Path):
     assert {"blocks.0.mlp.fc1", "head"} <= paths if name == "vit" else paths
 
 
+def test_bits(tmp_path: Path):
+    module = irc.parse("""
+func @main(%x: i8[9], %y: i32[9], %z: u16[9]) -> (i8[9], i32[9], u16[9], i8[9]) {
+  %by = const [0, 1, 2, 3, 6, 7, 8, -1, 100] : i8[9]
+  %left = shift_left %x, %by : i8[9]
+  %right = shift_right %y, %y : i32[9]
+  %none = not %z : u16[9]
+  %odd = shift_right %none, %z : u16[9]
+  %mixed = xor %left, %x : i8[9]
+  return %left, %right, %odd, %mixed
+}
+""")
+    again = through_a_file(module, tmp_path)
+    given = [
+        np.arange(-40, 50, 10, dtype=np.int8),
+        np.arange(-3, 40, 5, dtype=np.int32),
+        np.arange(9, dtype=np.uint16) * 3,
+    ]
+    for mine, theirs in zip(interpret(again, given), interpret(module, given), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize(("name", "passes"), [("cnn", "qdq8"), ("vit", "qdq8"), ("cnn", "weight4")])
 def test_quantized_layers_stay_quantized(captured: dict[str, Module], name: str, passes: str, tmp_path: Path):
     """Codes, scales and groups come back, so that `integerize` finds what it found before."""
