@@ -68,6 +68,11 @@ class Distance:
     integers: bool = False  # indices, classes, counts: how many are equal says how far, and not decibels
 
     @property
+    def share(self) -> float:
+        """The share of elements that are equal."""
+        return self.equal / self.elements if self.elements else 1.0
+
+    @property
     def relative(self) -> float:
         return self.largest / self.scale if self.scale else self.largest
 

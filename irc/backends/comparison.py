@@ -46,6 +46,7 @@ METRICS: Mapping[str, Metric] = {
     "cos": Metric("cosine of the angle between the two", True, lambda m: m.distance.cosine),
     "sqnr": Metric("signal to noise in decibels", True, lambda m: m.distance.decibels, " dB"),
     "top1": Metric("share of rows with the largest element in the same place", True, lambda m: m.top1),
+    "equal": Metric("share of elements that are equal, for classes and indices", True, lambda m: m.distance.share),
 }
 SHOWN = ("linf", "rel", "cos", "sqnr")
 Bounds = Mapping[str, float]

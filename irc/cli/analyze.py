@@ -142,7 +142,7 @@ def _quality(quality: Quality, found: Sensitivity) -> str:
 
 def _apart(d: Distance) -> str:
     """How far an output is from the float graph's: integers by how many are equal."""
-    return f"{100 * d.equal / max(d.elements, 1):.2f} % equal" if d.integers else f"sqnr {d.decibels:.1f} dB"
+    return f"{100 * d.share:.2f} % equal" if d.integers else f"sqnr {d.decibels:.1f} dB"
 
 
 def to_json(found: Sensitivity) -> dict[str, Any]:
@@ -184,7 +184,7 @@ def _quality_json(quality: Quality) -> dict[str, Any]:
 
 
 def _output_json(d: Distance) -> dict[str, Any]:
-    return {"equal": d.equal / max(d.elements, 1)} if d.integers else {"sqnr": _finite(d.decibels)}
+    return {"equal": d.share} if d.integers else {"sqnr": _finite(d.decibels)}
 
 
 def _finite(value: float) -> float | str:
