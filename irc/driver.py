@@ -111,6 +111,10 @@ class Read:
 
 # -- reading models
 
+_ZIP = b"PK"  # what a saved program starts with
+# A ModelProto: the version of the format, then another of its fields. Neither zip, pickle nor safetensors begin so.
+_ONNX = re.compile(rb"\x08[\x03-\x1f][\x12\x1a\x22\x28\x32\x3a\x42\x72]", re.DOTALL)
+
 
 def read_model(model: Any, settings: Settings) -> Read:
     """A model as IR: a module of ours, a `.irc` file, what an artifact was made of, an ONNX model, or whatever the
@@ -144,10 +148,22 @@ def _read_ir(model: Any, settings: Settings) -> Read | None:
 
 
 def is_onnx(model: Any) -> bool:
-    """Whether a model is an ONNX file by its suffix, or one of the package `onnx`."""
+    """Whether a model is an ONNX file, by its first bytes or its suffix, or one of the package `onnx`."""
     if isinstance(model, str | Path):
-        return Path(model).suffix == ".onnx"
+        head = _head(Path(model))
+        return bool(_ONNX.match(head)) or (Path(model).suffix == ".onnx" and not head.startswith(_ZIP))
     return type(model).__name__ == "ModelProto"
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file; none if there is no such file, of which the frontends say what is wrong."""
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return file.read(3)
+    except (OSError, ValueError):
+        pass
+    return b""
 
 
 def read_onnx(model: Any, settings: Settings) -> Any:

@@ -14,6 +14,7 @@ from irc.ir.ops.structure import Const, Kernel
 
 BETWEEN = "islands=none makes it integer, where it has an integer form"
 ON_HOST = "leave it out of the model, or compile the part before it with --stop-at"
+IN_THE_ROOT = "leave it out of the model, or move it to a module of its own, where --stop-at can end"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def in_float(module: Module, islands: Collection[str], device: str) -> list[Fall
 
 def _finding(op: Op, host: bool) -> Diagnostic:
     where = "on the host, in float" if host else "in float, between integers"
-    return Diagnostic(f"{op.opname} runs {where}", op.loc, hint=ON_HOST if host else BETWEEN)
+    hint = BETWEEN if not host else ON_HOST if op.loc.path else IN_THE_ROOT
+    return Diagnostic(f"{op.opname} runs {where}", op.loc, hint=hint)
 
 
 def _floats(graph: Graph) -> Iterator[Op]:

@@ -97,8 +97,17 @@ pipeline_options = chain(
     load_option,
 )
 
+
+def _joined(ctx: click.Context, parameter: click.Parameter, modules: Sequence[str]) -> str:
+    return ",".join(modules)
+
+
 stop_at_option = click.option(
-    "--stop-at", default="", metavar="MODULE", help="Only the part before this module; what it reads are the results."
+    "--stop-at",
+    multiple=True,
+    callback=_joined,
+    metavar="MODULE",
+    help="Only the part before this module; what it reads are the results.  [repeatable]",
 )
 model_options = chain(
     stop_at_option,
@@ -114,7 +123,7 @@ model_options = chain(
         "--dynamic",
         multiple=True,
         metavar="AXIS",
-        help="Sizes that may vary: b (first axis of every input), x:0=b or x:0=b:1:64.  [repeatable]",
+        help="Sizes that may vary: b or b=1:64 (first axis of every input), x:0=b or x:0=b:1:64.  [repeatable]",
     ),
     click.option("--trust-pickle", is_flag=True, help="Let a pickle run its code. Only for files you made yourself."),
     click.option("--weights", type=click.Path(path_type=Path), help="Constants of a .irc file, if not beside it."),
@@ -172,17 +181,20 @@ def _input(text: str) -> tuple[str, str]:
 
 
 def _dynamic(texts: Sequence[str]) -> Any:
-    """`x:0=b:1:64` as {"x": {0: ("b", 1, 64)}}; a bare name stands for the first axis of every input."""
-    if len(texts) == 1 and texts[0].isidentifier():
-        return texts[0]
+    """`x:0=b:1:64` as {"x": {0: ("b", 1, 64)}}; `b` or `b=1:64` alone stands for the first axis of every input."""
+    if len(texts) == 1 and (match := re.fullmatch(r"(?P<name>[A-Za-z_]\w*)(?:[=:](?P<lo>\d+):(?P<hi>\d+))?", texts[0])):
+        return _size(match)
     axes: dict[str, dict[int, Any]] = {}
     for text in texts:
         match = re.fullmatch(r"(?P<input>\w+):(?P<axis>\d+)=(?P<name>[A-Za-z_]\w*)(?::(?P<lo>\d+):(?P<hi>\d+))?", text)
         if match is None:
             raise UsageError(
-                f"--dynamic {text} is not INPUT:AXIS=NAME", hint="for example x:0=b or x:0=b:1:64, or just b"
+                f"--dynamic {text} is not INPUT:AXIS=NAME",
+                hint="for example x:0=b or x:0=b:1:64; alone, b or b=1:64 is the first axis of every input",
             )
-        name = match["name"]
-        size = (name, int(match["lo"]), int(match["hi"])) if match["lo"] else name
-        axes.setdefault(match["input"], {})[int(match["axis"])] = size
+        axes.setdefault(match["input"], {})[int(match["axis"])] = _size(match)
     return axes or None
+
+
+def _size(match: re.Match[str]) -> str | tuple[str, int, int]:
+    return (match["name"], int(match["lo"]), int(match["hi"])) if match["lo"] else match["name"]

@@ -121,10 +121,12 @@ def capture(
     shape `(1, 3, 224, 224)` or a type `"i64[1, 128]"` (both filled with random numbers). A saved program has its own.
 
     `dynamic` names the axes of a module's inputs that may vary: `{"x": {0: "b"}}`, with a range
-    `{"x": {0: ("b", 1, 64)}}`, or just `"b"` for the first axis of every input. Saved programs have theirs already.
+    `{"x": {0: ("b", 1, 64)}}`, or just `"b"` or `("b", 1, 64)` for the first axis of every input (of those that are as
+    long there as the first). Saved programs have theirs already.
 
     `trust_pickle` lets a pickle run its code; `arch` is the factory of the module that a file of weights is for.
-    `stop_at` is the path of a module: only what comes before it is captured, and what it reads are the results.
+    `stop_at` is the path of a module: only what comes before it is captured, and what it reads are the results. Several
+    have commas between.
 
     Raises UsageError (missing file, inputs or `arch`), UnsafeInputError (a file that could run code), and IrcError that
     lists everything else that stands in the way: unsupported ops, data-dependent control flow, NaN weights.

@@ -43,13 +43,15 @@ class Cut(Generic[Name]):
 def cut(steps: Sequence[Step[Name]], module: str, given: Collection[Name]) -> Cut[Name]:
     """The steps that what `module` reads depends on. `given` are the inputs of the model, which are no results.
 
-    Of a module that is called several times, all calls that do not depend on another. Raises UsageError if there is no
-    such module, or nothing before it.
+    `module` may be several, with commas between. Of all calls, those count that do not depend on another. Raises
+    UsageError if there is no such module, or nothing before it.
     """
-    wanted = plain(module)
-    inside = [any(_is_under(path, wanted) for path in step.paths) for step in steps]
-    if not wanted or True not in inside:
-        raise UsageError(f"--stop-at {module}: the model has no such module", hint=_known(wanted, steps))
+    inside = [False] * len(steps)
+    for wanted in each(module):
+        found = [any(_is_under(path, wanted) for path in step.paths) for step in steps]
+        if not wanted or True not in found:
+            raise UsageError(f"--stop-at {wanted}: the model has no such module", hint=_known(wanted, steps))
+        inside = [a or b for a, b in zip(inside, found, strict=True)]
     behind: set[Name] = set()
     depending = set(given)  # on an input: what follows from weights alone is no result
     read: dict[Name, None] = {}
@@ -86,6 +88,11 @@ def way_round_hint(steps: Sequence[Step[Name]], lost: Collection[int], given: Co
     """The same as the end of a hint."""
     path = way_round(steps, lost, given) if lost else ""
     return f"; the part before it compiles with --stop-at {path}" if path else ""
+
+
+def each(modules: str) -> list[str]:
+    """The module paths of `--stop-at`, as they are compared."""
+    return [plain(path) for path in modules.split(",")]
 
 
 def plain(path: str) -> str:

@@ -13,7 +13,8 @@ from irc.frontend.samples import Arguments
 from irc.frontend.untyped import is_list, is_mapping
 from irc.ir.diagnostics import UsageError
 
-Dynamic: TypeAlias = "str | Mapping[str, Mapping[int, str | tuple[str, int, int]]]"
+Size: TypeAlias = "str | tuple[str, int, int]"
+Dynamic: TypeAlias = "Size | Mapping[str, Mapping[int, Size]]"
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,16 @@ Axes: TypeAlias = dict[str, dict[int, Axis]]
 
 
 def dynamic_axes(dynamic: Dynamic | None, given: Arguments) -> Axes:
-    """The varying axes by input name. Raises UsageError for an unknown input or axis, or a name with two ranges."""
+    """The varying axes by input name; a size alone is the first axis of all inputs whose size there is that of the
+    first input. Raises UsageError for an unknown input or axis, or a name with two ranges.
+    """
     tensors = {name: v for name, v in given.by_name.items() if isinstance(v, torch.Tensor)}
     if dynamic is None:
         return {}
-    if isinstance(dynamic, str):
-        return {name: {0: Axis(dynamic)} for name, v in tensors.items() if v.ndim}
+    if isinstance(dynamic, str | tuple):
+        firsts = {name: v.shape[0] for name, v in tensors.items() if v.ndim}
+        size = next(iter(firsts.values()), None)
+        dynamic = {name: {0: dynamic} for name, first in firsts.items() if first == size}
     axes: Axes = {}
     ranges: dict[str, Axis] = {}
     for name, wanted in dynamic.items():

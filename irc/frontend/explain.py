@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from irc.frontend.provenance import in_library
 from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.location import Loc, at
 
+_FOREIGN_RESULT = re.compile(r"Found <class '(?P<name>.+?)'> in output, which is not a known type")
 _DATA_DEPENDENT = (GuardOnDataDependentSymNode, DataDependentOutputException)
 
 
@@ -37,6 +39,15 @@ def explained(error: Exception, name: str) -> IrcError:
                 loc,
                 notes=tuple(line.strip() for line in str(error).splitlines() if line.strip().startswith("- "))[:4],
                 hint="give the axis the name of the axis it must equal, another range, or a fixed size",
+            )
+        )
+    if foreign := _FOREIGN_RESULT.search(str(error)):
+        return IrcError(
+            Diagnostic(
+                f"{name} returns a {foreign['name']}, which is no tensor and no tuple, list or dict of tensors",
+                loc,
+                hint="wrap the model in a module that returns its tensors only; a model of transformers returns no "
+                "cache with model.config.use_cache = False",
             )
         )
     return IrcError(

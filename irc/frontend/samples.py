@@ -103,6 +103,11 @@ class _Maker:
     def _made_up(self, kind: ScalarType, shape: tuple[int, ...]) -> torch.Tensor:
         if math.prod(shape) > MOST_ELEMENTS:
             raise UsageError(f"an example input of {math.prod(shape)} elements is too large")
+        if 0 in shape[:1]:
+            raise UsageError(
+                f"an example input of the shape {list(shape)} has no sample",
+                hint="its first axis is at least 1; --dynamic lets it vary",
+            )
         self.random = True
         if kind.is_float:
             values = self.generator.standard_normal(shape)

@@ -13,7 +13,7 @@ from torch.export.graph_signature import ExportGraphSignature, InputKind, Output
 from torch.fx.experimental import proxy_tensor
 from torch.utils import _pytree as pytree
 
-from irc.frontend.cut import Step, cut, plain
+from irc.frontend.cut import Step, cut, each
 from irc.frontend.provenance import location
 from irc.frontend.serialized import writes_operands
 from irc.ir.diagnostics import UsageError, did_you_mean
@@ -90,16 +90,22 @@ class _Reached(Exception):
 @contextmanager
 def stopping(module: torch.nn.Module, stop_at: str) -> Generator[None]:
     """While it lasts, the forward of `module` ends at the first call of the module `stop_at`, with the tensors of the
-    call as results. Raises UsageError if there is no such module.
+    call as results; of several modules (commas between), when each was called. Raises UsageError if there is no such
+    module.
     """
     inner: dict[str, torch.nn.Module] = dict(cast(Any, module).named_modules())
-    path = plain(stop_at)
-    if not path or path not in inner:
-        hint = did_you_mean(path, [name for name in inner if name])
-        raise UsageError(f"--stop-at {stop_at}: the model has no such module", hint=hint)
+    paths = each(stop_at)
+    for path in paths:
+        if not path or path not in inner:
+            hint = did_you_mean(path, [name for name in inner if name])
+            raise UsageError(f"--stop-at {path}: the model has no such module", hint=hint)
+    seen: dict[torch.nn.Module, list[torch.Tensor]] = {}
 
-    def reached(_: torch.nn.Module, args: Any, kwargs: Any) -> None:
-        raise _Reached([v for v in pytree.tree_leaves((args, kwargs)) if isinstance(v, torch.Tensor)])
+    def reached(called: torch.nn.Module, args: Any, kwargs: Any) -> None:
+        leaves = pytree.tree_leaves((args, kwargs))
+        seen.setdefault(called, [v for v in leaves if isinstance(v, torch.Tensor)])
+        if len(seen) == len({inner[path] for path in paths}):
+            raise _Reached(list({id(v): v for values in seen.values() for v in values}.values()))
 
     original = module.forward
 
@@ -107,6 +113,7 @@ def stopping(module: torch.nn.Module, stop_at: str) -> Generator[None]:
     def forward(*args: Any, **kwargs: Any) -> tuple[torch.Tensor, ...]:
         given = {id(v) for v in pytree.tree_leaves((args, kwargs))}
         entered = len(_module_stack())
+        seen.clear()
         try:
             original(*args, **kwargs)
         except _Reached as call:
@@ -115,15 +122,17 @@ def stopping(module: torch.nn.Module, stop_at: str) -> Generator[None]:
             if results:
                 return results
             raise UsageError(f"--stop-at {stop_at}: nothing comes before it") from None
-        raise UsageError(f"--stop-at {stop_at}: the model does not call this module")
+        missed = next(path for path in paths if inner[path] not in seen)
+        raise UsageError(f"--stop-at {missed}: the model does not call this module")
 
-    handle = inner[path].register_forward_pre_hook(reached, with_kwargs=True)
+    handles = [inner[path].register_forward_pre_hook(reached, with_kwargs=True) for path in dict.fromkeys(paths)]
     module.forward = forward
     try:
         yield
     finally:
         del module.forward
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _module_stack() -> dict[str, Any]:

@@ -167,6 +167,10 @@ def test_what_runs_on_the_host_is_an_error_if_strict(irc: Irc, tmp_path: Path):
     found = irc(*options, "--strict", code=1)
     assert text in found.stderr
     assert "compile the part before it with --stop-at" in found.stderr
+    (tmp_path / "net.irc").write_text(ARGMAX.replace('"head" (Head)', '"" (Net)'))
+    found = irc(*options, "--strict", code=1)
+    assert "or move it to a module of its own, where --stop-at can end" in found.stderr
+    (tmp_path / "net.irc").write_text(ARGMAX)
     assert json.loads(irc(*options, "--json").stdout)["fallbacks"][0]["message"] == text
 
 

@@ -53,6 +53,8 @@ def test_inputs_and_sizes_can_be_stated(tmp_path: Path, capsys: pytest.CaptureFi
     assert "func @main(%x: f32[3, 4]) -> f32[3, 4]" in capsys.readouterr().out
     assert ran("inspect", path, "--text", "--dynamic", "x:0=rows:1:8") == 0
     assert "where rows in [1, 8]" in capsys.readouterr().out
+    assert ran("inspect", path, "--text", "--dynamic", "rows=1:8") == 0
+    assert "where rows in [1, 8]" in capsys.readouterr().out
 
 
 def test_check_lists_every_operator_in_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

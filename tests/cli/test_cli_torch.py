@@ -45,7 +45,37 @@ def test_state_dict_with_arch(irc, weights, tmp_path):
 
 def test_bad_reading_options(irc, weights):
     assert "is not NAME=TYPE" in irc("compile", weights, "--input", "x", code=2).stderr
-    assert "is not INPUT:AXIS=NAME" in irc("compile", weights, "--dynamic", "x:b", code=2).stderr
+    error = irc("compile", weights, "--dynamic", "x:b", code=2).stderr
+    assert "--dynamic x:b is not INPUT:AXIS=NAME" in error
+    assert "x:0=b or x:0=b:1:64; alone, b or b=1:64 is the first axis of every input" in error
+
+
+@pytest.mark.parametrize("text", ["rows=1:8", "rows:1:8"])
+def test_a_batch_with_a_range(irc, weights, text):
+    options = ("--arch", "irc_test_arch:make", "--input", "input=f32[2, 8]", "--dynamic", text)
+    said = irc("inspect", weights, "--text", *options).stdout
+    assert "f32[rows, 8]" in said
+    assert "where rows in [1, 8]" in said
+
+
+def test_an_input_without_samples(irc, weights):
+    options = ("--arch", "irc_test_arch:make", "--input", "input=f32[0, 8]")
+    error = irc("check", weights, *options, code=2).stderr
+    assert "an example input of the shape [0, 8] has no sample\n  hint: its first axis is at least 1" in error
+
+
+def test_several_modules_to_stop_at(irc, weights):
+    options = ("--arch", "irc_test_arch:make", "--input", "input=f32[2, 8]", "--stop-at", "1", "--stop-at", "2")
+    assert "--stop-at 2: the model has no such module" in irc("check", weights, *options, code=2).stderr
+
+
+def test_content_tells_not_the_suffix(irc, tmp_path):
+    torch.export.save(torch.export.export(torch.nn.Linear(8, 4), (torch.zeros(2, 8),)), tmp_path / "net.pt2")
+    irc("export", "onnx", "net.pt2", "-o", "net.onnx")
+    (tmp_path / "onnx.pt2").write_bytes((tmp_path / "net.onnx").read_bytes())
+    (tmp_path / "program.onnx").write_bytes((tmp_path / "net.pt2").read_bytes())
+    for name in ("onnx.pt2", "program.onnx"):
+        assert "f32[2, 8]" in irc("inspect", name, "--text").stdout
 
 
 def test_pickles_are_refused(irc, tmp_path):

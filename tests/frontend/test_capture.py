@@ -118,6 +118,9 @@ def test_a_name_for_the_first_axis_of_every_input() -> None:
             return x + y
 
     captured = capture(Sum(), [(2, 3), (2, 3)], dynamic="b")
+    assert "where b in [1, 8]" in str(capture(Sum(), [(2, 3), (2, 3)], dynamic=("b", 1, 8)).module)
+    apart = capture(Sum(), [(2, 3), (1, 3)], dynamic="b")  # the second is no batch
+    assert [str(v.type) for v in apart.module.main.inputs] == ["f32[b, 3]", "f32[1, 3]"]
     assert [str(v.type) for v in captured.module.main.inputs] == ["f32[b, 3]", "f32[b, 3]"]
 
 

@@ -17,7 +17,7 @@ from irc.frontend.aten import CONVERTERS
 from irc.frontend.aten.refusals import remedy
 from irc.frontend.capture import capture
 from irc.frontend.dims import Symbols, symbols_of
-from irc.ir.diagnostics import InternalError, IrcError
+from irc.ir.diagnostics import InternalError, IrcError, UsageError
 from irc.ir.interpret import interpret
 from irc.ir.ops.math import Sum
 
@@ -267,6 +267,23 @@ def test_data_dependent_control_flow() -> None:
     assert diagnostic.message == "Branch: the control flow of forward depends on the data"
     assert str(diagnostic.loc).endswith(f"test_import_errors.py:{Branch.forward.__code__.co_firstlineno + 1}")
     assert "torch.where" in diagnostic.hint
+
+
+class Pair:
+    """What torch cannot take apart."""
+
+    def __init__(self, first: Tensor) -> None:
+        self.first = first
+
+
+def test_results_that_are_objects() -> None:
+    with pytest.raises(IrcError) as caught:
+        capture(Function(lambda x: (x + 1, Pair(x))), (3,))
+    (found,) = caught.value.diagnostics
+    assert found.message.startswith("Function returns a test_import_errors.Pair, which is no tensor and no tuple, list")
+    assert "a model of transformers returns no cache with model.config.use_cache = False" in found.hint
+    with pytest.raises(UsageError, match="an example input is Pair, expected a tensor"):
+        capture(Function(lambda p: p.first), Pair(torch.ones(3)))
 
 
 def test_model_that_fails() -> None:

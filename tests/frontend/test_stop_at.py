@@ -86,6 +86,16 @@ def test_torch_need_not_export_the_rest():
         irc.capture(model, (X,), stop_at="backbone")
 
 
+@pytest.mark.parametrize(("mode", "wanted"), [("plain", (0, 2)), ("export fails", (0, 1))])
+def test_several_modules(mode: str, wanted: tuple[int, ...]):
+    """What one makes and another reads is a result only where torch cannot export the whole."""
+    torch.manual_seed(0)
+    model = Detector(mode).eval()
+    agree(irc.capture(model, (X,), stop_at="rate,head"), [parts(model)[i] for i in wanted])
+    with pytest.raises(UsageError, match="--stop-at heat: the model has no such module"):
+        irc.capture(model, (X,), stop_at="rate,heat")
+
+
 def test_a_module_that_is_not_called():
     model = nn.Module()
     model.spare = nn.ReLU()
@@ -169,6 +179,17 @@ def test_onnx_models_by_scope_and_by_name(name: str):
     module = irc.capture(onnx_model(), stop_at=name)
     x = np.linspace(-1, 1, 8, dtype=np.float32).reshape(2, 4)
     np.testing.assert_array_equal(irc.interpret(module, [x])[0], np.maximum(x, 0))
+
+
+def test_scopes_of_the_older_exporter():
+    """It repeats the scope of an nn.Sequential in those inside of it."""
+    made = onnx_model()
+    for node, name in zip(made.graph.node, ("/b/b.0/Relu", "/b/b.1/b.1.0/c/Neg", "/b/b.10/Abs"), strict=False):
+        node.name = name
+    paths = [node.loc.path for node in list(irc.capture(made, stop_at="head").main.nodes)]
+    assert paths[:3] == ["b.0", "b.1.0.c", "b.10"]
+    for name in ("b.1.0", "/b/b.1/b.1.0"):
+        assert len(list(irc.capture(made, stop_at=name).main.nodes)) == 2
 
 
 def test_onnx_mistakes():

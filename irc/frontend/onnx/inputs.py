@@ -29,7 +29,8 @@ class Inputs:
     """Collects the types of inputs and the symbols in them.
 
     `wanted` are types, shapes or arrays by input name; `dynamic` names axes that vary: `{"x": {0: "b"}}`, with a range
-    `{"x": {0: ("b", 1, 64)}}`, or `"b"` for the first axis of every input.
+    `{"x": {0: ("b", 1, 64)}}`, or `"b"` or `("b", 1, 64)` for the first axis of every input that has the size of the
+    first there.
     """
 
     wanted: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Inputs:
     symbols: dict[str, Symbol] = field(default_factory=dict[str, Symbol])
     samples: dict[str, Array] = field(default_factory=dict[str, Array])
     _names: dict[str, str] = field(default_factory=dict[str, str])  # of the file -> ours
+    _first: Dim | None = None  # size of the first input that has axes
 
     def type_of(self, port: Port, name: str) -> TensorType:
         """The type of an input. Raises IrcError for what is no tensor of a known rank."""
@@ -104,10 +106,8 @@ class Inputs:
 
     def _varying(self, dims: Shape, name: str) -> Shape:
         """The shape with the axes that the caller lets vary."""
-        stated: Any = self.dynamic.get(name, {}) if is_mapping(self.dynamic) else {0: self.dynamic}
-        axes: Mapping[int, Any] = stated if dims and self.dynamic is not None else {}
         out = list(dims)
-        for axis, what in axes.items():
+        for axis, what in self._axes(dims, name).items():
             if not -len(dims) <= axis < len(dims):
                 raise UsageError(f"input '{name}' has {len(dims)} axes, there is no axis {axis}")
             label, low, high = (what, 1, UNBOUNDED) if isinstance(what, str) else what
@@ -115,6 +115,15 @@ class Inputs:
                 raise UsageError(f"input '{name}': '{label}' in [{low}, {high}] is no size")
             out[axis] = self._declare(label, low, high)
         return tuple(out)
+
+    def _axes(self, dims: Shape, name: str) -> Mapping[int, Any]:
+        if self.dynamic is None or not dims:
+            return {}
+        if is_mapping(self.dynamic):
+            return self.dynamic.get(name, {})
+        self._first = dims[0] if self._first is None else self._first
+        apart = isinstance(dims[0], int) and isinstance(self._first, int) and dims[0] != self._first
+        return {} if apart else {0: self.dynamic}
 
     # -- what the file says
 

@@ -50,8 +50,12 @@ def _of_torch(metadata: Mapping[str, str], op: str) -> Loc:
 
 
 def _path(node: OnnxNode) -> str:
-    """The module path in a name, without the operator at its end."""
+    """The module path in a name, without the operator at its end.
+
+    A scope of torch's older exporter repeats the one around it where that is an nn.Sequential: `/f/f.0/f.0.1/Conv`.
+    """
     parts = [part for part in node.name.split("/") if part]
     if len(parts) > 1 and parts[-1].startswith(node.op):
         parts.pop()
-    return ".".join(parts)
+    inner = [*parts[1:], ""]
+    return ".".join(part for part, following in zip(parts, inner, strict=False) if not following.startswith(f"{part}."))

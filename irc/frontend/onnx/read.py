@@ -46,7 +46,8 @@ def read(model: object, inputs: Any = None, *, dynamic: Any = None, stop_at: str
 
     `inputs` fix the types of inputs: a dict by name (or one, or a tuple of them, in order) of types
     `"f32[1, 3, 8, 8]"`, shapes or arrays. `dynamic` names axes that vary: `{"x": {0: "b"}}`, with a range
-    `{"x": {0: ("b", 1, 64)}}`, or `"b"` for the first axis of every input. Sizes that the file names vary anyway.
+    `{"x": {0: ("b", 1, 64)}}`, or `"b"` or `("b", 1, 64)` for the first axis of every input that has the size of the
+    first there. Sizes that the file names vary anyway.
     `stop_at` is a module path or the name of an operator: only what comes before is imported.
 
     Raises UsageError (no such file, an input that the model does not have), UnsafeInputError (weights outside of the

@@ -26,6 +26,11 @@ from irc.ir.ops.linear import Conv, Linear, Matmul
 from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
 
+ONE_SAMPLE = (
+    "a call takes one sample: export the model with a batch of 1, or with one that varies (--dynamic b), which is then "
+    "taken as 1"
+)
+
 
 @dataclass(frozen=True)
 class DepthwiseWeights:
@@ -217,7 +222,7 @@ def window_pace(window: Config, rows_ahead: int = 0) -> Pace:
 
 def require_one_image(op: Op, shape: tuple[int, ...]) -> None:
     if shape[0] != 1:
-        op.fail(f"{shape[0]} images at once inside the accelerator", hint="one sample a call: specialize{batch=1}")
+        op.fail(f"{shape[0]} images at once inside the accelerator", hint=ONE_SAMPLE)
 
 
 @lowers(Conv, epilogue=True)
