@@ -133,8 +133,9 @@ def build(module: Module, captured: Module, header: Mapping[str, Any], backend: 
         "constant bytes": after,
         "constant bytes as captured": before,
     }
-    if after:
-        summary["smaller by a factor of"] = round(before / after, 2)
+    if before and after:
+        how, factor = ("smaller", before / after) if before >= after else ("larger", after / before)
+        summary[f"{how} by a factor of"] = round(factor, 2)
     rows = [layer.row() for layer in layers]
     known = {row["layer"]: row for row in rows}
     for extra in backend.get("layers", ()):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -49,15 +49,37 @@ ROWS_A_COLUMN = 8  # ... or so many for each of its columns, if that is more
 
 @dataclass
 class Layer:
-    """A linear or convolution with constant weights, and the bits it gets."""
+    """A linear or convolution with constant weights, or several that share them (such as the steps of an LSTM), and the
+    bits it gets.
+    """
 
-    op: Linear | Conv
+    ops: tuple[Linear | Conv, ...]
     weights: int
     inputs: int
 
     @property
     def constant(self) -> Const:
-        return cast(Const, self.op.w.node)
+        return cast(Const, self.ops[0].w.node)
+
+    @property
+    def loc(self) -> Loc:
+        return self.ops[0].loc
+
+    @property
+    def groups(self) -> int:
+        return _groups(self.ops[0])
+
+
+def _groups(op: Linear | Conv) -> int:
+    return op.groups if isinstance(op, Conv) else 1
+
+
+def _sharing(ops: Sequence[Linear | Conv]) -> list[tuple[Linear | Conv, ...]]:
+    """The ops by the weights that they have, in order of the first."""
+    found: dict[tuple[type[Op], Value, int], list[Linear | Conv]] = {}
+    for op in ops:
+        found.setdefault((type(op), op.w, _groups(op)), []).append(op)
+    return [tuple(group) for group in found.values()]
 
 
 @dataclass(frozen=True)
@@ -101,10 +123,10 @@ class QuantizePass(Pass):
             if not ranges:
                 hint = "run calibrate before it: calibrate,quantize; activations=none quantizes weights only"
                 raise IrcError("quantize needs the ranges of activations", hint=hint)
-            plan = _Plan(graph, self, self.activations, {layer.op: layer for layer in layers}, ranges)
-            plan.write()
+            by_op: dict[Op, Layer] = {op: layer for layer in layers for op in layer.ops}
+            _Plan(graph, self, self.activations, by_op, ranges).write()
         for layer in layers:
-            self._quantize_weight(layer, hessians.get(layer.op))
+            self._quantize_weight(layer, hessians.get(layer.constant))
 
     def _check_options(self) -> None:
         for option in ("weights", "activations", "inputs", "ends"):
@@ -124,11 +146,16 @@ class QuantizePass(Pass):
         """Every linear and convolution with constant weights, with the bits of options and overrides."""
         ops = weighted(graph)
         if not ops:
-            raise IrcError("quantize found no linear or convolution with constant weights")
+            quantized = any(isinstance(n, Dequantize) for n in graph.nodes)
+            hint = (
+                "it is quantized already: --passes integerize,fuse" if quantized else "clean,fuse compiles it in float"
+            )
+            raise IrcError("quantize found no linear or convolution with constant float weights", hint=hint)
         inner = (self.activations or self.ends) if self.inputs is None else self.inputs
-        layers = [Layer(op, self.weights, inner) for op in ops]
-        for end in (layers[0], layers[-1]):
-            end.weights, end.inputs = max(self.ends, self.weights), max(self.ends, inner)
+        layers = [Layer(sharing, self.weights, inner) for sharing in _sharing(ops)]
+        for layer in layers:
+            if ops[0] in layer.ops or ops[-1] in layer.ops:
+                layer.weights, layer.inputs = max(self.ends, self.weights), max(self.ends, inner)
         for text in self.layers:
             _apply_override(text, layers)
         if self.group is not None and not any(self._group_of(layer) for layer in layers):
@@ -137,26 +164,27 @@ class QuantizePass(Pass):
 
     def _group_of(self, layer: Layer) -> int | None:
         """How many weights of a row share a scale; None for all of them."""
-        if self.group is None or not isinstance(layer.op, Linear):
+        if self.group is None or not isinstance(layer.ops[0], Linear):
             return None
         return self.group if layer.constant.value.array.shape[1] % self.group == 0 else None
 
-    def hessians_of(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Op, list[Gram]]:
-        """X^T X of each layer's input over the samples, one a group of channels."""
+    def hessians_of(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Const, list[Gram]]:
+        """X^T X of what each layer's weights are multiplied with over the samples, one a group of channels."""
         if cx.samples is None or sample_count(cx.samples) == 0:
             raise IrcError("rounding=gptq needs samples", hint="--calib data.npz, or quantize{rounding=mse}")
-        readers: dict[Value, list[Layer]] = {}
-        grams: dict[Op, list[Gram]] = {}
+        readers: dict[Value, list[tuple[Linear | Conv, list[Gram]]]] = {}
+        grams: dict[Const, list[Gram]] = {}
         for layer in layers:
-            readers.setdefault(layer.op.x, []).append(layer)
-            grams[layer.op] = [Gram() for _ in range(layer.op.groups if isinstance(layer.op, Conv) else 1)]
+            own = grams[layer.constant] = [Gram() for _ in range(layer.groups)]
+            for op in layer.ops:
+                readers.setdefault(op.x, []).append((op, own))
         rng = np.random.default_rng(cx.seed)
         runs = list(batches(module.main, cx.samples))
 
         def observe(value: Value, array: Array) -> None:
-            for layer in readers.get(value, ()):
-                most = -(-max(ROWS, ROWS_A_COLUMN * layer.constant.value.array[0].size) // len(runs))
-                for gram, rows in zip(grams[layer.op], _input_rows(layer.op, array, most, rng), strict=True):
+            for op, own in readers.get(value, ()):
+                most = -(-max(ROWS, ROWS_A_COLUMN * cast(Const, op.w.node).value.array[0].size) // len(runs))
+                for gram, rows in zip(own, _input_rows(op, array, most, rng), strict=True):
                     gram.add(rows)
 
         with cx.progress("quantize", len(runs)) as tick:
@@ -175,7 +203,7 @@ class QuantizePass(Pass):
         per_channel = self.per == "channel" or group is not None
         scales = weight_scales(rows, bits, per_channel=per_channel, search=self.rounding != "nearest")
         if group is None:
-            least = _least_scales(layer.op)
+            least = np.max([_least_scales(op) for op in layer.ops], axis=0)
             scales = np.maximum(scales, least if scales.ndim else least.max()).astype(np.float32)
         encoding = per_axis(scales, 0) if scales.ndim else per_tensor(float(scales))
         if group is not None:
@@ -188,11 +216,13 @@ class QuantizePass(Pass):
         """Put `dequantize(const codes)` in place of a layer's float weights."""
         const = layer.constant
         codes, encoding = self.coded_weight(layer, layer.weights, hessians)
-        b = Builder.before_node(layer.op, const.loc.via(self.name))
+        b = Builder.before_node(layer.ops[0], const.loc.via(self.name))
         quantized = b.const(codes, integer(layer.weights, signed=True), encoding, const.result.name)
         if const.mask is not None:
             cast(Const, quantized.node).mask = const.mask
-        layer.op.w = dequantized(b, quantized)
+        floats = dequantized(b, quantized)
+        for op in layer.ops:
+            op.w = floats
 
 
 BIAS_BITS = 30  # of a bias in units of the products, so that the sums of products beside it fit 32 bits
@@ -255,8 +285,8 @@ def _apply_override(text: str, layers: list[Layer]) -> None:
             f"quantize: layers={text} is not PATH:wNaM with 2 to 8 bits",
             hint="for example layers=head:w8,blocks.0.*:w4a8",
         )
-    chosen = matching(pattern, [layer.op for layer in layers], QuantizePass.name)
-    for layer in (layer for layer in layers if layer.op in chosen):
+    chosen = set(matching(pattern, [op for layer in layers for op in layer.ops], QuantizePass.name))
+    for layer in (layer for layer in layers if chosen.intersection(layer.ops)):
         layer.weights = int(match[1] or layer.weights)
         layer.inputs = int(match[2] or layer.inputs)
 

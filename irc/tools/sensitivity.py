@@ -26,11 +26,12 @@ from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Value
 from irc.ir.interpret import bind_dims, run_node
 from irc.ir.location import Loc
+from irc.ir.op import Op
 from irc.ir.scalars import Array, integer
 from irc.ir.types import Element, Encoding
 from irc.passes.analysis.cost import cost_table, total
 from irc.passes.base import PassContext
-from irc.passes.encodings import choose_element
+from irc.passes.encodings import Range, choose_element
 from irc.passes.pipeline import Stage, with_words
 from irc.passes.quantize import Layer, QuantizePass, encoded, take_ranges
 
@@ -137,19 +138,18 @@ class _Variant:
     layer: Layer
     part: str
     bits: int
-    element: Element
+    elements: Mapping[Op, Element]  # of the operand, for each op of the layer
     codes: Array | None = None  # of weights
 
     @property
     def saved(self) -> int:
         return 0 if self.codes is None else self.codes.size * (32 - self.bits) // 8
 
-    def operands(self, known: Mapping[Value, Array]) -> list[Array]:
-        """The operands of the layer, this one as its codes stand for it."""
-        found = [known[value] for value in self.layer.op.operands]
-        index = 0 if self.codes is None else 1
-        encoding = cast(Encoding, self.element.encoding)
-        found[index] = encoding.decode(encoded(found[0], self.element) if self.codes is None else self.codes)
+    def replaced(self, op: Op, operands: Sequence[Array]) -> list[Array]:
+        """The operands of an op of the layer, this one as its codes stand for it."""
+        found, index, element = list(operands), 0 if self.codes is None else 1, self.elements[op]
+        encoding = cast(Encoding, element.encoding)
+        found[index] = encoding.decode(encoded(found[0], element) if self.codes is None else self.codes)
         return found
 
 
@@ -196,7 +196,7 @@ class _Trial:
         reference = _share(classes[-1], right)
         found = [
             Loss(
-                variant.layer.op.loc,
+                variant.layer.loc,
                 variant.part,
                 variant.bits,
                 outputs,
@@ -210,13 +210,14 @@ class _Trial:
     def _variants(self, widths: Sequence[int]) -> Iterator[_Variant]:
         for layer in self.layers:
             for bits in sorted({*widths, FULL, layer.weights}):
-                codes, encoding = self.quantize.coded_weight(layer, bits, self.hessians.get(layer.op))
+                codes, encoding = self.quantize.coded_weight(layer, bits, self.hessians.get(layer.constant))
                 element = Element(integer(bits, signed=True), encoding)
-                yield _Variant(layer, WEIGHTS, bits, element, codes.astype(np.int8))
-            seen = self.ranges.get(layer.op.x)
-            if seen is not None and self.quantize.activations is not None:
+                yield _Variant(layer, WEIGHTS, bits, dict.fromkeys(layer.ops, element), codes.astype(np.int8))
+            seen: dict[Op, Range] = {op: self.ranges[op.x] for op in layer.ops if op.x in self.ranges}
+            if len(seen) == len(layer.ops) and self.quantize.activations is not None:
                 for bits in sorted({*widths, FULL, layer.inputs}):
-                    yield _Variant(layer, INPUTS, bits, choose_element(seen, bits, self.quantize.scheme))
+                    elements = {op: choose_element(r, bits, self.quantize.scheme) for op, r in seen.items()}
+                    yield _Variant(layer, INPUTS, bits, elements)
 
     def _values(self, call: Call) -> dict[Value, Array]:
         dims = bind_dims(self.graph, call)
@@ -231,13 +232,13 @@ class _Trial:
         """The results with a variant in the place of its layer: what does not depend on it is not computed again."""
         dims = bind_dims(self.graph, call)
         changed: dict[Value, Array] = {}
-        for node in self.nodes[self.places[variant.layer.op] :]:
-            if node is variant.layer.op:
-                operands = variant.operands(known)
-            elif not node.terminator and any(value in changed for value in node.operands):
-                operands = [changed[value] if value in changed else known[value] for value in node.operands]
-            else:
+        for node in self.nodes[self.places[variant.layer.ops[0]] :]:
+            own = node in variant.elements
+            if node.terminator or not (own or any(value in changed for value in node.operands)):
                 continue
+            operands = [changed[value] if value in changed else known[value] for value in node.operands]
+            if own:
+                operands = variant.replaced(cast(Op, node), operands)
             changed.update(zip(node.results, run_node(node, operands, dims, self.module), strict=True))
         return [changed[value] if value in changed else known[value] for value in self.graph.outputs]
 
@@ -306,17 +307,17 @@ def _gains(found: Sensitivity, trial: _Trial) -> dict[str, float]:
     gains: dict[str, float] = {}
     for layer in trial.layers:
         for part in (WEIGHTS, INPUTS):
-            key = (layer.op.loc, part)
+            key = (layer.loc, part)
             bits = trial.bits_of(layer, part)
-            if bits < FULL and layer.op.loc.path and (*key, bits) in noise:
+            if bits < FULL and layer.loc.path and (*key, bits) in noise:
                 gain = noise[*key, bits] - noise[*key, FULL]
-                gains[layer.op.loc.path] = gains.get(layer.op.loc.path, 0.0) + gain
+                gains[layer.loc.path] = gains.get(layer.loc.path, 0.0) + gain
     return {path: gain for path, gain in gains.items() if gain > 0}
 
 
 def _bits(trial: _Trial, path: str) -> str:
     """`w8`, `a8` or both: what a layer gets that has less."""
-    layers = [layer for layer in trial.layers if layer.op.loc.path == path]
+    layers = [layer for layer in trial.layers if layer.loc.path == path]
     weights = any(layer.weights < FULL for layer in layers)
     inputs = trial.quantize.activations is not None and any(layer.inputs < FULL for layer in layers)
     return (f"w{FULL}" if weights else "") + (f"a{FULL}" if inputs else "")

@@ -394,6 +394,35 @@ def test_layer_override_hint_names_the_nearest_layer() -> None:
         apply(module, "calibrate,quantize{layers=mpl.fc1:w4}", samples)
 
 
+@pytest.mark.parametrize("rounding", ["gptq", "mse"])
+def test_steps_that_share_weights_share_codes(rounding: str) -> None:
+    text = """
+    func @main(%x: f32[b, 8]) -> f32[b, 8] where b in [1, 64] {
+      %w = const #W : f32[8, 8]
+      %b = const #B : f32[8]
+      %1 = linear %x, %w, %b : f32[b, 8]  at "cell"
+      %2 = tanh %1 : f32[b, 8]  at "cell"
+      %3 = linear %2, %w, %b : f32[b, 8]  at "cell"
+      %4 = tanh %3 : f32[b, 8]  at "cell"
+      %5 = linear %4, %w : f32[b, 8]  at "last"
+      return %5
+    }
+    """
+    w, b = weights((8, 8), (8,))
+    text = text.replace("#W", f"#{w.hash}").replace("#B", f"#{b.hash}")
+    samples = RNG.normal(size=(48, 8)).astype(np.float32)
+    module = parse(text, weights={d.hash: d.array for d in (w, b)})
+    (wanted,) = interpret(module, [samples])
+    options = f"weights=4 ends=4 layers=last:w8 rounding={rounding}"
+    apply(module, f"calibrate,quantize{{{options}}},integerize,fold,cse,dce", samples)
+    layers = [n for n in nodes(module, Linear) if isinstance(n, Linear)]
+    assert len(layers) == 3
+    assert len({layer.w for layer in layers}) == 1
+    assert layers[0].w.type.scalar == integer(8, signed=True)  # the most that one of them asks for
+    (given,) = interpret(module, [samples])
+    assert np.square(given - wanted).sum() < 1e-3 * np.square(wanted).sum()
+
+
 def test_ops_without_integer_form_are_listed_together() -> None:
     text = """
     func @main(%x: f32[4, 8]) -> f32[4, 8] {
