@@ -86,7 +86,7 @@ Every verb takes `model.onnx` as it takes a `.pt2`; in Python `irc.capture` and 
   as their operators are the same.
 - **Quantized models**: QDQ (a scale a tensor, a channel or a block; down to 2 bits), QOperator (`QLinearConv`,
   `MatMulInteger`, and those of onnxruntime), and QONNX (`Quant`, `BipolarQuant`, `MultiThreshold`, channels last
-  too). Codes keep their meaning in the types of the IR.
+  too). Codes keep their meaning in the types of the IR; `--passes integerize,fuse` computes with them in integers.
 - **Sizes**: a size with a name varies, also in expressions such as `past + 1`; one without gets a name. `--dynamic
   x:0=b:1:64` bounds one, `--input 'x=f32[1, 3, 224, 224]'` fixes all of an input. What the model computes from shapes
   is known when it is read.

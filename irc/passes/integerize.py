@@ -60,6 +60,7 @@ from irc.ir.ops.tensor import Pad
 from irc.ir.ops.token import Select
 from irc.ir.scalars import BOOL, F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, f32, per_tensor
+from irc.passes.analysis.codes import code_interval
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, choose_element
 from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
@@ -229,6 +230,13 @@ class _Lowering:
             op.fail("its operand has a scale a channel", hint="run calibrate,quantize before integerize")
         return codes
 
+    def numbers(self, value: Value) -> Array | None:
+        """The values of a constant, or of one that codes stand for; None if it is computed."""
+        codes = self.codes.get(value)
+        if codes is None or (array := constant_of(codes)) is None:
+            return constant_of(value)
+        return self.encoding(codes).decode(array)
+
     def encoding(self, codes: Value) -> Encoding:
         assert codes.type.encoding is not None
         return codes.type.encoding
@@ -288,6 +296,15 @@ class _Lowering:
             return codes
         return self.requantize(codes, Element(integer(codes.type.scalar.bits + 1, signed=True), encoding.with_zp(0)))
 
+    def narrowed(self, codes: Value) -> Value:
+        """Sums that are multiplied as they are, in 16 bits, if it is known how large they get."""
+        lo, hi = code_interval(codes)
+        unknown = hi - lo >= 2**codes.type.scalar.bits - 1
+        if codes.type.scalar.bits <= 16 or unknown or not self.encoding(codes).per_tensor:
+            return codes
+        scale = float(self.encoding(codes).scales) * max(-lo, hi, 1) / (2**15 - 1)
+        return self.requantize(codes, Element(integer(16, signed=True), per_tensor(f32(scale))))
+
     def truth(self, op: Cast) -> Value:
         """A bool as a number: codes 1 and 0 of scale 1."""
         to = Element(integer(2, signed=False), per_tensor(1.0))
@@ -324,16 +341,17 @@ def rebuilt(op: Op, **changes: Any) -> Op:
 
 
 def view(cx: _Lowering, op: Op) -> Value:
-    """Data movement works on codes as on floats."""
+    """Data movement works on codes as on floats; what is joined gets one meaning."""
+    codes = _joined(cx, op)
     changes: dict[str, Any] = {}
     for f in op.fields:
         if f.kind in OPERANDS:
             given = getattr(op, f.name)
             if isinstance(given, tuple):
                 operands = cast("tuple[Value, ...]", given)
-                changes[f.name] = tuple(cx.of(op, v) if v.type.scalar.is_float else v for v in operands)
-            elif given is not None and given.type.scalar.is_float:
-                changes[f.name] = cx.of(op, given)
+                changes[f.name] = tuple(codes.get(v, v) for v in operands)
+            elif given is not None:
+                changes[f.name] = codes.get(given, given)
     if isinstance(op, Pad):
         encoding = cx.encoding(changes["x"])
         changes["value"] = float(np.rint(op.value / float(encoding.scales)) + int(encoding.zps))
@@ -343,6 +361,17 @@ def view(cx: _Lowering, op: Op) -> Value:
     return cx.b(rebuilt(op, **changes))
 
 
+def _joined(cx: _Lowering, op: Op) -> dict[Value, Value]:
+    """The codes of float operands, of one element where the result holds all of them."""
+    floats = tuple(dict.fromkeys(v for v in op.operands if v.type.scalar.is_float))
+    codes = [cx.of(op, v) for v in floats]
+    if not isinstance(op, Select) and len({v.type.element for v in codes}) > 1:  # scores are only compared
+        given = {cx.codes[v].type.element for v in floats if v in cx.codes}
+        only = given.pop() if len(given) == 1 else None
+        codes = cx.alike(op, floats, cx.target(op.results[0]) or only or _common(cx, op, floats))
+    return dict(zip(floats, codes, strict=True))
+
+
 handles(MaxPool, Amax)(view)
 
 
@@ -350,10 +379,11 @@ def _bias(cx: _Lowering, op: Linear | Conv, x: Encoding, w: Encoding, axis: int)
     """The bias in units of the products."""
     if op.b is None:
         return None
-    if not isinstance(op.b.node, Const):
+    bias = cx.numbers(op.b)
+    if bias is None:
         op.fail("the bias is not constant", hint="add it behind the layer")
     scales = (x.scales.astype(np.float64) * w.scales.astype(np.float64)).astype(np.float32)
-    codes = np.rint(op.b.node.value.array.astype(np.float64) / scales)
+    codes = np.rint(bias.astype(np.float64) / scales)
     if np.any(np.abs(codes) >= 2**31):
         op.fail("the bias does not fit 32 bits in units of the products", hint="more weight or activation bits")
     return cx.b.const(codes.astype(np.int64), I32)
@@ -370,7 +400,7 @@ def products(cx: _Lowering, op: Linear | Conv) -> Value:
 
 @handles(Matmul)
 def matmul(cx: _Lowering, op: Matmul) -> Value:
-    x, y = cx.of(op, op.x), cx.of(op, op.y)
+    x, y = (cx.narrowed(cx.of(op, v)) for v in (op.x, op.y))
     return cx.b(Matmul(x, y, x_zp=int(cx.encoding(x).zps), y_zp=int(cx.encoding(y).zps)))
 
 
@@ -558,8 +588,8 @@ def norm(cx: _Lowering, op: LayerNorm | RmsNorm) -> Value:
     if isinstance(op, LayerNorm) and op.axes != 1:
         op.fail(f"integer layer norm is over the last axis, not the last {op.axes}", hint="islands=layer_norm")
     channels = _static(op, [op.x.type.shape[-1]])[0]
-    gamma = _vector(op, op.g, channels, 1.0)
-    beta = _vector(op, op.b if isinstance(op, LayerNorm) else None, channels, 0.0)
+    gamma = _vector(cx, op, op.g, channels, 1.0)
+    beta = _vector(cx, op, op.b if isinstance(op, LayerNorm) else None, channels, 0.0)
     out = float(target.encoding.scales)
     shift = 24
     while shift > 1 and (
@@ -584,12 +614,13 @@ def norm(cx: _Lowering, op: LayerNorm | RmsNorm) -> Value:
     )
 
 
-def _vector(op: Op, value: Value | None, channels: int, default: float) -> Array:
+def _vector(cx: _Lowering, op: Op, value: Value | None, channels: int, default: float) -> Array:
     if value is None:
         return np.full(channels, default)
-    if not isinstance(value.node, Const):
+    numbers = cx.numbers(value)
+    if numbers is None:
         op.fail("its scale or offset is not constant", hint="multiply and add behind it")
-    return value.node.value.array.astype(np.float64)
+    return numbers.astype(np.float64)
 
 
 @handles(Unary)

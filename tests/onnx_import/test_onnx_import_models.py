@@ -258,6 +258,46 @@ def test_a_qdq_model_becomes_integers(float_file: Path, tmp_path: Path):
     np.testing.assert_allclose(mine, theirs, rtol=0, atol=0.03 * np.abs(theirs).max())
 
 
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_a_quantized_unet_becomes_integers(tmp_path: Path, per_channel: bool):
+    """Joined branches of different scales, a transposed convolution with a scale a channel, interpolation."""
+    net = model(
+        [
+            node("Conv", ["x", "a.w", "a.b"], ["a"], pads=[1, 1, 1, 1]),
+            node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+            node("Conv", ["p", "b.w", "b.b"], ["b"], pads=[1, 1, 1, 1]),
+            node("ConvTranspose", ["b", "u.w", "u.b"], ["u"], kernel_shape=[2, 2], strides=[2, 2]),
+            node("Concat", ["u", "a"], ["c"], axis=1),
+            node("Conv", ["c", "d.w", "d.b"], ["d"], pads=[1, 1, 1, 1]),
+            node("Resize", ["d", "", "scales"], ["y"], mode="linear"),
+        ],
+        {"x": "f32[1, 3, 8, 8]"},
+        constants={
+            "a.w": random(4, 3, 3, 3),
+            "a.b": random(4),
+            "b.w": random(6, 4, 3, 3),
+            "b.b": random(6),
+            "u.w": random(6, 4, 2, 2) * np.arange(1, 5, dtype=F)[:, None, None],
+            "u.b": random(4),
+            "d.w": random(2, 8, 3, 3),
+            "d.b": random(2),
+            "scales": np.array([1, 1, 2, 2], F),
+        },
+        opset=17,
+    )
+    onnx.save(net, tmp_path / "net.onnx")
+    path = tmp_path / "q.onnx"
+    quantize_static(
+        tmp_path / "net.onnx", path, Samples((1, 3, 8, 8)), per_channel=per_channel, activation_type=QuantType.QInt8
+    )
+    module = irc.apply(read(path).module, "clean,integerize,fold,cse,dce")
+    kinds = {n.opname for n in module.walk() if any(v.type.scalar.is_float for v in n.results)}
+    assert kinds <= {"const", "dequantize"}
+    x = random(1, 3, 8, 8)
+    (mine,), (theirs,) = interpret(module, [x]), on_onnxruntime(onnx.load(path), x)
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=0.03 * np.abs(theirs).max())
+
+
 def test_dynamic_quantization(float_file: Path, tmp_path: Path):
     path = tmp_path / "q.onnx"
     quantize_dynamic(float_file, path, weight_type=QuantType.QInt8)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from irc.ir.graph import Value
 from irc.ir.op import Op
+from irc.ir.ops.linear import Matmul
 from irc.ir.ops.math import Amax, Clamp
 from irc.ir.ops.quant import IntSoftmax, Lut, Rescale, constant_of
 from irc.ir.ops.tensor import Expand, Permute, Reshape, Slice
@@ -38,8 +41,20 @@ def _moved(node: Any, depth: int) -> Interval:
     return code_interval(node.x, depth)
 
 
+def _products(node: Matmul, depth: int) -> Interval:
+    """Sums of products with constants, as those of interpolation are."""
+    factors, scalar = constant_of(node.y), node.result.type.scalar
+    if factors is None or not factors.size:
+        return scalar.min, scalar.max
+    lo, hi = (code - node.x_zp for code in code_interval(node.x, depth))
+    centred = factors.astype(np.float64) - node.y_zp
+    up, down = np.maximum(centred, 0).sum(axis=-2), np.minimum(centred, 0).sum(axis=-2)
+    return float(np.min(up * lo + down * hi)), float(np.max(up * hi + down * lo))
+
+
 READERS: dict[type[Op], Callable[[Any, int], Interval]] = {
     Clamp: _clamped,
+    Matmul: _products,
     Lut: _table,
     IntSoftmax: lambda node, depth: (0, node.to.scalar.max),
     **dict.fromkeys((Reshape, Permute, Expand, Slice, Rescale, Amax), _moved),

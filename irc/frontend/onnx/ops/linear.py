@@ -19,7 +19,7 @@ from irc.ir.ops.math import Add, Silu
 from irc.ir.ops.quant import Dequantize
 from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Concat, Pad, Permute, Reshape
-from irc.ir.scalars import F64
+from irc.ir.scalars import F64, Array
 
 
 @converts("MatMul")
@@ -178,10 +178,23 @@ def conv_transpose(
 
 
 def _mirrored(c: Context, w: Value, groups: int) -> Value:
-    values = c.constant(w)
-    if values is None:
-        return _mirrored_at_run_time(c, w, groups)
-    return c.b.const(mirrored(values, groups), w.type.scalar, name=w.name)
+    values, op = c.constant(w), w.node
+    if values is not None:
+        return c.b.const(mirrored(values, groups), w.type.scalar, name=w.name)
+    if isinstance(op, Dequantize) and op.group is None and (op.axis is None or (op.axis == 1 and groups == 1)):
+        codes = c.constant(op.x)
+        if codes is not None:
+            return _mirrored_codes(c, op, codes, groups)
+    return _mirrored_at_run_time(c, w, groups)
+
+
+def _mirrored_codes(c: Context, op: Dequantize, codes: Array, groups: int) -> Value:
+    """Quantized constants are mirrored as codes; the scales a channel of axis 1 become those of axis 0."""
+    axis, known = (None if op.axis is None else 0), op.x.type.encoding
+    if known is not None and known.axis is not None:
+        known = known.moved(axis)
+    turned = c.b.const(mirrored(codes, groups), op.x.type.scalar, known, op.x.name)
+    return c.b(Dequantize(turned, op.scale, op.zp, axis=axis, to=op.to))
 
 
 def _mirrored_at_run_time(c: Context, w: Value, groups: int) -> Value:
