@@ -31,9 +31,12 @@ class Archive:
             raise IrcError(Diagnostic(f"the archive has no '{name}'", place=self.place, hint="save the model again"))
         _require_stored([self.records[name]], self.length, self.place)
         try:
-            return self.file.read(self.records[name])
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            content = self.file.read(self.records[name])
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
             raise damaged(self.place, f"record '{name}': {error}") from error
+        if len(content) != self.records[name].file_size:
+            raise damaged(self.place, f"record '{name}' has {len(content)} bytes, not those that the archive lists")
+        return content
 
     def under(self, folder: str) -> list[str]:
         """The names of the records in a folder."""

@@ -150,7 +150,7 @@ class _Cleaner:
             if stop_at:
                 data["graph_module"] = _before(data["graph_module"], stop_at)
             return self._program(data)
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError, RecursionError) as error:
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
             raise damaged(self.place, f"the program: {error!r}") from error
 
     def _program(self, data: Any) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def load_plain(source: BinaryIO, place: str, *, trustable: bool = False) -> Any:
     except pickle.UnpicklingError as error:
         blocked = f"it holds pickled objects, not only tensors ({_blocked(error)})"
         raise unsafe(place, blocked, trustable=trustable) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, MemoryError, TypeError) as error:
+    except Exception as error:  # whatever torch stumbles over: no object was made
         raise damaged(place, last_line(error)) from error
     return found
 
@@ -81,7 +81,7 @@ class Tensors:
         entries = read_json(self.archive, folder + config)
         try:
             return {str(name): self._tensor(folder, str(name), meta) for name, meta in entries["config"].items()}
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError) as error:
             raise damaged(self.archive.place, f"'{folder}{config}': {error!r}") from error
 
     def _tensor(self, folder: str, name: str, meta: Mapping[str, Any]) -> torch.Tensor:

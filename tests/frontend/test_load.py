@@ -285,6 +285,21 @@ def _bad_config(records: dict[str, bytes]) -> None:
     records["data/weights/model_weights_config.json"] = b'{"config": {"fc.weight": {}}}'
 
 
+def _endless_schema(records: dict[str, bytes]) -> None:
+    program = json.loads(records["models/model.json"])
+    records["models/model.json"] = json.dumps({**program, "schema_version": {"major": 1e999, "minor": 1}}).encode()
+
+
+def _short_pickle(records: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(io.BytesIO(records["data/sample_inputs/model.pt"])) as archive:
+        inner = {i.filename: archive.read(i) for i in archive.infolist()}
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        for name, data in inner.items():
+            archive.writestr(name, b"\x80\x02." if name.endswith("data.pkl") else data)
+    records["data/sample_inputs/model.pt"] = written.getvalue()
+
+
 def _bad_samples(records: dict[str, bytes]) -> None:
     records["data/sample_inputs/model.pt"] = b"nonsense"
 
@@ -324,6 +339,8 @@ def _future_schema(records: dict[str, bytes]) -> None:
         (_no_config, "the archive has no 'data/weights/model_weights_config.json'"),
         (_bad_config, r"damaged or truncated \('data/weights/model_weights_config.json': KeyError"),
         (_bad_samples, "net.pt2: sample inputs: the file is damaged or truncated"),
+        (_short_pickle, "net.pt2: sample inputs: the file is damaged or truncated"),
+        (_endless_schema, r"damaged or truncated \(the program: OverflowError"),
         (_odd_samples, r"sample inputs are not \(args, kwargs\)"),
         (_compiled, "the archive has 0; it is a compiled AOTInductor package"),
         (_unknown_value, "damaged or truncated"),
@@ -335,6 +352,21 @@ def test_damaged_programs(saved: Path, change: Callable[[dict[str, bytes]], None
     with pytest.raises(IrcError, match=message) as caught:
         capture(saved)
     assert caught.value.exit_code == 1
+
+
+def test_records_that_are_not_as_listed(saved: Path) -> None:
+    """The name in front of a record is no text; the list has a checksum and a stored size of 0."""
+    whole = saved.read_bytes()
+    with zipfile.ZipFile(saved) as archive:
+        info = archive.getinfo("net/data/weights/weight_0")
+    listed = whole.rindex(b"PK\x01\x02", 0, whole.rindex(info.filename.encode()))
+    for at, bad, said in (
+        (info.header_offset + 30, b"\x80", "'utf-8' codec can't decode"),
+        (listed + 16, bytes(8), "has 0 bytes, not those that the archive lists"),
+    ):
+        saved.write_bytes(whole[:at] + bad + whole[at + len(bad) :])
+        with pytest.raises(IrcError, match=rf"damaged or truncated \(record 'data/weights/weight_0'.*{said}"):
+            capture(saved)
 
 
 def test_archive_without_records(saved: Path) -> None:

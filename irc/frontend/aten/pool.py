@@ -67,7 +67,7 @@ def max_pool_with_indices(
 
     def places() -> Value:
         axes = zip(_sizes(c, x, n), *steps, _sizes_of(c, n), strict=True)
-        return places_of_largest(c, x, [window_places(*how) for how in axes])
+        return places_of_largest(c, x, [window_places(c, *how) for how in axes])
 
     return max_pool(c, x, kernel, stride, padding, dilation, ceil), places
 

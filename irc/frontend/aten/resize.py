@@ -144,7 +144,7 @@ def windows_of(
 def _windows(c: Context, x: Value, axis: int, kernel: int, dilation: int, stride: int) -> Array:
     """[kernel, windows]: the element at each place of each window along an axis."""
     count = (c.number(x.type.shape[axis], "the size") - dilation * (kernel - 1) - 1) // stride + 1
-    return elements_of_windows(kernel, dilation, 0, stride, count).T
+    return elements_of_windows(c, kernel, dilation, 0, stride, count).T
 
 
 @converts("col2im.default")

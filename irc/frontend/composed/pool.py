@@ -15,12 +15,12 @@ from irc.ir.ops.tensor import Gather, Permute, Reshape
 from irc.ir.scalars import I64, Array
 
 
-def window_places(size: int, kernel: int, stride: int, before: int, dilation: int, count: int) -> Array:
+def window_places(c: Building, size: int, kernel: int, stride: int, before: int, dilation: int, count: int) -> Array:
     """[count, kernel]: the elements of each window along an axis; for those in the padding the nearest of the window.
 
     Repeating an element changes neither which one is the largest nor which one of equal ones comes first.
     """
-    places = elements_of_windows(kernel, dilation, before, stride, count)
+    places = elements_of_windows(c, kernel, dilation, before, stride, count)
     inside = (places >= 0) & (places < size)
     first, last = np.where(inside, places, size).min(1), np.where(inside, places, -1).max(1)
     return places.clip(first[:, None], last[:, None])

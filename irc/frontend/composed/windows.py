@@ -15,8 +15,9 @@ from irc.ir.ops.tensor import Permute, Reshape
 from irc.ir.scalars import Array
 
 
-def elements_of_windows(kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
+def elements_of_windows(c: Building, kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
     """[count, kernel]: where each element of each window along an axis lies; outside of the axis in the padding."""
+    c.countable(kernel * count, "windows")
     return stride * np.arange(count)[:, None] - before + dilation * np.arange(kernel)
 
 
@@ -42,12 +43,13 @@ def from_windows(
     x = c.b(Permute(x, (*range(m + 1), *(m + 1 + i + j for i in range(n) for j in (0, n)))))
     x = c.b(Reshape(x, (*batch, channels, *(k * count for k, count in zip(kernel, counts, strict=True)))))
     for i in range(n):
-        matrix = _sums(size[i], kernel[i], dilation[i], padding[i], stride[i], counts[i])
+        matrix = _sums(c, size[i], kernel[i], dilation[i], padding[i], stride[i], counts[i])
         x = along_axis(c, x, m + 1 + i, matrix)
     return x
 
 
-def _sums(size: int, kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
+def _sums(c: Building, size: int, kernel: int, dilation: int, before: int, stride: int, count: int) -> Array:
     """[size, kernel * count]: 1 where that element of that window lies there."""
-    places = elements_of_windows(kernel, dilation, before, stride, count).T
+    c.countable(size * kernel * count, "windows")
+    places = elements_of_windows(c, kernel, dilation, before, stride, count).T
     return (np.arange(size)[:, None] == places.reshape(1, -1)).astype(np.float64)

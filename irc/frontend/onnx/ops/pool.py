@@ -42,7 +42,7 @@ def max_pool(
     if not any(c.node.outputs[1:]):
         return (out,)
     axes = zip(_sizes(c, x), kernel_shape, stride, padding, dilation, _sizes(c, out), strict=False)
-    places = places_of_largest(c, x, [window_places(*axis) for axis in axes])
+    places = places_of_largest(c, x, [window_places(c, *axis) for axis in axes])
     if storage_order:  # positions count columns first
         sizes = _sizes(c, x)
         turned = np.arange(math.prod(sizes)).reshape(sizes, order="F").ravel()
@@ -112,7 +112,8 @@ def _spread_means(
         before, after = padding[i], padding[n + i]
         count = window_size(size, kernel[i], stride[i], before, after, dilation[i], ceil)
         count = c.number(count, "the number of windows")
-        places = elements_of_windows(kernel[i], dilation[i], before, stride[i], count)
+        c.countable(count * kernel[i] * c.number(size, "the size"), "windows")
+        places = elements_of_windows(c, kernel[i], dilation[i], before, stride[i], count)
         hits = (places[:, :, None] == np.arange(size)).sum(1)
         counted = (places < size + after) if count_pad else (places >= 0) & (places < size)
         x = along_axis(c, x, 2 + i, hits / counted.sum(1, keepdims=True))
