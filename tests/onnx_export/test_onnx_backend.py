@@ -55,6 +55,12 @@ def test_quantized_layers_are_within_one_step(qdq4: Artifact):
     assert onnx.TensorProto.INT4 in kinds
 
 
+@pytest.mark.parametrize(("weights", "said"), [(8, True), (7, False)])
+def test_what_onnxruntime_may_saturate_is_said(tmp_path: Path, weights: int, said: bool):
+    artifact = compiled("digits_cnn", f"qdq8{{weights={weights} ends={weights} rounding=mse}}", tmp_path / "a")
+    assert any("disable_quant_qdq" in note for note in artifact.report["notes"]) == said
+
+
 @pytest.mark.parametrize("passes", ["quant8,fuse", "quant4"])
 def test_integers_are_equal_to_the_bit(tmp_path: Path, passes: str):
     artifact = compiled("digits_cnn", passes, tmp_path / "a")
