@@ -109,7 +109,7 @@ def damaged_json(content: bytes, rng: random.Random) -> bytes:
             case 0:
                 del holder[last]
             case 1 if isinstance(holder, list):
-                holder.insert(last, holder[last])
+                holder.insert(last, _at(holder, (last,)))
             case 2:
                 holder[last] = _at(data, rng.choice(paths))
             case _:
