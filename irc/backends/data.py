@@ -116,11 +116,15 @@ def _only_input(graph: Graph, place: str) -> str:
 def _npz(path: Path, place: str) -> dict[str, Array]:
     try:
         with path.open("rb") as content, np.load(content, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            found = {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise UsageError(Diagnostic("there is no such file", place=place)) from error
     except UNREADABLE as error:
         raise UsageError(Diagnostic(f"{path.name} is not a readable .npz ({error})", place=place)) from error
+    for name, array in found.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of a member that is none
+            raise UsageError(Diagnostic(f"'{name}' in {path.name} is no array", place=place))
+    return found
 
 
 def _npy(path: Path, place: str) -> Array:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from irc.ir.attrs import Attr
+from irc.ir.diagnostics import IrcError
 from irc.ir.dims import Symbol
 from irc.ir.location import UNKNOWN, Loc
 from irc.ir.printer import attr_text, print_graph, print_module, print_node
@@ -348,6 +349,9 @@ class Module:
 
     @property
     def main(self) -> Graph:
+        """The function that is compiled. Raises IrcError if there is none."""
+        if "main" not in self.functions:
+            raise IrcError("there is no function @main", hint="the one to be compiled has that name")
         return self.functions["main"]
 
     @property

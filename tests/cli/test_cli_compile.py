@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,9 @@ def test_data_that_cannot_be_read(irc, model, tmp_path):
     fails_with(irc, model, "nothing", "there is no such file", "module:function")
     (tmp_path / "text.npz").write_text("hello")
     fails_with(irc, model, "text.npz", "text.npz is not a readable .npz")
+    with zipfile.ZipFile("odd.npz", "w") as archive:
+        archive.writestr("x.npy", "no array")
+    fails_with(irc, model, "odd.npz", "'x' in odd.npz is no array")
     (tmp_path / "text.npy").write_text("hello")
     fails_with(irc, model, "text.npy", "text.npy is not a readable .npy")
     np.save(tmp_path / "pickled.npy", np.array([{}], object), allow_pickle=True)

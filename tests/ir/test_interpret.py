@@ -39,6 +39,12 @@ def test_inputs_by_order_and_by_name() -> None:
         interpret(module, {})
 
 
+def test_a_module_without_main() -> None:
+    module = parse("func @f(%x: f32[2]) -> f32[2] {\n  return %x\n}")
+    with fails("there is no function @main", hint="the one to be compiled has that name"):
+        _ = module.main
+
+
 def test_any_function_runs() -> None:
     module = parse("func @main(%x: f32[2]) -> f32[2] {\n  return %x\n}\nfunc @g(%x: f32[]) -> f32[] {\n  return %x\n}")
     assert interpret(module, [np.float32(2)], function="g")[0] == 2
