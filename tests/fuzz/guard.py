@@ -29,6 +29,7 @@ from irc.ir.diagnostics import InternalError, IrcError
 SECONDS = 5  # of the processor, so that a busy machine makes no difference
 STUCK = 120  # seconds of the clock after which a process that does nothing is ended
 MEMORY = 2**30  # bytes
+OS_RELEASE = os.path.realpath("/etc/os-release")
 RUNS_CODE = (
     "subprocess.Popen",
     "pickle.find_class",
@@ -96,9 +97,9 @@ def _real(path: Any) -> str:
 
 
 def readable_roots() -> tuple[str, ...]:
-    """Where Python, its packages and irc are, which may be imported at any time."""
+    """Where Python, its packages and irc are, which may be imported at any time, and what onnxruntime reads then."""
     roots = {*map(os.path.realpath, sysconfig.get_paths().values()), sys.prefix, sys.base_prefix, "/proc", "/sys"}
-    return (*sorted(map(os.path.realpath, roots)), os.path.realpath(Path(__file__).parents[2]), "/dev/null")
+    return (*sorted(map(os.path.realpath, roots)), os.path.realpath(Path(__file__).parents[2]), "/dev/null", OS_RELEASE)
 
 
 def _out_of_time(signum: int, frame: Any) -> None:
