@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, cast
 import numpy as np
 
 from irc.ir.builder import Builder
+from irc.ir.clone import rebuilt
 from irc.ir.diagnostics import Collector, Diagnostic, IrcError
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.op import OPERANDS, Op
@@ -329,12 +330,6 @@ class _Lowering:
         encoding = cast(Encoding, to.encoding)
         codes = np.clip(np.rint(array / float(encoding.scales)) + int(encoding.zps), to.scalar.min, to.scalar.max)
         return self.b.const(codes.astype(np.int64), to.scalar, encoding)
-
-
-def rebuilt(op: Op, **changes: Any) -> Op:
-    """A new node like `op` with some fields changed."""
-    fields = {f.name: getattr(op, f.name) for f in op.fields}
-    return type(op)(**{**fields, **changes})
 
 
 # -- handlers: codes of the operands in, codes of the result out

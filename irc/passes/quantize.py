@@ -65,10 +65,6 @@ class Layer:
     def loc(self) -> Loc:
         return self.ops[0].loc
 
-    @property
-    def groups(self) -> int:
-        return _groups(self.ops[0])
-
 
 def _groups(op: Linear | Conv) -> int:
     return op.groups if isinstance(op, Conv) else 1
@@ -175,7 +171,7 @@ class QuantizePass(Pass):
         readers: dict[Value, list[tuple[Linear | Conv, list[Gram]]]] = {}
         grams: dict[Const, list[Gram]] = {}
         for layer in layers:
-            own = grams[layer.constant] = [Gram() for _ in range(layer.groups)]
+            own = grams[layer.constant] = [Gram() for _ in range(_groups(layer.ops[0]))]
             for op in layer.ops:
                 readers.setdefault(op.x, []).append((op, own))
         rng = np.random.default_rng(cx.seed)

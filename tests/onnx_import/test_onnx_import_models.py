@@ -246,16 +246,20 @@ def test_models_of_the_quantizer_of_onnxruntime(
     assert np.mean(steps > 0.5) < 0.2
 
 
+def assert_becomes_integers(path: Path, passes: str, x: Array):
+    """No float op is left between the borders, and what comes of it is near what onnxruntime makes of the file."""
+    module = irc.apply(read(path).module, passes)
+    kinds = {n.opname for n in module.walk() if any(v.type.scalar.is_float for v in n.results)}
+    assert kinds <= {"const", "dequantize"}
+    (mine,), (theirs,) = interpret(module, [x]), on_onnxruntime(onnx.load(path), x)
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=0.03 * np.abs(theirs).max())
+
+
 def test_a_qdq_model_becomes_integers(float_file: Path, tmp_path: Path):
     """What the quantizer of onnxruntime wrote is what `integerize` takes: no float op is left between the borders."""
     path = tmp_path / "q.onnx"
     quantize_static(float_file, path, Samples((1, 3, 8, 8)), per_channel=True, activation_type=QuantType.QInt8)
-    module = irc.apply(read(path).module, "clean,integerize")
-    kinds = {n.opname for n in module.walk() if any(v.type.scalar.is_float for v in n.results)}
-    assert kinds <= {"const", "dequantize"}
-    x = random(4, 3, 8, 8)
-    (mine,), (theirs,) = interpret(module, [x]), on_onnxruntime(onnx.load(path), x)
-    np.testing.assert_allclose(mine, theirs, rtol=0, atol=0.03 * np.abs(theirs).max())
+    assert_becomes_integers(path, "clean,integerize", random(4, 3, 8, 8))
 
 
 @pytest.mark.parametrize("per_channel", [True, False])
@@ -290,12 +294,7 @@ def test_a_quantized_unet_becomes_integers(tmp_path: Path, per_channel: bool):
     quantize_static(
         tmp_path / "net.onnx", path, Samples((1, 3, 8, 8)), per_channel=per_channel, activation_type=QuantType.QInt8
     )
-    module = irc.apply(read(path).module, "clean,integerize,fold,cse,dce")
-    kinds = {n.opname for n in module.walk() if any(v.type.scalar.is_float for v in n.results)}
-    assert kinds <= {"const", "dequantize"}
-    x = random(1, 3, 8, 8)
-    (mine,), (theirs,) = interpret(module, [x]), on_onnxruntime(onnx.load(path), x)
-    np.testing.assert_allclose(mine, theirs, rtol=0, atol=0.03 * np.abs(theirs).max())
+    assert_becomes_integers(path, "clean,integerize,fold,cse,dce", random(1, 3, 8, 8))
 
 
 def test_dynamic_quantization(float_file: Path, tmp_path: Path):

@@ -12,6 +12,7 @@ from irc.backends.fpga_hls.ranges import Interval, code_bounds
 from irc.backends.fpga_hls.stage import Config
 from irc.backends.fpga_hls.types import code_of, literal
 from irc.backends.regions import Region
+from irc.ir.op import Op
 from irc.ir.ops.math import (
     Abs,
     Add,
@@ -30,22 +31,13 @@ from irc.ir.ops.math import (
 )
 from irc.ir.scalars import ScalarType
 
+OPERATORS: dict[type[Op], str] = {Add: "+", Sub: "-", Mul: "*"}
 RELATIONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
 
 
-@computes(Add)
-def _add(e: EpilogueBuilder, op: Add) -> str:
-    return f"{e.of(op.x)} + {e.of(op.y)}"
-
-
-@computes(Sub)
-def _sub(e: EpilogueBuilder, op: Sub) -> str:
-    return f"{e.of(op.x)} - {e.of(op.y)}"
-
-
-@computes(Mul)
-def _mul(e: EpilogueBuilder, op: Mul) -> str:
-    return f"{e.of(op.x)} * {e.of(op.y)}"
+@computes(Add, Sub, Mul)
+def _arithmetic(e: EpilogueBuilder, op: Add | Sub | Mul) -> str:
+    return f"{e.of(op.x)} {OPERATORS[type(op)]} {e.of(op.y)}"
 
 
 @computes(Neg)
