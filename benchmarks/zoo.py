@@ -138,7 +138,7 @@ def write(path: Path, found: dict[str, Any]) -> None:
 @click.option("--step", "steps", multiple=True, type=click.Choice(STEPS), default=STEPS)
 @click.option("--again", is_flag=True, help="Also what has results.")
 @click.option("--failed", "retry", is_flag=True, help="Also what has results, where a step failed.")
-@click.option("--limit", default=120.0, help="Seconds of processor time for a model.")
+@click.option("--limit", default=900.0, help="Seconds of processor time for a model.")
 def main(
     out: Path, only: str, groups: tuple[str, ...], steps: tuple[str, ...], again: bool, retry: bool, limit: float
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx_running import Case
 
 import irc
@@ -46,6 +47,19 @@ def test_floats_agree(vit: Artifact):
     found = vit.verify(TEST, limit=64)
     assert found.tolerated
     assert found.to_float[0].relative < 1e-5
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("backend", ["onnx", "cpu"])
+def test_terms_that_cancel_say_how_far_a_sum_may_be_off(backend: str, relu: bool):
+    layer = torch.nn.Linear(512, 64, bias=False)
+    half = torch.rand(64, 256, generator=torch.Generator().manual_seed(0))
+    layer.weight.data = torch.cat([half, -half], 1)[:, torch.randperm(512, generator=torch.Generator().manual_seed(0))]
+    model = torch.nn.Sequential(layer, torch.nn.ReLU()) if relu else layer
+    artifact = irc.compile(model, "f32[1, 512]", passes="clean,fuse" if backend == "cpu" else "clean", backend=backend)
+    found = artifact.verify({"input": np.full((1, 512), 0.1, np.float32)})
+    assert not found.exact
+    assert found.tolerated
 
 
 def test_quantized_layers_are_within_one_step(qdq4: Artifact):
