@@ -43,7 +43,7 @@ def small_shares(monkeypatch: pytest.MonkeyPatch) -> None:
 def same_bits(module: Module, samples: Sequence[Sequence[Array]], *threads: int) -> int:
     """Assert that the results do not depend on the number of threads; the number of kernels that were split."""
     program = compile_graph(module.main, host()).program
-    code, weights = object_of(program, module.main, host()), file_of(program.weights)
+    (code,), weights = object_of(program, module.main, host()), file_of(program.weights)
     expected: list[list[Array]] = []
     for count in (1, *threads):
         with opened(module.main, code, host(), weights, threads=count) as run:

@@ -29,7 +29,7 @@ def instrumented(module: Module, isa: Isa, change: Callable[[str], str]) -> byte
     lines = [_shown(line, used) for line in text.splitlines()]
     declared = [f"declare {name}" for name in sorted(used)]
     code = object_code("\n".join((*declared, *lines)), isa.triple, isa.cpu, isa.features)
-    return with_content(code, WEIGHTS_SECTION, program.weights)
+    return b"".join(with_content(code, WEIGHTS_SECTION, program.weights))
 
 
 def _shown(line: str, used: set[str]) -> str:

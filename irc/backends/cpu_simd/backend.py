@@ -97,7 +97,7 @@ def emit(job: CpuJob, lowered: Compiled, folder: Path) -> ReportData:
     code = object_of(program, graph, job.target, name=options.prefix, embed=embed)
     interface = Interface(options.prefix, graph, job.target, embed, len(program.weights))
     write_library(folder, interface, program, code, options.so)
-    return {**report(program, job.target, code), "schedule": text_of(lowered.records)}
+    return {**report(program, job.target, code[0]), "schedule": text_of(lowered.records)}
 
 
 @contextmanager

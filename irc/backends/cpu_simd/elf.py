@@ -17,6 +17,11 @@ ALLOCATED, EXECUTABLE = 2, 4
 LOCAL, UNDEFINED = 0, 0
 
 
+Pieces = tuple[bytes, ...]
+"""A file as what is written one after the other, so that many weights are not copied. The first of an object has all
+that `sections` and `symbols` read."""
+
+
 @dataclass(frozen=True)
 class Section:
     """A section: where its bytes, and its entry in the table of sections, lie in the file."""
@@ -82,7 +87,7 @@ def code_bytes(code: bytes) -> int:
     return sum(s.size for s in sections(code) if s.flags & EXECUTABLE)
 
 
-def with_content(code: bytes, name: str, content: bytes) -> bytes:
+def with_content(code: bytes, name: str, content: bytes) -> Pieces:
     """The object with other bytes in a section, at the end of the file. Raises ValueError if there can be none.
 
     LLVM takes its time for a section of many zeros; so it makes a small one, to which the bytes come here.
@@ -93,7 +98,8 @@ def with_content(code: bytes, name: str, content: bytes) -> bytes:
     *before, _, _, link, info, align, each = SECTION.unpack_from(code, section.entry)
     gap = -len(code) % align
     header = SECTION.pack(*before, len(code) + gap, len(content), link, info, align, each)
-    return b"".join((code[: section.entry], header, code[section.entry + SECTION.size :], bytes(gap), content))
+    head = b"".join((code[: section.entry], header, code[section.entry + SECTION.size :], bytes(gap)))
+    return head, content
 
 
 def _text(code: bytes, place: int) -> str:

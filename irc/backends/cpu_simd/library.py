@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irc.backends.cpu_simd.codegen.llvm import assembly, object_code
-from irc.backends.cpu_simd.elf import undefined, with_content
+from irc.backends.cpu_simd.elf import Pieces, undefined, with_content
 from irc.backends.cpu_simd.exports import WEIGHTS_SECTION, Exports
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.program import Program
@@ -15,15 +15,15 @@ from irc.version import __version__
 NAME = "model"
 
 
-def object_of(program: Program, graph: Graph, isa: Isa, *, name: str = NAME, embed: bool = False) -> bytes:
+def object_of(program: Program, graph: Graph, isa: Isa, *, name: str = NAME, embed: bool = False) -> Pieces:
     """The object file, with the weights inside or without them.
 
     Raises InternalError if a kernel calls what no machine and no function of ours gives it.
     """
     code = _compiled(program, graph, isa, name, embed)
     if embed and program.weights:
-        code = with_content(code, WEIGHTS_SECTION, program.weights)
-    return code
+        return with_content(code, WEIGHTS_SECTION, program.weights)
+    return (code,)
 
 
 def _compiled(program: Program, graph: Graph, isa: Isa, name: str, embed: bool) -> bytes:

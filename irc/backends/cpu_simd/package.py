@@ -7,6 +7,7 @@ from pathlib import Path
 
 from irc.backends.cpu_simd.abi import weights_header
 from irc.backends.cpu_simd.archive import archive
+from irc.backends.cpu_simd.elf import Pieces
 from irc.backends.cpu_simd.example import example
 from irc.backends.cpu_simd.header import Interface, header
 from irc.backends.cpu_simd.linker import find_linker, link_shared, need_linker
@@ -112,26 +113,27 @@ def is_name(text: str) -> bool:
     return re.fullmatch(r"[a-z][a-z0-9_]{0,31}", text) is not None and "__" not in text and text not in RESERVED
 
 
-def write_library(folder: Path, i: Interface, program: Program, code: bytes, so: str) -> list[str]:
+def write_library(folder: Path, i: Interface, program: Program, code: Pieces, so: str) -> list[str]:
     """Write everything to `folder`/lib; the names of the files. `so` is auto, yes or no.
 
     Raises ToolError if a shared library is wanted and cannot be linked.
     """
     linker = need_linker(i.isa) if so == "yes" else find_linker(i.isa) if so == "auto" else None
-    files: dict[str, bytes] = {
+    files: dict[str, Pieces] = {
         f"{i.name}.o": code,
         f"{i.name}.a": archive("model.o", code),
-        f"{i.name}.h": header(i).encode("ascii"),
-        "example.c": example(i).encode("ascii"),
-        "Makefile": makefile(i).encode("ascii"),
-        "README.md": guide(i, linker is not None).encode("ascii"),
+        f"{i.name}.h": (header(i).encode("ascii"),),
+        "example.c": (example(i).encode("ascii"),),
+        "Makefile": (makefile(i).encode("ascii"),),
+        "README.md": (guide(i, linker is not None).encode("ascii"),),
     }
     if not i.embed:
-        files[f"{i.name}.weights"] = weights_header(program.weights) + program.weights
+        files[f"{i.name}.weights"] = (weights_header(program.weights), program.weights)
     target = folder / FOLDER
     target.mkdir()
-    for name, content in files.items():
-        (target / name).write_bytes(content)
+    for name, pieces in files.items():
+        with (target / name).open("wb") as file:
+            file.writelines(pieces)
     if linker is not None:
         link_shared(linker, target / f"{i.name}.o", target / f"{i.name}.so")
     return sorted(p.name for p in target.iterdir())

@@ -134,7 +134,8 @@ def pointers(arrays: Sequence[Array]) -> Any:
 def session(graph: Graph, program: Program, isa: Isa, *, threads: int = 1) -> Generator[Session]:
     """A program compiled for this process. Raises ToolError if the machine cannot run it."""
     require(isa)
-    with opened(graph, object_of(program, graph, isa), isa, file_of(program.weights), threads=threads) as found:
+    (code,) = object_of(program, graph, isa)
+    with opened(graph, code, isa, file_of(program.weights), threads=threads) as found:
         yield found
 
 
