@@ -18,6 +18,7 @@ from irc.frontend.dynamic import Dynamic, dynamic_axes, torch_shapes, widened
 from irc.frontend.explain import explained
 from irc.frontend.importer import import_program
 from irc.frontend.load import Loaded, load
+from irc.frontend.lost import Lost
 from irc.frontend.names import with_plain_names
 from irc.frontend.provenance import location
 from irc.frontend.samples import Arguments, arguments, named
@@ -141,10 +142,10 @@ def capture(
     if stop_at and not is_part:
         program = program_before(program, stop_at, loaded.locations)
     plain, true_names = with_plain_names(program)
-    functional = _functional(plain, loaded.name)
+    functional = _functional(plain, loaded)
     fakes = {node.name: node.meta.get("val") for node in _user_inputs(functional)}
-    symbols = symbols_of(functional, wanted, fakes)
-    module = import_program(functional, symbols, {**loaded.names, **true_names}, loaded.locations)
+    symbols = symbols_of(functional, wanted, _given(fakes, loaded.lost))
+    module = import_program(functional, symbols, {**loaded.names, **true_names}, loaded.locations, loaded.lost)
     samples = named(given, fakes) if given is not None else {}
     return Captured(loaded.name, module, samples, given is not None and given.random, functional, loaded.locations)
 
@@ -227,13 +228,20 @@ def _exported(
         raise explained(error, name) from error
 
 
-def _functional(program: torch.export.ExportedProgram, name: str) -> torch.export.ExportedProgram:
+def _given(fakes: Mapping[str, Any], lost: Lost | None) -> dict[str, Any]:
+    """The inputs of the model, without those in place of lost results."""
+    return {name: fake for name, fake in fakes.items() if lost is None or name not in lost.stand_ins}
+
+
+def _functional(program: torch.export.ExportedProgram, loaded: Loaded) -> torch.export.ExportedProgram:
     """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others if it can."""
     try:
         with quiet():
             return decomposed(program, keep=frozenset(CONVERTERS))
     except Exception as error:
-        raise explained(error, name) from error
+        if loaded.lost is not None:
+            raise loaded.lost.alone() from error
+        raise explained(error, loaded.name) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from irc.frontend.aten import COMPUTED, converter, refused
 from irc.frontend.context import Context, Later, Result
 from irc.frontend.cut import way_round_hint
 from irc.frontend.dims import Symbols
+from irc.frontend.lost import Lost
 from irc.frontend.problems import Problems
 from irc.frontend.provenance import location, owner
 from irc.frontend.scalars import to_array
@@ -35,14 +36,19 @@ _NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 
 
 def import_program(
-    program: torch.export.ExportedProgram, symbols: Symbols, names: Mapping[str, str], locations: Mapping[str, Loc]
+    program: torch.export.ExportedProgram,
+    symbols: Symbols,
+    names: Mapping[str, str],
+    locations: Mapping[str, Loc],
+    lost: Lost | None = None,
 ) -> Module:
     """The IR of a functional program (no op writes to its operands).
 
     `names` and `locations` translate the stand-ins of a saved program: names of parameters, and locations by module
-    path. Raises IrcError with one diagnostic for each distinct problem: unsupported ops, NaN weights, updated state.
+    path; `lost` are operators that it is without. Raises IrcError with one diagnostic for each distinct problem:
+    unsupported ops, NaN weights, updated state.
     """
-    module = _Importer(program, symbols, names, locations).run()
+    module = _Importer(program, symbols, names, locations, lost).run()
     verify(module)
     return module
 
@@ -54,15 +60,17 @@ class _Importer:
         symbols: Symbols,
         names: Mapping[str, str],
         locations: Mapping[str, Loc],
+        lost: Lost | None,
     ) -> None:
         self.program = program
+        self.lost = lost
         self.symbols = symbols
         self.names = names
         self.locations = locations
         self.graph = Graph(name="main", symbols=symbols.declared)
         self.values: dict[torch.fx.Node, Any] = {}  # Value, tuple of Values, dimension, number or None
         self.shared: dict[tuple[Any, ...], Data] = {}  # tied weights are one Data
-        self.problems = Problems()
+        self.problems = Problems() if lost is None else Problems.of_lost(lost.diagnostics, lost.unjudged)
         self.weights: dict[torch.fx.Node, torch.Tensor] = {}
         self.numbers: dict[torch.fx.Node, int] = {}
         self.known: dict[torch.fx.Node, Any] = {}  # what torch computed from weights
@@ -83,6 +91,9 @@ class _Importer:
         return Module([self.graph])
 
     def _way_round(self, lost: Collection[int]) -> str:
+        if self.lost is not None:
+            places = {location(node.meta, self.locations) for node, number in self.numbers.items() if number in lost}
+            return self.lost.way_round(places)
         return way_round_hint(steps_of(self.program, self.locations), lost, user_inputs(self.program))
 
     # -- inputs and parameters
@@ -93,6 +104,8 @@ class _Importer:
             fake = node.meta.get("val")
             if spec.kind != InputKind.USER_INPUT:
                 self.values[node] = self._constant(node, spec) if node.users else None
+            elif self.lost is not None and node.name in self.lost.stand_ins:
+                self.values[node] = self._stand_in(fake)
             elif isinstance(fake, torch.Tensor):
                 self.values[node] = self.graph.add_input(self._input_type(node.name, fake), node.name)
             else:
@@ -159,7 +172,7 @@ class _Importer:
                 if converter(name) is None and target is not operator.getitem:
                     raise IrcError(refused(name, loc))
                 self.problems.unjudged += 1
-                return self._stand_in(context, fake)
+                return self._stand_in(fake)
             if target is operator.getitem:
                 return self._part(node, context, fake)
             if name in COMPUTED:
@@ -172,7 +185,7 @@ class _Importer:
             return self._checked(context, convert(context, *arguments), fake)
         except IrcError as error:
             self.problems.lose(self.numbers[node], [_placed(d, loc, name) for d in error.diagnostics])
-            return self._stand_in(context, fake)
+            return self._stand_in(fake)
         except Exception as error:
             raise fault(
                 f"importing {name} failed", error, loc, way_round=self._way_round([self.numbers[node]])
@@ -230,14 +243,14 @@ class _Importer:
                 raise IrcError(Diagnostic(f"{context.target} was imported as {value.type}, torch has {wanted}"))
         return result
 
-    def _stand_in(self, context: Context, fake: Any) -> Any:
+    def _stand_in(self, fake: Any) -> Any:
         """An input of the right type in place of a result that could not be built, so that later problems are found
         too. UNTYPED for one whose type the IR does not have.
         """
         if is_list(fake):
-            return tuple(self._stand_in(context, f) for f in fake if f is not None)
+            return tuple(self._stand_in(f) for f in fake if f is not None)
         try:
-            return self.graph.add_input(context.type_of(fake), f"unsupported.{len(self.graph.inputs)}")
+            return self.graph.add_input(self.symbols.type_of(fake), f"unsupported.{len(self.graph.inputs)}")
         except IrcError:  # there is a problem with the operator already
             return UNTYPED
 
@@ -254,11 +267,11 @@ class _Importer:
                 elif value is not None and value is not UNTYPED:
                     self.problems.add(Diagnostic(f"the model returns the number {value}", hint="return tensors only"))
             elif spec.kind != OutputKind.USER_INPUT_MUTATION:  # what is left in an input after the call is no result
-                name = self.names.get(spec.target or "", spec.target)
+                name = self.names.get(spec.target or "", spec.target) or ""
                 self.problems.add(
                     Diagnostic(
                         f"the model updates '{name}' while it runs",
-                        at(owner(name or "")),
+                        self._of_state(name, result),
                         hint="irc compiles functions without state: pass the state as an input and return the new one",
                     )
                 )
@@ -266,6 +279,12 @@ class _Importer:
             self.problems.add(Diagnostic("the model returns no tensor"))
         if not self.problems.found:
             Builder.at_end(self.graph).add(Return(tuple(values)))
+
+
+    def _of_state(self, name: str, written: torch.fx.Node) -> Loc:
+        """The place of a state, by its name, and the line that computes what is written to it."""
+        source = location(written.meta, self.locations).sources
+        return at(name, "", source[0].file, source[0].line) if source else at(name)
 
 
 def _run(node: torch.fx.Node, inputs: Mapping[torch.fx.Node, Any]) -> Any:

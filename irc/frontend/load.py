@@ -12,6 +12,7 @@ import torch
 
 from irc.frontend.archive import Archive, damaged, open_archive
 from irc.frontend.factory import as_state_dict, build, fill, read_safetensors
+from irc.frontend.lost import Lost
 from irc.frontend.samples import Arguments
 from irc.frontend.serialized import read_program
 from irc.frontend.stored import load_plain, unsafe
@@ -28,7 +29,7 @@ class Loaded:
     """A model before capture.
 
     `inputs` are what the file or factory has as example inputs. `names` and `locations` are those of a saved program by
-    the stand-ins that torch saw (see `serialized.py`).
+    the stand-ins that torch saw, `lost` its operators that are not supported (see `serialized.py`).
     """
 
     model: torch.nn.Module | torch.export.ExportedProgram
@@ -38,6 +39,7 @@ class Loaded:
     locations: Mapping[str, Loc] = field(default_factory=dict[str, Loc])
     cut: bool = False
     """Whether it is only the part before the module to stop at."""
+    lost: Lost | None = None
 
 
 def load(source: str | Path, *, trust_pickle: bool = False, arch: str | None = None, stop_at: str = "") -> Loaded:
@@ -107,7 +109,7 @@ def _program(archive: Archive, path: Path, arch: str | None, stop_at: str) -> Lo
         raise UsageError(f"{path.name} is a whole program; --arch goes with a file of weights")
     saved = read_program(archive, stop_at)
     inputs = Arguments(*saved.samples) if saved.samples else None
-    return Loaded(saved.program, path.stem, inputs, saved.names, saved.locations, cut=bool(stop_at))
+    return Loaded(saved.program, path.stem, inputs, saved.names, saved.locations, bool(stop_at), saved.lost)
 
 
 def _torch_zip(archive: Archive, path: Path, trust_pickle: bool, arch: str | None) -> Loaded:

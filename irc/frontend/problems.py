@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from irc.ir.builder import Builder
@@ -42,6 +42,11 @@ class Problems:
     found: list[Diagnostic] = field(default_factory=list[Diagnostic])
     lost: dict[int, list[Diagnostic]] = field(default_factory=dict[int, list[Diagnostic]])
     unjudged: int = 0
+
+    @classmethod
+    def of_lost(cls, diagnostics: Sequence[Diagnostic], unjudged: int) -> Problems:
+        """Those of operators that are gone already, which have numbers below 0."""
+        return cls(list(diagnostics), {~number: [d] for number, d in enumerate(diagnostics)}, unjudged)
 
     def add(self, diagnostic: Diagnostic) -> None:
         self.found.append(diagnostic)

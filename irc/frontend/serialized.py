@@ -13,7 +13,7 @@ import io
 import keyword
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -23,13 +23,13 @@ from torch.utils import _pytree as pytree
 
 from irc.frontend.archive import Archive, damaged
 from irc.frontend.aten import is_importable, refused
-from irc.frontend.cut import Step, cut, way_round_hint
 from irc.frontend.expressions import checked_expression, is_symbol
-from irc.frontend.problems import ImportFailed
+from irc.frontend.lost import Lost
 from irc.frontend.provenance import recorded
+from irc.frontend.saved_parts import before, place_of, steps_of_saved, user_inputs_of_saved, without
 from irc.frontend.stored import Tensors, last_line, load_plain, read_json, unsafe
 from irc.frontend.untyped import is_dict, is_list, quiet
-from irc.ir.diagnostics import Diagnostic, IrcError, merged
+from irc.ir.diagnostics import Diagnostic, IrcError
 from irc.ir.location import Loc
 
 _serialize = cast(Any, _untyped_serialize)
@@ -56,18 +56,21 @@ _NUMERIC = re.compile(r"as_(sym_)?(int|float|bool)s?")
 
 @dataclass
 class SavedProgram:
-    """A program from a file, and what was kept from torch: true names and locations by the stand-ins torch saw."""
+    """A program from a file, and what was kept from torch: true names and locations by the stand-ins torch saw, and
+    operators that are not supported, without which it is.
+    """
 
     program: torch.export.ExportedProgram
     samples: tuple[tuple[Any, ...], dict[str, Any]] | None
     names: dict[str, str] = field(default_factory=dict[str, str])
     locations: dict[str, Loc] = field(default_factory=dict[str, Loc])
+    lost: Lost | None = None
 
 
 def read_program(archive: Archive, stop_at: str = "") -> SavedProgram:
     """The program of a `.pt2` archive, or the part of it before the module `stop_at`.
 
-    Raises UnsafeInputError for anything that would run code, IrcError for damage and for ops that are not supported.
+    Raises UnsafeInputError for anything that would run code, IrcError for damage.
     """
     archive.require_stored()
     name = _model_name(archive)
@@ -84,9 +87,11 @@ def read_program(archive: Archive, stop_at: str = "") -> SavedProgram:
         with quiet():
             program = _rebuild(graph, *renamed)
     except Exception as error:  # whatever torch stumbles over: data that passed the checks are damaged, not harmful
+        if clean.lost is not None:
+            raise clean.lost.alone() from error
         raise damaged(archive.place, f"{type(error).__name__}: {last_line(error)}") from error
     names = {stand_in: true for true, stand_in in clean.stand_ins.items()}
-    return SavedProgram(program, samples, names, clean.locations)
+    return SavedProgram(program, samples, names, clean.locations, clean.lost)
 
 
 def _rebuild(graph: dict[str, Any], weights: dict[str, Any], constants: dict[str, Any]) -> Any:
@@ -142,45 +147,58 @@ class _Cleaner:
         self.place = place
         self.stand_ins = {name: f"w{i}" for i, name in enumerate(dict.fromkeys(weights))}
         self.locations: dict[str, Loc] = {}
-        self.unsupported: list[Diagnostic] = []
-        self.others = 0  # operators that are supported by name
+        self.lost: Lost | None = None
+        self._unsupported: list[Diagnostic] = []
+        self._others = 0  # operators that are supported by name
 
     def program(self, data: Any, stop_at: str) -> dict[str, Any]:
         try:
             if stop_at:
-                data["graph_module"] = _before(data["graph_module"], stop_at)
+                data["graph_module"] = before(data["graph_module"], stop_at)
             return self._program(data)
         except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
             raise damaged(self.place, f"the program: {error!r}") from error
 
     def _program(self, data: Any) -> dict[str, Any]:
         module = data["graph_module"]
-        graph = self._value("graph", module["graph"])
-        signature = self._value("signature", module["signature"])
+        nodes, lost = self._nodes(module["graph"]["nodes"])
+        clean = {
+            "graph": self._value("graph", {**module["graph"], "nodes": []}) | {"nodes": nodes},
+            "signature": self._value("signature", module["signature"]),
+        }
+        if lost:
+            clean, stand_ins, unread = without(clean, lost)
+            self.lost = Lost(
+                tuple(self._unsupported),
+                frozenset(stand_ins),
+                unjudged=unread + sum(lost.values()),
+                others=self._others,
+                steps=steps_of_saved(module["graph"]),
+                places=[place_of(node) for node in module["graph"]["nodes"]],
+                numbers=frozenset(lost),
+                given=frozenset(user_inputs_of_saved(module)),
+            )
         ranges = {self._symbol(k): self._value("range", v) for k, v in data["range_constraints"].items()}
-        if self.unsupported:
-            self._show_way_round(module)
-            raise ImportFailed(merged(self.unsupported), missing=len(self.unsupported), unjudged=self.others)
         return {
-            "graph_module": {
-                "graph": graph,
-                "signature": signature,
-                "module_call_graph": [{"fqn": "", "signature": _flat_call(signature)}],
-            },
+            "graph_module": {**clean, "module_call_graph": [{"fqn": "", "signature": _flat_call(clean["signature"])}]},
             "opset_version": {"aten": int(data["opset_version"]["aten"])},
             "range_constraints": ranges,
             "schema_version": {k: int(data["schema_version"][k]) for k in ("major", "minor")},
             "verifiers": [v for v in data.get("verifiers", ()) if v in ("TRAINING", "ATEN")],
         }
 
-    def _show_way_round(self, module: dict[str, Any]) -> None:
-        """Add to what is not supported where to stop before it, if it lies near the end."""
-        steps = _steps(module["graph"])
-        targets = [str(node["target"]).removeprefix("torch.ops.") for node in module["graph"]["nodes"]]
-        names = {d.message.partition(" ")[0] for d in self.unsupported}
-        lost = [number for number, target in enumerate(targets) if target in names]
-        hint = way_round_hint(steps, lost, _user_inputs(module))
-        self.unsupported = [replace(d, hint=f"{d.hint}{hint}") for d in self.unsupported]
+    def _nodes(self, nodes: Sequence[Any]) -> tuple[list[Any], dict[int, int]]:
+        """Copies of the operators; the numbers of those that are not supported, or are regions with one that is not,
+        with how many others are in the region.
+        """
+        copies: list[Any] = []
+        lost: dict[int, int] = {}
+        for number, node in enumerate(nodes):
+            refused_before, others_before = len(self._unsupported), self._others
+            copies.append(self._value("nodes", node))
+            if len(self._unsupported) > refused_before:
+                lost[number] = self._others - others_before if node["target"] in REGIONS else 0
+        return copies, lost
 
     def _value(self, key: str, value: Any) -> Any:
         """A copy of one JSON value that stands under `key`."""
@@ -239,9 +257,9 @@ class _Cleaner:
             raise unsafe(self.place, f"the program calls {target!r}, which is no operator")
         name = target.removeprefix("torch.ops.")
         if is_importable(name):
-            self.others += 1
+            self._others += 1
         else:
-            self.unsupported.append(refused(name, loc))
+            self._unsupported.append(refused(name, loc))
         return target
 
     def _expression(self, text: str) -> str:
@@ -276,51 +294,3 @@ def _input_name(spec: Mapping[str, Any], index: int) -> str:
     (argument,) = spec["user_input"]["arg"].values()
     name = argument.get("name") or argument.get("as_name") if is_dict(argument) else None
     return name or f"arg_{index}"
-
-
-# -- the part before a module
-
-
-def _before(module: dict[str, Any], stop_at: str) -> dict[str, Any]:
-    """The graph and signature of the part before a module, still unchecked."""
-    graph, signature = module["graph"], module["signature"]
-    found = cut(_steps(graph), stop_at, _user_inputs(module))
-    results = [{"as_tensor": {"name": name}} for name in found.results if name in graph["tensor_values"]]
-    nodes = [graph["nodes"][number] for number in found.kept]
-    specs = [{"user_output": {"arg": result}} for result in results]
-    return {
-        **module,
-        "graph": {**graph, "nodes": nodes, "outputs": results, "is_single_tensor_return": False},
-        "signature": {**signature, "output_specs": specs},
-    }
-
-
-def _steps(graph: Mapping[str, Any]) -> list[Step[str]]:
-    return [
-        Step(
-            (recorded(node.get("metadata", {})).path,),
-            tuple(name for entry in node["inputs"] for name in _names(entry["arg"])),
-            _names(node["outputs"]),
-            writes=writes_operands(str(node["target"])),
-        )
-        for node in graph["nodes"]
-    ]
-
-
-def _user_inputs(module: Mapping[str, Any]) -> set[str]:
-    specs = module["signature"]["input_specs"]
-    return {name for spec in specs if "user_input" in spec for name in _names(spec["user_input"])}
-
-
-def _names(argument: Any) -> tuple[str, ...]:
-    """The values that an argument stands for, in order."""
-    if is_dict(argument):
-        own = [v for k, v in argument.items() if k in ("name", "as_name") and isinstance(v, str)]
-        return (*own, *(name for v in argument.values() for name in _names(v)))
-    return tuple(name for item in argument for name in _names(item)) if is_list(argument) else ()
-
-
-def writes_operands(target: str) -> bool:
-    """Whether an overload is the in-place form, `aten.relu_.default`."""
-    name = target.removeprefix("torch.ops.").split(".")[1:2]
-    return bool(name) and name[0].endswith("_") and not name[0].startswith("_")

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 
 from irc.frontend.cut import Step, cut, each
 from irc.frontend.provenance import location
-from irc.frontend.serialized import writes_operands
+from irc.frontend.saved_parts import writes_operands
 from irc.ir.diagnostics import UsageError, did_you_mean
 from irc.ir.location import Loc
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import ClassVar
 
-from irc.ir.location import UNKNOWN, Loc
+from irc.ir.location import ROOT, UNKNOWN, Loc, Source
 
 WIDEST = 160  # characters of a line that an excerpt shows
 SHOWN_PLACES = 6  # how many further places a diagnostic lists
@@ -74,18 +74,23 @@ class Diagnostic:
         if self.place:
             where.append(f"{self.place}: ")
         if self.loc.sources:
-            where.append(str(self.loc.sources[0]).removeprefix('"" ') + ": ")
+            where.append(f"{_shown(self.loc.sources[0])}: ")
         lines = ["".join(where) + self.message]
         if self.span:
             lines.append(self.span.excerpt())
         lines += [f"  note: {note}" for note in self.notes]
         if self.others:
-            places = list(dict.fromkeys(str(loc.sources[0]) for loc in self.others if loc.sources))
+            places = list(dict.fromkeys(_shown(loc.sources[0]) for loc in self.others if loc.sources))
             shown = ", ".join(places[:SHOWN_PLACES]) + (", ..." if len(places) > SHOWN_PLACES else "")
             lines.append(f"  note: and {len(self.others)} more" + (f": {shown}" if shown else ""))
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)
+
+
+def _shown(source: Source) -> str:
+    """A place, without the empty path of the model itself."""
+    return str(source).removeprefix('""').lstrip() or ROOT
 
 
 def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:

@@ -123,11 +123,49 @@ def test_what_stands_behind_an_unsupported_operator_is_found_too():
     assert (reached.operators, reached.compiled) == (3, 2)
 
 
-def test_operators_of_a_saved_program(irc: Irc, tmp_path: Path):
-    torch.export.save(torch.export.export(Strange().eval(), (torch.ones(2, 8),)), tmp_path / "strange.pt2")
-    found = irc("check", "strange.pt2", code=1)
+class Rows(nn.Module):
+    """Sizes that depend on the data, results without a type in the IR, and sound layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = self.first(x)
+        rows = y[torch.nonzero(y[:, 0] > 0)[:, 0]].relu()
+        z = torch.erfinv(y).exp()
+        return rows, self.last(torch.polygamma(1, z) + torch.complex(y, y).real.tanh())
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[torch.export.ExportedProgram, Path]:
+    path = tmp_path_factory.mktemp("rows") / "rows.pt2"
+    program = torch.export.export(Rows().eval(), (torch.ones(2, 4),))
+    torch.export.save(program, path)
+    return program, path
+
+
+def test_a_saved_program_is_judged_as_the_program_is(rows: tuple[torch.export.ExportedProgram, Path]):
+    wanted, found = (library.check(model, passes="clean", backend="cpu") for model in rows)
+    assert found.coverage == wanted.coverage
+    assert 0 < found.coverage.compiled < found.coverage.operators
+    assert 0 < found.coverage.compiled_macs == found.coverage.macs
+    assert sorted(map(str, found.blockers)) == sorted(map(str, wanted.blockers))
+    assert {d.loc.sources[0].file for d in found.blockers} == {"test_cli_check.py"}
+
+
+def test_where_the_rest_cannot_be_looked_at(
+    irc: Irc, rows: tuple[torch.export.ExportedProgram, Path], monkeypatch: pytest.MonkeyPatch
+):
+    def fail(*_: object, **_named: object) -> object:
+        raise RuntimeError("no")
+
+    monkeypatch.setattr("irc.frontend.capture.decomposed", fail)
+    found = irc("check", rows[1], code=1)
     assert "aten.erfinv.default is not supported" in found.stderr
-    assert found.stdout.endswith("strange cannot be compiled for reference (any)\n")
+    assert "RuntimeError" not in found.stderr
+    assert "0 of 18 can be compiled (0.0 %)" in found.stdout
+    assert found.stdout.endswith("rows cannot be compiled for reference (any)\n")
 
 
 def test_operators_of_an_onnx_file(irc: Irc, tmp_path: Path):

@@ -321,22 +321,32 @@ class Masked(nn.Module):
 
 def test_buffers_may_be_infinite_but_not_nan() -> None:
     check(Masked(-torch.inf), torch.ones(3))
-    with pytest.raises(IrcError, match=r"buffer 'mask' has NaN \(3 of 3\)"):
+    with pytest.raises(IrcError, match=r"^\(model\): buffer 'mask' has NaN \(3 of 3\)"):
         capture(Masked(torch.nan), (3,))
 
 
-def test_model_with_state() -> None:
-    class Counter(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.register_buffer("count", torch.zeros(3))
+class Counter(nn.Module):
+    """Counts its calls."""
 
-        def forward(self, x: Tensor) -> Tensor:
-            self.count += 1
-            return x + self.count
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(3))
 
-    with pytest.raises(IrcError, match="the model updates 'count' while it runs"):
-        capture(Counter(), (3,))
+    def forward(self, x: Tensor) -> Tensor:
+        self.count += 1
+        return x + self.count
+
+
+@pytest.mark.parametrize("path", ["", "0."])
+def test_model_with_state(path: str, tmp_path: Path) -> None:
+    model = nn.Sequential(Counter()) if path else Counter()
+    program = torch.export.export(model, (torch.ones(3),))
+    torch.export.save(program, tmp_path / "counter.pt2")
+    place = f'"{path}count" test_import_errors.py:{line_of("self.count += 1")}: '
+    for given in (program, tmp_path / "counter.pt2"):
+        with pytest.raises(IrcError) as caught:
+            capture(given)
+        assert str(caught.value).startswith(f"{place}the model updates '{path}count' while it runs\n  hint: ")
 
 
 def test_program_exported_in_training_mode() -> None:
