@@ -280,7 +280,6 @@ class _Importer:
         if not self.problems.found:
             Builder.at_end(self.graph).add(Return(tuple(values)))
 
-
     def _of_state(self, name: str, written: torch.fx.Node) -> Loc:
         """The place of a state, by its name, and the line that computes what is written to it."""
         source = location(written.meta, self.locations).sources
