@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from irc.backends.fallbacks import Fallback, in_float
 from irc.backends.folder import MANIFEST, claim, under_construction
 from irc.backends.schedule import read_schedule
 from irc.backends.sides import on_interpreter, on_torch
+from irc.backends.usable import refuse_overflow, says_nothing
 from irc.feedback import Feedback
 from irc.frontend.cut import cut_module
 from irc.ir.clone import clone
@@ -227,15 +229,19 @@ class Warnings:
             raise IrcError([Diagnostic(text, notes=(STRICT,)) for text in self.texts])
 
 
-class _Spoken(Mapping[str, Array]):
-    """Samples that nobody chose for calibration, which say so when a pass looks at them."""
+class Judged(Mapping[str, Array]):
+    """Calibration samples that are judged when a pass first looks at them: those that nobody chose, or that tell
+    nothing, say so; those that no range can hold raise UsageError.
+    """
 
-    def __init__(self, samples: Mapping[str, Array], text: str, warn: Callable[[str], None]) -> None:
+    def __init__(self, samples: Mapping[str, Array], kind: str, source: object, warn: Callable[[str], None]) -> None:
         self._samples = samples
-        self._say = lambda: warn(text)
+        self._unchosen = UNCHOSEN.get(kind, "")
+        self._place = f"--calib {source}" if isinstance(source, str | Path) else "--calib"
+        self._warn = warn
 
     def __getitem__(self, name: str) -> Array:
-        self._say()
+        self._judge()
         return self._samples[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -243,6 +249,15 @@ class _Spoken(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self._samples)
+
+    def _judge(self) -> None:
+        if self._verdict:
+            self._warn(self._verdict)
+
+    @cached_property
+    def _verdict(self) -> str:
+        refuse_overflow(self._samples, self._place)
+        return self._unchosen or says_nothing(self._samples, self._place)
 
 
 def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> list[Stage]:
@@ -287,8 +302,8 @@ def context(
     feedback: Feedback,
     warn: Callable[[str], None],
 ) -> PassContext:
-    """What passes are handed; samples of a kind that nobody chose say so when they are looked at."""
-    samples = _Spoken(data.samples, UNCHOSEN[kind], warn) if kind in UNCHOSEN else data.samples
+    """What passes are handed; samples that nobody chose, or that tell nothing, say so when they are looked at."""
+    samples = Judged(data.samples, kind, settings.calib, warn)
     cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands

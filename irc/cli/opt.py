@@ -19,7 +19,7 @@ from irc.cli.options import (
     voice_options,
 )
 from irc.cli.output import refuse_existing, write_ir
-from irc.driver import Warnings, run_watched, stages_of
+from irc.driver import Judged, Warnings, run_watched, stages_of
 from irc.frontend.cut import cut_module
 from irc.ir.files import decoded, read_module, weights_for
 from irc.ir.parser import parse
@@ -75,7 +75,8 @@ def opt_command(
     data = read_data(wanted.calib, module.main, "--calib").samples if wanted.calib is not None else None
     misses: list[NearMiss] = []
     warnings = Warnings(voice.warn)
-    cx = PassContext(samples=data, seed=wanted.seed, progress=voice.progress, warn=warnings)
+    samples = None if data is None else Judged(data, "given", wanted.calib, warnings)
+    cx = PassContext(samples=samples, seed=wanted.seed, progress=voice.progress, warn=warnings)
     cx.explain = misses.append if explain else None
     run_watched(module, stages, cx, wanted, data, voice)
     if wanted.strict:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
-from irc.ir.diagnostics import IrcError, UsageError
+from irc.ir.diagnostics import Diagnostic, IrcError, UsageError
 from irc.ir.graph import Graph, Module, Node, Use, Value
 from irc.ir.interpret import interpret
 from irc.ir.location import Loc
@@ -187,6 +187,7 @@ class QuantizePass(Pass):
             for inputs in runs:
                 interpret(module, inputs, observe=observe)
                 tick()
+        _refuse_overflow(layers, grams)
         return grams
 
     def coded_weight(self, layer: Layer, bits: int, hessians: list[Gram] | None) -> tuple[Array, Encoding]:
@@ -251,6 +252,15 @@ def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept
             compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part])
         )
     return np.concatenate(parts).reshape(w.shape)
+
+
+def _refuse_overflow(layers: Sequence[Layer], grams: Mapping[Const, Sequence[Gram]]) -> None:
+    """Raise IrcError with the layers whose inputs are too large to be squared."""
+    found = [layer.ops[0].loc for layer in layers if not all(map(Gram.is_finite, grams[layer.constant]))]
+    message = "products of what the layer reads overflow f32 on the calibration samples"
+    hint = "scale the samples as those the model was trained with; if they are, its weights are damaged"
+    if found:
+        raise IrcError(Diagnostic(message, found[0], hint=hint, others=tuple(found[1:])))
 
 
 def _input_rows(op: Linear | Conv, x: Array, most: int, rng: np.random.Generator) -> Iterator[Array]:

@@ -29,15 +29,21 @@ class Gram:
         """Add rows [n, K], f32."""
         self.waiting.append(rows)
         if sum(map(len, self.waiting)) >= rows.shape[1]:
-            self.known, self.waiting = self.total(), []
+            self.total()
 
     def total(self) -> Array:
         """X^T X of all rows so far [K, K], f32."""
         if self.known is not None and not self.waiting:
             return self.known
         rows = np.concatenate(self.waiting)
-        product = rows.T @ rows
-        return product if self.known is None else self.known + product
+        with np.errstate(over="ignore", invalid="ignore"):
+            product = rows.T @ rows
+            self.known, self.waiting = product if self.known is None else self.known + product, []
+        return self.known
+
+    def is_finite(self) -> bool:
+        """Whether no sum left f32."""
+        return bool(np.isfinite(self.total()).all())
 
 
 def nearest(w: Array, scales: Array, bits: int) -> Array:

@@ -18,6 +18,7 @@ from irc.cli.check import KEYS
 from irc.feedback import Feedback, silence
 from irc.frontend.aten import CONVERTERS
 
+SAMPLES = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
 BROKEN = Path(__file__).parent / "broken_things.py"
 NET = """func @main(%x: f32[1, 3]) -> {result} {
   %w = const [[1, 2, 3], [-1, 2, 1]] : f32[2, 3]
@@ -222,7 +223,7 @@ def test_compile_tells_of_fallbacks_and_refuses_them_if_strict():
     assert text.startswith("argmax runs on the host, in float")
     assert text in artifact.report["notes"]
     with pytest.raises(library.IrcError, match="a fallback, which --strict makes an error"):
-        library.compile(model, strict=True, calib={"x": np.ones((4, 3), np.float32)}, **options)
+        library.compile(model, strict=True, calib={"x": SAMPLES}, **options)
 
 
 # -- estimates
@@ -243,9 +244,7 @@ def test_what_hls_will_take(irc: Irc, model: Path):
 def test_the_size_of_code_is_about_right(target: str):
     model = library.parse(SOFTMAX)
     found = library.check(model, passes="quant8,fuse", backend="cpu", target=target)
-    artifact = library.compile(
-        model, passes="quant8,fuse", backend="cpu", target=target, calib={"x": np.ones((4, 3), np.float32)}
-    )
+    artifact = library.compile(model, passes="quant8,fuse", backend="cpu", target=target, calib={"x": SAMPLES})
     actual = artifact.report["summary"]
     assert found.estimate["code bytes, estimated"] == pytest.approx(actual["code bytes"], rel=0.5)
     for key in ("weight bytes", "workspace bytes", "kernels"):

@@ -15,10 +15,14 @@ from small_model import two_layers
 from threadpoolctl import threadpool_info
 
 from irc import driver
+from irc.backends import usable
 from irc.backends.artifact import Artifact
+from irc.ir.constants import Data
+from irc.ir.diagnostics import UsageError
 from irc.ir.files import read_module, write_module
 
 BROKEN = Path(__file__).parent / "broken_things.py"
+WEIGHTS = "quantize{weights=4 activations=none}"
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -369,3 +373,58 @@ def test_inputs_that_share_no_batch_take_a_sample_a_call(irc, tmp_path, shapes):
     assert "5 samples" in irc("verify", "m.out", "--data", "data.npz").output
     (one,) = Artifact.load(tmp_path / "m.out").run(*(array[0] for array in samples.values()))
     assert one.shape == tuple(sizes[0])
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((4, 8)), "useless.npz: every value of the samples is the same (input 'x' is 0), so ranges"),
+        (np.full((1, 8), 0.5), "useless.npz: every value of the samples is the same (input 'x' is 0.5), so ranges"),
+        (np.tile(np.arange(8), (4, 1)), "useless.npz: all 4 samples are the same, so ranges"),
+    ],
+)
+@pytest.mark.parametrize("passes", ["quant8,fuse", WEIGHTS])
+def test_data_that_tell_nothing(irc, model, tmp_path, x, message, passes):
+    np.savez(tmp_path / "useless.npz", x=x.astype(np.float32))
+    options = ("compile", model, "--passes", passes, "--calib", "useless.npz")
+    said = irc(*options).stderr
+    assert said.count(message) == said.count("warning:") == 1
+    assert "give samples like what the model will see" in said
+    assert "a warning, which --strict makes an error" in irc(*options, "--force", "--strict", code=1).stderr
+
+
+@pytest.mark.parametrize("largest", [1e30, 3e18])
+def test_data_that_overflow(irc, model, tmp_path, largest):
+    np.savez(tmp_path / "huge.npz", x=np.full((4, 8), largest, np.float32))
+    message = f"--calib huge.npz: input 'x' reaches {largest:.3g}, too large for calibration: sums of products overflow"
+    for passes in ("quant8,fuse", WEIGHTS):
+        error = irc("compile", model, "--passes", passes, "--calib", "huge.npz", code=2).stderr
+        assert message in error
+        assert "hint: scale the samples as those the model was trained with" in error
+    irc("compile", model, "--passes", "clean", "--calib", "huge.npz")
+    assert message in irc("opt", model, "--passes", "calibrate", "--calib", "huge.npz", code=2).stderr
+
+
+def test_the_fill_of_a_mask_does_not_overflow():
+    usable.refuse_overflow({"mask": np.array([0, -3.4e38], np.float32), "x": np.ones(2)}, "--calib")
+    with pytest.raises(UsageError, match=r"input 'mask' reaches 3.4e\+38, too large"):
+        usable.refuse_overflow({"mask": np.array([-3.4e38], np.float32)}, "--calib")
+
+
+def test_inputs_that_never_vary_beside_one_that_does():
+    varied = np.arange(6.0).reshape(2, 3)
+    assert usable.says_nothing({"x": varied, "cache": np.zeros((2, 9)), "step": np.zeros(2)}, "--calib") == ""
+    assert usable.says_nothing({"ids": np.array([[3, 4, 5]])}, "--calib") == ""
+    assert usable.says_nothing({"ids": np.full((2, 3), 7), "mask": np.ones((2, 3))}, "--calib").startswith(
+        "--calib: every value of the samples is the same (input 'ids' is 7, 'mask' is 1), so ranges from them are wrong"
+    )
+
+
+def test_layers_whose_inputs_overflow(irc, tmp_path, data):
+    module = two_layers("b")
+    first = next(node for node in module.main.nodes if node.opname == "const")
+    first.value = Data.of(first.value.array * np.float32(1e25))
+    write_module(module, tmp_path / "steep.irc")
+    error = irc("compile", "steep.irc", "--passes", WEIGHTS, "--calib", data, code=1).stderr
+    assert '"fc2" (Linear) mlp.py:12: products of what the layer reads overflow f32 on the calibration samples' in error
+    assert "hint: scale the samples as those the model was trained with; if they are, its weights are damaged" in error
