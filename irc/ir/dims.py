@@ -248,6 +248,8 @@ FUNCTIONS: dict[str, Callable[[Dim, Dim], Dim]] = {"floordiv": floordiv, "mod": 
 
 def equal(a: Dim, b: Dim) -> bool | None:
     """True or False where it can be decided, else None."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
     rest = {mono: coef for mono, coef in _sum_terms(a, b, -1).items() if coef}
     return not rest if rest.keys() <= {()} else None
 

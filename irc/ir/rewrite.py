@@ -16,11 +16,11 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from irc.ir.builder import Builder
 from irc.ir.diagnostics import IrcError
-from irc.ir.graph import Graph, Module, Value
+from irc.ir.graph import Graph, Module, Node, Value
 from irc.ir.location import Loc, fuse
 from irc.ir.op import Op
 
@@ -62,13 +62,17 @@ class Pattern:
     once: bool = False
     commutes: bool = False
 
+    @cached_property
+    def classes(self) -> tuple[type[Op], ...]:
+        """The classes of ops that it matches; none where it matches any value."""
+        return self.op if isinstance(self.op, tuple) else () if self.op is None else (self.op,)
+
     def match_value(self, value: Value, match: Match) -> Miss | None:
         if self.op is None:
             return self._bind_value(value, match)
         node = value.node
-        wanted = self.op if isinstance(self.op, tuple) else (self.op,)
-        if not isinstance(node, wanted):
-            names = " or ".join((w.opname or w.__name__.lower()) if w else "?" for w in wanted)
+        if not isinstance(node, self.classes):
+            names = " or ".join(w.opname or w.__name__.lower() for w in self.classes)
             what = f"%{value.name}" if value.name else f"the operand of type {value.type}"
             return Miss(f"{what} comes from {node.opname if node else 'an input'}, expected {names}")
         if self.once and len(value.uses) != 1:
@@ -152,8 +156,7 @@ Explain = Callable[[NearMiss], None]
 
 def try_rule(rule: Rule, node: Op, pass_name: str = "", explain: Explain | None = None) -> bool:
     """Apply one rule at one node if it matches."""
-    roots = rule.pattern.op if isinstance(rule.pattern.op, tuple) else (rule.pattern.op,)
-    if not isinstance(node, tuple(r for r in roots if r is not None)):
+    if not isinstance(node, rule.pattern.classes):
         return False
     match, miss = _first_match(rule.pattern, node)
     miss = miss or rule.guard(match)
@@ -185,10 +188,13 @@ def _first_match(pattern: Pattern, node: Op) -> tuple[Match, Miss | None]:
 
 def walk(target: Graph | Module, rules: Sequence[Rule], pass_name: str = "", explain: Explain | None = None) -> None:
     """Try the rules, in order, once at every node; the first that applies wins."""
+    candidates: dict[type[Node], list[Rule]] = {}
     for graph in graphs_of(target):
         for node in graph.nodes:
-            if isinstance(node, Op):
-                any(try_rule(rule, node, pass_name, explain) for rule in rules)
+            kind = type(node)
+            if kind not in candidates:
+                candidates[kind] = [rule for rule in rules if issubclass(kind, rule.pattern.classes)]
+            any(try_rule(rule, cast(Op, node), pass_name, explain) for rule in candidates[kind])
 
 
 def fixpoint(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from irc.frontend.aten.math import mul
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.einsum import einsum
 from irc.frontend.composed.linear import matrix_product, mirrored, with_gaps
@@ -18,10 +19,22 @@ from irc.ir.ops.tensor import Reshape
 @converts("linear.default")
 def linear(c: Context, x: Value, w: Value, b: Value | None) -> Value:
     if w.type.rank == 2:
-        return c.b(Linear(x, w, b))
+        return _with_bias(c, Linear(x, w, b if x.type.scalar.is_float else None), b)
     row = c.b(Linear(x, c.b(Reshape(w, (1, *w.type.shape))), None))  # a vector is one output without a dimension
     out = c.b(Reshape(row, x.type.shape[:-1]))
     return out if b is None else c.b(Add(out, b))
+
+
+def _with_bias(c: Context, op: Linear | Conv, b: Value | None) -> Value:
+    """The layer, with its bias behind it if it has integers: PyTorch's are of their type, our sums i32."""
+    out = c.b(op)
+    if out.type.scalar.is_float:
+        return out
+    out = c.cast(out, op.x.type.scalar)
+    if b is None:
+        return out
+    behind = out.type.rank - 2 if isinstance(op, Conv) else 0
+    return c.b(Add(out, c.b(Reshape(b, (*b.type.shape, *(1,) * behind)))))
 
 
 @converts("matmul.default", "mm.default", "bmm.default", "mv.default", "dot.default")
@@ -86,11 +99,12 @@ def _batched(
 ) -> Value:
     """The convolution; an input without batch dimension gets one for the time being."""
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank < w.type.rank else x
-    return _unbatched(c, Conv(batch, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups), x)
+    inside = b if x.type.scalar.is_float else None
+    op = Conv(batch, w, inside, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    return _unbatched(c, _with_bias(c, op, b), x)
 
 
-def _unbatched(c: Context, op: Conv, x: Value) -> Value:
-    out = c.b(op)
+def _unbatched(c: Context, out: Value, x: Value) -> Value:
     return out if out.type.rank == x.type.rank else c.b(Reshape(out, out.type.shape[1:]))
 
 
@@ -160,12 +174,12 @@ def conv_transpose(
     weights = c.b.const(turned, w.type.scalar, name=w.name)
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank == n + 1 else x
     sparse = with_gaps(c, batch, spread(stride, n))
-    return _unbatched(
-        c, Conv(sparse, weights, b, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups), x
-    )
+    inside = b if x.type.scalar.is_float else None
+    op = Conv(sparse, weights, inside, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups)
+    return _unbatched(c, _with_bias(c, op, b), x)
 
 
 @converts("outer.default")
 def outer(c: Context, x: Value, y: Value) -> Value:
     column = c.b(Reshape(x, (x.type.shape[0], 1)))
-    return c.b(Mul(column, c.b(Reshape(y, (1, y.type.shape[0])))))
+    return mul(c, column, c.b(Reshape(y, (1, y.type.shape[0]))))

@@ -188,7 +188,7 @@ def reciprocal(c: Context, x: Value) -> Value:
 
 @converts("square.default")
 def square(c: Context, x: Value) -> Value:
-    return c.b(Mul(x, x))
+    return mul(c, x, x)
 
 
 @converts("log1p.default")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from irc.frontend.aten.table import converts
+from irc.frontend.composed.math import numbers, truth
 from irc.frontend.composed.order import ordered
 from irc.frontend.composed.places import combined_elements
 from irc.frontend.context import Context
 from irc.ir.dims import Dim
 from irc.ir.graph import Value
+from irc.ir.scalars import BOOL
 
 
 @converts("topk.default")
@@ -34,4 +36,5 @@ def argsort(c: Context, x: Value, axis: int, descending: bool) -> Value:
 @converts("scatter_add.default")
 def scatter_add(c: Context, x: Value, axis: int, index: Value, source: Value) -> Value:
     """x + the sum over j of source[i, j] at index[i, j]."""
-    return combined_elements(c, x, axis, index, source, "add")
+    sums = combined_elements(c, numbers(c, x), axis, index, numbers(c, source), "add")
+    return truth(c, sums) if x.type.scalar == BOOL else sums

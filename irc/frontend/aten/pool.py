@@ -10,15 +10,16 @@ import numpy as np
 from irc.frontend.aten.linear import spread
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.linear import along_axis
+from irc.frontend.composed.math import trunc
 from irc.frontend.composed.pool import places_of_largest, window_places
 from irc.frontend.composed.tensor import cut
 from irc.frontend.context import Context, Later
 from irc.frontend.nested import is_list
 from irc.ir.graph import Value
-from irc.ir.ops.math import Amax, Mean, Mul
+from irc.ir.ops.math import Amax, Div, Mean, Mul, Round
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.tensor import Concat, Pad, Reshape
-from irc.ir.scalars import Array
+from irc.ir.scalars import F64, Array
 
 
 def _with_batch(c: Context, x: Value, n: int) -> Value:
@@ -96,6 +97,11 @@ def avg_pool(
     count_pad: bool,
     divisor: int | None,
 ) -> Value:
+    if not x.type.scalar.is_float:  # PyTorch divides whole sums and rounds towards zero
+        mean = avg_pool(c, c.cast(x, F64), kernel, stride, padding, ceil, count_pad, divisor and 1)
+        if divisor is not None:
+            mean = c.b(Div(c.b(Round(mean)), c.const(divisor, F64)))
+        return c.cast(trunc(c, mean), x.type.scalar)
     n = _axes(c)
     size, pads = spread(kernel, n), spread(padding, n)
     steps = spread(stride, n) if stride else size

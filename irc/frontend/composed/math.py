@@ -33,6 +33,8 @@ def ceil(c: Building, x: Value) -> Value:
 
 
 def trunc(c: Building, x: Value) -> Value:
+    if not x.type.scalar.is_float:
+        return x
     return c.b(Where(positive(c, x), c.b(Floor(x)), ceil(c, x)))
 
 

@@ -49,6 +49,14 @@ def _new_weights(layer: Layer, scale: Array) -> Array:
     return np.multiply(w, along(0, scale, w.ndim), dtype=np.float64)
 
 
+def _largest_weights(layer: Layer) -> Array:
+    """The largest weight of each channel, in f64."""
+    w = constant_of(layer.w)
+    assert w is not None
+    rows = w.reshape(len(w), -1)
+    return np.maximum(np.max(rows, 1, initial=0), -np.min(rows, 1, initial=0)).astype(np.float64)
+
+
 def _new_bias(layer: Layer, scale: Array | None, offset: Array | None) -> Array | None:
     bias = constant_of(layer.b)
     if bias is None:
@@ -76,7 +84,7 @@ class _IntoLayer(Rule):
         if isinstance(affine, Miss):
             return affine
         scale, offset = affine
-        changed = [_new_bias(layer, scale, offset), None if scale is None else _new_weights(layer, scale)]
+        changed = [_new_bias(layer, scale, offset), None if scale is None else _largest_weights(layer) * scale]
         if not all(fits(a, layer.w.type.scalar) for a in changed if a is not None):
             return Miss("the folded weights are not finite")
         return None

@@ -207,7 +207,7 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     shape: Shape = (value_shape[0], groups, *value_shape[2:], outputs // groups)
     panels = cut(problem, schedule)
     each = [pack(part, w.form, panels) for part in codes.reshape(groups, outputs // groups, *codes.shape[1:])]
-    b = cx.stored(np.concatenate(each), w.form.b)
+    b = cx.stored(each[0] if groups == 1 else np.concatenate(each), w.form.b)
     a_strides = (image.strides[0], inputs, *(mul(s, step) for s, step in zip(steps, op.stride, strict=True)), 0)
     job = Products(
         w.form,

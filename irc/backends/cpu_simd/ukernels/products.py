@@ -99,12 +99,14 @@ def pack(weights: Array, form: DotForm, panels: Panels) -> Array:
     columns, *outer, depth = weights.shape
     starts = list(panel_widths(columns, panels))
     margins = [(0, sum(width for _, width in starts) - columns), *[(0, 0)] * len(outer), (0, -depth % form.group)]
-    padded = np.pad(weights, margins).astype(form.b.dtype)
-    packed: list[Array] = []
+    padded = np.pad(weights, margins) if any(map(any, margins)) else weights
+    packed = np.empty(padded.size, form.b.dtype)
+    filled = 0
     for start, width in starts:
-        part = padded[start : start + width].reshape(width, *outer, -1, form.group)
-        packed.append(np.moveaxis(part, 0, -2).reshape(-1))
-    return np.concatenate(packed)
+        part = np.moveaxis(padded[start : start + width].reshape(width, *outer, -1, form.group), 0, -2)
+        packed[filled : filled + part.size].reshape(part.shape)[...] = part
+        filled += part.size
+    return packed
 
 
 def panel_widths(columns: int, panels: Panels) -> Iterator[tuple[int, int]]:
