@@ -15,6 +15,7 @@ from torch import nn
 import irc
 from irc import IrcError
 from irc.frontend.stop import stopping
+from irc.frontend.untyped import quiet
 from irc.ir.diagnostics import UsageError
 
 
@@ -190,6 +191,38 @@ def test_scopes_of_the_older_exporter():
     assert paths[:3] == ["b.0", "b.1.0.c", "b.10"]
     for name in ("b.1.0", "/b/b.1/b.1.0"):
         assert len(list(irc.capture(made, stop_at=name).main.nodes)) == 2
+
+
+class Listed(nn.Module):
+    """A list of layers by the name of the module that it lies in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f = nn.ModuleList([nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.Linear(8, 8)), nn.Tanh()])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.f:
+            x = layer(x)
+        return x
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("inner", ["list", "sequential"])
+def test_lists_by_the_name_of_the_module_they_lie_in(inner: str, tmp_path: Path):
+    """The older exporter names their scopes as those of an nn.Sequential."""
+    model = nn.Module()
+    listed = Listed()
+    model.f = listed if inner == "list" else nn.Sequential(*listed.f)
+    model.forward = lambda x: model.f(x)
+    with quiet():
+        torch.onnx.export(model.eval(), (X,), tmp_path / "f.onnx", dynamo=False)
+    names = [node.name for node in onnx.load(tmp_path / "f.onnx").graph.node]
+    assert names == ["/f/f.0/Gemm", "/f/f.1/f.1.0/Relu", "/f/f.1/f.1.1/Gemm", "/f/f.2/Tanh"]
+    module = irc.capture(tmp_path / "f.onnx")
+    found = [node.loc.path for node in module.main.nodes if node.opname in ("linear", "relu", "tanh")]
+    f = "f.f" if inner == "list" else "f"
+    assert found == [f"{f}.0", f"{f}.1.0", f"{f}.1.1", f"{f}.2"]
+    assert len(irc.capture(tmp_path / "f.onnx", stop_at=f"{f}.1").main.outputs) == 1
 
 
 def test_onnx_mistakes():

@@ -16,7 +16,7 @@ from irc.frontend.onnx.context import Context, Result
 from irc.frontend.onnx.folding import FoldingBuilder
 from irc.frontend.onnx.inputs import Inputs, plain_name
 from irc.frontend.onnx.meanings import give_meanings
-from irc.frontend.onnx.names import location
+from irc.frontend.onnx.names import Scopes, location
 from irc.frontend.onnx.ops import CONVERTERS, REASONS, nearest
 from irc.frontend.onnx.proto import (
     NEWEST,
@@ -89,6 +89,9 @@ class _Importer:
     known: dict[Value, Sizes] = field(default_factory=dict[Value, Sizes])
     encodings: dict[Value, Encoding] = field(default_factory=dict[Value, Encoding])
     count: int = 0
+
+    def __post_init__(self) -> None:
+        self.scopes = Scopes(self.model.graph)
 
     def run(self) -> Module:
         self._check_opsets(self.model.opsets)
@@ -192,7 +195,7 @@ class _Importer:
             self.count += 1
             if self.count > MOST_NODES:
                 raise IrcError(f"the model has more than {MOST_NODES} operators behind the expansion of its functions")
-            loc = scope.loc or location(node)
+            loc = scope.loc or location(node, self.scopes)
             results: Sequence[Value | None] = ()
             try:
                 results = self._node(node, scope, loc)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import chain, count, takewhile
+from itertools import chain, count, pairwise, takewhile
 
-from irc.frontend.onnx.proto import OnnxNode
+from irc.frontend.onnx.proto import OnnxGraph, OnnxNode
 from irc.ir.location import Loc, at, fuse
 
 _LINE = re.compile(r"(.*):(\d{1,9})")
 _SCOPES = re.compile(r"'((?:[^'\\]|\\.)*)'")
 LONGEST = 4096  # characters of metadata that are looked at
+DEEPEST = 64  # modules inside of each other
 
 
-def location(node: OnnxNode) -> Loc:
+def location(node: OnnxNode, scopes: Scopes) -> Loc:
     """The module path and class of an operator: from our own metadata, torch's, or the name (`/blocks.0/fc/MatMul`).
 
     Where nothing tells the class, it is the operator.
@@ -24,7 +25,7 @@ def location(node: OnnxNode) -> Loc:
         return _ours(metadata)
     if "pkg.torch.onnx.name_scopes" in metadata:
         return _of_torch(metadata, node.op)
-    return at(_path(node) or next((name for name in node.outputs if name), ""), node.op)
+    return at(scopes.path(_parts(node)) or next((name for name in node.outputs if name), ""), node.op)
 
 
 def _ours(metadata: Mapping[str, str]) -> Loc:
@@ -49,13 +50,44 @@ def _of_torch(metadata: Mapping[str, str], op: str) -> Loc:
     return at(paths[-1], cls)
 
 
-def _path(node: OnnxNode) -> str:
-    """The module path in a name, without the operator at its end.
-
-    A scope of torch's older exporter repeats the one around it where that is an nn.Sequential: `/f/f.0/f.0.1/Conv`.
-    """
+def _parts(node: OnnxNode) -> tuple[str, ...]:
+    """The scopes in a name, without the operator at its end."""
     parts = [part for part in node.name.split("/") if part]
     if len(parts) > 1 and parts[-1].startswith(node.op):
         parts.pop()
-    inner = [*parts[1:], ""]
-    return ".".join(part for part, following in zip(parts, inner, strict=False) if not following.startswith(f"{part}."))
+    return tuple(parts)
+
+
+class Scopes:
+    """The scopes that torch's older exporter writes into names of operators, as module paths.
+
+    A scope repeats the one around it where that is an nn.Sequential (`/f/f.0/f.0.1/Conv` is `f.0.1`), and reads the
+    same in a module `f` with an nn.ModuleList `f` (`f.f.0.1`): names of parameters tell which it is.
+    """
+
+    def __init__(self, graph: OnnxGraph) -> None:
+        paths = [name.split(".", DEEPEST) for name in graph.tensors]
+        self._owners = {".".join(path[:i]) for path in paths for i in range(len(path))}
+        self._inside: dict[tuple[str, ...], set[str]] = {}  # scopes that repeat the one around them
+        self._whole: dict[tuple[str, ...], bool] = {}
+        for parts in map(_parts, graph.nodes):
+            for i in _repeated(parts):
+                self._inside.setdefault(parts[: i + 1], set()).add(parts[i + 1])
+
+    def path(self, parts: tuple[str, ...]) -> str:
+        """The module path of nested scopes."""
+        dropped = {i for i in _repeated(parts) if not self._is_whole(parts[: i + 1])}
+        return ".".join(part for i, part in enumerate(parts) if i not in dropped)
+
+    def _is_whole(self, parts: tuple[str, ...]) -> bool:
+        """Whether the last scope is a module in front of those that repeat it."""
+        if parts not in self._whole:
+            path, inside = self.path(parts), self._inside.get(parts, ())
+            self._whole[parts] = any(f"{path}.{inner}" in self._owners for inner in inside)
+        return self._whole[parts]
+
+
+def _repeated(parts: tuple[str, ...]) -> list[int]:
+    """The scopes that the one behind repeats; in no name that nests deeper than modules do."""
+    nested = pairwise(parts) if len(parts) <= DEEPEST else ()
+    return [i for i, (part, inner) in enumerate(nested) if inner.startswith(f"{part}.")]

@@ -10,7 +10,7 @@ from typing import Any
 from irc.frontend.nested import is_list, is_mapping
 from irc.frontend.onnx.importer import import_model
 from irc.frontend.onnx.inputs import Inputs
-from irc.frontend.onnx.names import location
+from irc.frontend.onnx.names import Scopes, location
 from irc.frontend.onnx.proto import OnnxModel, is_model, model_of, parse
 from irc.frontend.onnx.stop import model_before
 from irc.frontend.onnx.tensors import Tensors
@@ -77,11 +77,11 @@ def _imported(
 
 
 def _places(model: OnnxModel, inputs: Sequence[str]) -> Iterator[Place]:
-    known = set(inputs)
+    known, scopes = set(inputs), Scopes(model.graph)
     for node in model.graph.nodes:
         if known.intersection(node.inputs):
             known.update(name for name in node.outputs if name)
-            yield from (Place(name, node.op, location(node)) for name in node.outputs if name)
+            yield from (Place(name, node.op, location(node, scopes)) for name in node.outputs if name)
 
 
 def _by_name(inputs: Any, names: list[str]) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from irc.frontend.cut import Step, cut
-from irc.frontend.onnx.names import location
+from irc.frontend.onnx.names import Scopes, location
 from irc.frontend.onnx.proto import OnnxGraph, OnnxModel, OnnxNode, Port
 
 
@@ -21,7 +21,10 @@ def model_before(model: OnnxModel, stop_at: str) -> OnnxModel:
 
 def steps_of(graph: OnnxGraph) -> list[Step[str]]:
     """What a graph does, in order."""
-    return [Step((location(n).path, n.name), tuple(_reads(n)), tuple(filter(None, n.outputs))) for n in graph.nodes]
+    scopes = Scopes(graph)
+    return [
+        Step((location(n, scopes).path, n.name), tuple(_reads(n)), tuple(filter(None, n.outputs))) for n in graph.nodes
+    ]
 
 
 def given_to(graph: OnnxGraph) -> set[str]:
