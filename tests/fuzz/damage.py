@@ -113,7 +113,7 @@ def damaged_json(content: bytes, rng: random.Random) -> bytes:
             case 2:
                 holder[last] = _at(data, rng.choice(paths))
             case _:
-                holder[last] = rng.choice(VALUES)
+                holder[last] = _at(VALUES, (rng.randrange(len(VALUES)),))
         if not data:
             return b""
     return json.dumps(data[0]).encode()
