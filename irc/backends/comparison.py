@@ -54,6 +54,9 @@ Bounds = Mapping[str, float]
 EXACT: Bounds = {"linf": 0.0}  # where both sides have the bits of one graph
 FLOATS: Bounds = {"rel": 1e-3}  # rounding of floats in another order
 CODES: Bounds = {"sqnr": 10.0}  # a tenth of the energy is noise: quantization explains less
+# Of classes and indices, whose size means nothing:
+ALL_EQUAL: Bounds = {"equal": 1.0}
+MOST_EQUAL: Bounds = {"equal": 0.9}  # where quantization may change which is largest
 
 
 def read_metrics(texts: Sequence[str]) -> tuple[tuple[str, ...], dict[str, float]]:
@@ -102,7 +105,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `irc compare` found. `a` is the reference; `layers` are in the order of `b`, empty if nobody asked."""
+    """What `irc compare` found. `a` is the reference; `layers` are in the order of `b`, empty if nobody asked. `bounds`
+    hold for reals, `of_integers` for what is integers on both sides.
+    """
 
     a: str
     b: str
@@ -110,31 +115,36 @@ class Comparison:
     outputs: tuple[Row, ...]
     layers: tuple[Row, ...]
     bounds: Bounds
+    of_integers: Bounds
     accuracy: Accuracy | None = None
     traced: int = 0  # samples that the layers are of
     labelled: bool = False
     alone: tuple[int, int] = (0, 0)  # places of `a`, and of `b`, that show values but have no partner
 
+    def broken(self, row: Row) -> list[str]:
+        """The bounds that an output or layer does not keep, as text."""
+        return row.broken(self.of_integers if row.measured.distance.integers else self.bounds)
+
     @property
     def first(self) -> Row | None:
         """The first layer that breaks a bound."""
-        return next((row for row in self.layers if row.broken(self.bounds)), None)
+        return next((row for row in self.layers if self.broken(row)), None)
 
     @property
     def agrees(self) -> bool:
         """Whether all outputs and layers keep the bounds."""
-        return not any(row.broken(self.bounds) for row in (*self.outputs, *self.layers))
+        return not any(self.broken(row) for row in (*self.outputs, *self.layers))
 
     def require(self) -> None:
         """Raise MismatchError with every output, and the first layer, that breaks a bound."""
         found = [
             Diagnostic(f"{row.b} of {self.b} against {self.a}: {'; '.join(broken)}")
             for row in self.outputs
-            if (broken := row.broken(self.bounds))
+            if (broken := self.broken(row))
         ]
         if self.first is not None:
             message = f"the first layer that differs: {self.first.b} against {self.first.a}, "
-            found.append(Diagnostic(message + "; ".join(self.first.broken(self.bounds)), self.first.loc))
+            found.append(Diagnostic(message + "; ".join(self.broken(self.first)), self.first.loc))
         if found:
             raise MismatchError(found)
 
@@ -153,6 +163,7 @@ def compared(
     Without bounds, those of the kind of arithmetic are demanded: equal bits, rounding, or quantization. Raises
     UsageError if the sides have different outputs or one cannot show its layers.
     """
+    of_reals, of_integers = usual(a, b) if bounds is None else (bounds, bounds)
     expected, given = outputs_of_both(a, b, data, progress)
     outputs = [_output(i, x, y) for i, (x, y) in enumerate(zip(expected, given, strict=True))]
     found = Pairing() if layers is None else paired(a, b, layers)
@@ -162,7 +173,8 @@ def compared(
         len(data),
         tuple(outputs),
         tuple(map(_row, found.pairs)),
-        usual(a, b) if bounds is None else bounds,
+        of_reals,
+        of_integers,
         accuracy_of(a.graph, expected, given, data.labels),
         0 if layers is None else len(layers),
         data.labels is not None,
@@ -170,11 +182,11 @@ def compared(
     )
 
 
-def usual(a: Side, b: Side) -> Bounds:
-    """What is demanded where nobody says."""
+def usual(a: Side, b: Side) -> tuple[Bounds, Bounds]:
+    """What is demanded of reals and of integers where nobody says."""
     if a.bits and b.bits and same_graph(a, b):
-        return EXACT
-    return CODES if a.has_codes or b.has_codes else FLOATS
+        return EXACT, EXACT
+    return (CODES, MOST_EQUAL) if a.has_codes or b.has_codes else (FLOATS, ALL_EQUAL)
 
 
 def outputs_of_both(a: Side, b: Side, data: Dataset, progress: Progress) -> tuple[list[Array], list[Array]]:

@@ -51,7 +51,8 @@ Metrics, of B against A: """ + "; ".join(f"{name}, {metric.summary}" for name, m
     multiple=True,
     metavar="NAME[=BOUND]",
     help="What to show, and what to demand.  [repeatable; default: equal bits where both sides have those of one "
-    "graph, rel=1e-3 for floats, sqnr=10 where codes take part]",
+    "graph; else rel=1e-3 for floats and equal=1 for integers (classes, indices), sqnr=10 and equal=0.9 where codes "
+    "take part]",
 )
 @data_option
 @limit_option
@@ -93,9 +94,12 @@ def compare_command(
 
 def lines_of(found: Comparison, shown: Sequence[str]) -> list[str]:
     """What was found: the outputs, the layers, the accuracy, the first layer that differs."""
-    shown = tuple(dict.fromkeys((*shown, *found.bounds)))
+    integers = any(row.measured.distance.integers for row in (*found.outputs, *found.layers))
+    shown = tuple(dict.fromkeys((*shown, *found.bounds, *(found.of_integers if integers else ()))))
     lines = [f"{found.b} against {found.a}, {found.samples} samples"]
     lines += [table([{"": row.b, **_numbers(row, shown)} for row in found.outputs])]
+    if integers and found.of_integers is not found.bounds:
+        lines += [f"of integers, {name} must be {bound:g} or more" for name, bound in found.of_integers.items()]
     lines += accuracy_lines(found.accuracy, found.labelled, "A", "B")
     if found.traced:
         of_a, of_b = found.alone
@@ -131,6 +135,7 @@ def to_json(found: Comparison) -> dict[str, Any]:
         "samples": found.samples,
         "agrees": found.agrees,
         "bounds": dict(found.bounds),
+        "bounds of integers": dict(found.of_integers),
         "outputs": [_row_json(row) for row in found.outputs],
         "layers": [_row_json(row) for row in found.layers],
         "alone": dict(zip("ab", found.alone, strict=True)),

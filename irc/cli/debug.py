@@ -30,7 +30,7 @@ from irc.tools.verdict import Check
 CHECKS = """\b
 Checks:
   by default the model must compute, behind every pass, what it does in front of all of them: within rel=1e-3
-  while all is float, sqnr=10 once codes take part (see irc compare)
+  while all is float, sqnr=10 once codes take part; integers equal=1, then equal=0.9 (see irc compare)
   --metric NAME=BOUND      bounds of your own
   --check COMMAND          a command that gets the path of a .irc, with weights and inputs.npz beside it:
                            status 0 is good, 125 says that it cannot tell, anything else is bad

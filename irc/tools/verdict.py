@@ -51,7 +51,7 @@ class Check:
         if self.command:
             return _ask(self.command, module, data)
         found = distance(reference, module, data, progress, self.bounds)
-        rows = [(row.b, row.broken(found.bounds)) for row in found.outputs]
+        rows = [(row.b, found.broken(row)) for row in found.outputs]
         broken = [f"{name}: {'; '.join(texts)}" for name, texts in rows if texts]
         return Verdict("bad", ", ".join(broken)) if broken else GOOD
 

@@ -279,3 +279,32 @@ def test_an_accelerator_against_native_code(irc: Irc, model: Path, data: Path) -
         irc("compile", model, "--passes", passes, "--calib", data, "--backend", backend, "-o", f"m.{backend}")
     out = irc("compare", "m.cpu", "m.hls", "--data", data, "--layerwise", "--metric", "linf=0").stdout
     assert [row[0] for row in rows(out)] == ["act", "fc2"]
+
+
+CLASSES = """func @main(%x: f32[b, 4]) -> i64[b] where b in [1, 64] {{
+  %w = const {weights} : f32[4, 4]
+  %y = linear %x, %w : f32[b, 4]  at "fc" (Linear) net.py:1
+  %z = argmax %y {{axes = [1]}} : i64[b]
+  return %z
+}}
+"""
+LIKE = "[[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]]"
+OTHER = LIKE.replace("0, 4]]", "0, 1]]")
+
+
+def test_classes_are_equal_or_not(irc: Irc, tmp_path: Path) -> None:
+    """A class that is off by one is as wrong as any other; their size says nothing."""
+    x = np.tile(np.eye(4, dtype=np.float32), (8, 1))
+    x[-1] = [0, 0, 0.9, 1]  # the last class by one set of weights, the third by the other
+    np.savez(tmp_path / "x.npz", x=x)
+    for name, weights in (("a", LIKE), ("b", OTHER)):
+        (tmp_path / f"{name}.irc").write_text(CLASSES.format(weights=weights))
+    same = irc("compare", "a.irc", "a.irc", "--data", "x.npz")
+    assert "of integers" not in same.stdout
+    found = irc("compare", "a.irc", "b.irc", "--data", "x.npz", code=3)
+    assert "of integers, equal must be 1 or more" in found.stdout
+    assert "equal is 0.969, demanded at least 1" in found.stderr
+    irc("compare", "a.irc", "b.irc", "--data", "x.npz", "--metric", "equal=0.9")
+    irc("opt", "a.irc", "--passes", "quant8", "--calib", "x.npz", "-o", "q.irc")
+    told = json.loads(irc("compare", "b.irc", "q.irc", "--data", "x.npz", "--json").stdout)
+    assert (told["agrees"], told["bounds"], told["bounds of integers"]) == (True, {"sqnr": 10.0}, {"equal": 0.9})
