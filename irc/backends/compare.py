@@ -133,12 +133,17 @@ def distance(given: Array, expected: Array) -> Distance:
 
 
 def together(outputs: Sequence[Distance]) -> Distance:
-    """The outputs that are reals as one, or all where none is."""
+    """The outputs that are reals as one, or all where none is.
+
+    Each counts by noise in units of its own signal, so that one of large numbers does not drown the others.
+    """
     found = Distance()
     for each in [d for d in outputs if not d.integers] or outputs:
         found.largest, found.scale = max(found.largest, each.largest), max(found.scale, each.scale)
-        for sums in ("signal", "noise", "power", "product", "elements", "equal"):
-            setattr(found, sums, getattr(found, sums) + getattr(each, sums))
+        unit = each.signal if each.signal and not each.integers else 1.0
+        for sums in ("signal", "noise", "power", "product"):
+            setattr(found, sums, getattr(found, sums) + getattr(each, sums) / unit)
+        found.elements, found.equal = found.elements + each.elements, found.equal + each.equal
         found.integers = each.integers
     return found
 

@@ -59,6 +59,7 @@ def sensitivity_command(
 ) -> None:
     """Quantize one layer of MODEL at a time, its weights or its input activations, and rank what that costs.
 
+    The cost is noise beside the signal, summed over outputs: each counts the same, however large its numbers are.
     Then the layers whose noise the pipeline could save most of get 8 bits, and the whole pipeline runs with and
     without that: the last line but one is the option to use, the last line what it gives.
     """

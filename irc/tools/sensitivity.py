@@ -59,12 +59,12 @@ class Loss:
 
     @property
     def distance(self) -> Distance:
-        """Of all outputs that are reals together; of all that there are, where none is."""
+        """Of all outputs that are reals together, each in units of its own signal; of all, where none is."""
         return together(self.outputs)
 
     @property
     def noise(self) -> float:
-        """What this costs: noise, or integers that change where there are no reals."""
+        """What this costs: noise beside the signal, summed over outputs, or integers that change where none is real."""
         return _noise(self.outputs)
 
 

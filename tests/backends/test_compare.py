@@ -61,11 +61,22 @@ def test_distance():
         distance.add(np.zeros(2), np.zeros(3))
 
 
+def test_outputs_of_large_numbers_do_not_drown_others():
+    def both(box: float, score: float) -> Distance:
+        boxes = distance(np.float32([400, 300 + box]), np.float32([400, 300]))
+        return together([boxes, distance(np.float32([0.6, 0.8 + score]), np.float32([0.6, 0.8]))])
+
+    assert both(1.0, 0.0).noise < both(0.0, 0.5).noise
+    assert both(0.0, 0.5).noise == pytest.approx(0.25, rel=1e-6)
+    assert both(250.0, 0.5).decibels == pytest.approx(-10 * np.log10(0.25), rel=1e-6)
+    assert both(0.0, 0.0).decibels == np.inf
+
+
 def test_integers_are_equal_or_not_and_no_part_of_the_noise():
     classes = distance(np.int64([[7, 2, 3, 900]]), np.int64([[7, 2, 3, 4]]))
     scores = distance(np.float32([0.5, 1.0]), np.float32([0.5, 2.0]))
     assert (classes.integers, scores.integers) == (True, False)
     assert share_equal([classes, scores]) == 0.75
     assert share_equal([scores]) is None
-    assert together([classes, scores]) == scores
+    assert together([classes, scores]).decibels == pytest.approx(scores.decibels)
     assert together([classes, classes]).equal == 6
