@@ -24,7 +24,7 @@ from irc.frontend.provenance import location
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
 from irc.frontend.stop import program_before, stopping
-from irc.frontend.untyped import decomposed, from_script, masks_as_given, quiet
+from irc.frontend.untyped import decomposed, from_script, is_decomposed, masks_as_given, quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Module
 from irc.ir.location import Loc
@@ -235,9 +235,10 @@ def _given(fakes: Mapping[str, Any], lost: Lost | None) -> dict[str, Any]:
 
 def _functional(program: torch.export.ExportedProgram, loaded: Loaded) -> torch.export.ExportedProgram:
     """The program without writes to tensors. Ops with a converter stay whole; torch decomposes the others if it can."""
+    keep = frozenset(CONVERTERS)
     try:
         with quiet():
-            return decomposed(program, keep=frozenset(CONVERTERS))
+            return program if is_decomposed(program, keep) else decomposed(program, keep)
     except Exception as error:
         if loaded.lost is not None:
             raise loaded.lost.alone() from error

@@ -20,7 +20,7 @@ from irc.frontend.problems import Problems
 from irc.frontend.provenance import location, owner
 from irc.frontend.scalars import to_array
 from irc.frontend.stop import steps_of, user_inputs
-from irc.frontend.untyped import is_list
+from irc.frontend.untyped import NUMBERS, is_list
 from irc.ir.builder import Builder
 from irc.ir.constants import Data
 from irc.ir.diagnostics import Diagnostic, IrcError, fault
@@ -32,7 +32,6 @@ from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
 UNTYPED = object()  # stands for the result of an operator that the IR has no type for
-_NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 
 
 def import_program(
@@ -79,8 +78,9 @@ class _Importer:
         self._inputs()
         inner = (n for n in self.program.graph.nodes if n.op not in ("placeholder", "output"))
         self.numbers = {node: number for number, node in enumerate(inner)}
+        needed = _needed(self.program.graph)
         for node in self.program.graph.nodes:
-            if node.op == "call_function":
+            if node.op == "call_function" and node in needed:
                 self.values[node] = self._call(node)
             elif node.op == "output":
                 self._outputs(node)
@@ -161,7 +161,7 @@ class _Importer:
 
     def _call(self, node: torch.fx.Node) -> Any:
         fake = node.meta.get("val")
-        if fake is None or isinstance(fake, _NUMBERS):
+        if fake is None or isinstance(fake, NUMBERS):
             return fake  # sizes, which are converted where an op needs them, and checks without a result
         target = cast(Any, node.target)
         name = str(target)
@@ -284,6 +284,15 @@ class _Importer:
         """The place of a state, by its name, and the line that computes what is written to it."""
         source = location(written.meta, self.locations).sources
         return at(name, "", source[0].file, source[0].line) if source else at(name)
+
+
+def _needed(graph: torch.fx.Graph) -> set[torch.fx.Node]:
+    """The nodes that results depend on."""
+    needed: set[torch.fx.Node] = set()
+    for node in reversed(graph.nodes):
+        if node.op == "output" or not needed.isdisjoint(node.users):
+            needed.add(node)
+    return needed
 
 
 def _run(node: torch.fx.Node, inputs: Mapping[torch.fx.Node, Any]) -> Any:

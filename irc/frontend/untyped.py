@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import operator
 import sys
 import warnings
 from collections.abc import Callable, Generator
@@ -15,6 +16,7 @@ from typing import Any, TypeGuard, cast
 import safetensors.torch
 import torch
 from torch._export.converter import TS2EPConverter
+from torch.export.graph_signature import OutputKind
 
 from irc.frontend.nested import is_list as is_list
 from irc.frontend.nested import is_mapping as is_mapping
@@ -24,6 +26,7 @@ _torch = cast(Any, torch)
 
 from_numpy: Callable[[Array], torch.Tensor] = _torch.from_numpy
 load_safetensors: Callable[[Any], dict[str, torch.Tensor]] = cast(Any, safetensors.torch).load_file
+NUMBERS = (torch.SymInt, torch.SymFloat, torch.SymBool, int, float)
 has_kernel: Callable[[str, str], bool] = _torch._C._dispatch_has_kernel_for_dispatch_key
 
 
@@ -97,6 +100,28 @@ def _decompositions(keep: frozenset[str]) -> dict[Any, Any]:
 def decomposed(program: torch.export.ExportedProgram, keep: frozenset[str]) -> torch.export.ExportedProgram:
     """The functional form of a program in core ATen ops and those to keep whole (by name, `aten.linear.default`)."""
     return cast(Any, program).run_decompositions(dict(_decompositions(keep)))
+
+
+def is_decomposed(program: torch.export.ExportedProgram, keep: frozenset[str]) -> bool:
+    """Whether `decomposed` would find nothing to do: every op that makes tensors is one to keep, none writes."""
+    specs = program.graph_signature.output_specs
+    inner = (n for n in program.graph.nodes if n.op not in ("placeholder", "output"))
+    return all(s.kind == OutputKind.USER_OUTPUT for s in specs) and all(_is_kept(n, keep) for n in inner)
+
+
+def _is_kept(node: torch.fx.Node, keep: frozenset[str]) -> bool:
+    target, result = cast(Any, node.target), node.meta.get("val")
+    if target is operator.getitem or isinstance(result, NUMBERS):
+        return True
+    is_check = result is None and isinstance(target, _torch._ops.OpOverload)
+    return (is_check or str(target) in keep) and not _writes(node)
+
+
+def _writes(node: torch.fx.Node) -> bool:
+    """Whether an op writes to a tensor: its schema says so, or it keeps statistics, of which schemas are silent."""
+    schema = cast(Any, node.target)._schema
+    given = {**dict(zip((a.name for a in schema.arguments), node.args, strict=False)), **node.kwargs}
+    return schema.is_mutable or any(given.get(name) is True for name in ("train", "training", "use_input_stats"))
 
 
 @cache

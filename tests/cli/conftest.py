@@ -13,16 +13,13 @@ from small_model import two_layers
 
 from irc.cli import main
 from irc.ir.files import write_module
-from irc.tables import BACKENDS, LOWERINGS, OPS, PASSES, PRESETS
 
 Irc = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def fresh_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test loads is forgotten behind it."""
-    for table in (BACKENDS, LOWERINGS, OPS, PASSES, PRESETS):
-        monkeypatch.setattr(table, "_rows", dict(table._rows))
+def forgetful(fresh_tables: None) -> None:
+    """What a command loads is forgotten behind each test."""
 
 
 @pytest.fixture

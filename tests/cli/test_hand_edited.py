@@ -14,6 +14,7 @@ RAISED = 5000  # the bias of the last class, in steps of its sum
 
 
 @pytest.mark.tool("g++")
+@pytest.mark.usefixtures("unoptimized")
 def test_edited_dump_compiles_and_runs(irc, model, data, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("no C++ compiler")

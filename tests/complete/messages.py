@@ -41,8 +41,8 @@ def speakers() -> frozenset[str]:
     """Functions that make an error or diagnostic from a message, or raise one."""
     names = set(SPEAKING)
     for path in sources():
-        for node in ast.walk(tree_of(path)):
-            if isinstance(node, ast.FunctionDef) and node.returns is not None:
+        for node in functions_in(tree_of(path)):
+            if node.returns is not None:
                 returned = ast.unparse(node.returns)
                 if returned in {*ERRORS, "Diagnostic", "NoReturn", "Miss"}:
                     names.add(node.name)
@@ -59,12 +59,22 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+def functions_in(node: ast.AST) -> Iterator[ast.FunctionDef]:
+    """All functions below a module or statement, itself included; expressions have none."""
+    if isinstance(node, ast.FunctionDef):
+        yield node
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(node, name, ()):
+            yield from functions_in(statement)
+
+
 def messages(path: Path) -> Iterator[Message]:
     """Each message of a module once; values that tell nothing by themselves are left out."""
     seen: set[tuple[int, tuple[str, ...]]] = set()
     for op, scope in _functions(tree_of(path)):
-        names = _assigned(scope)
-        for prefixed, candidates in _spoken(scope):
+        inside = list(ast.walk(scope))
+        names = _assigned(inside)
+        for prefixed, candidates in _spoken(scope, inside):
             for line, parts in _first_text(candidates, names):
                 if (line, parts) not in seen:
                     seen.add((line, parts))
@@ -88,12 +98,12 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
     for top in tree.body:
         named = [keyword.value for keyword in getattr(top, "keywords", []) if keyword.arg == "name"]
         op = str(named[0].value) if named and isinstance(named[0], ast.Constant) else ""
-        yield from ((op, node) for node in ast.walk(top) if isinstance(node, ast.FunctionDef))
+        yield from ((op, node) for node in functions_in(top))
 
 
-def _spoken(scope: ast.FunctionDef) -> Iterator[tuple[bool, Sequence[ast.expr]]]:
+def _spoken(scope: ast.FunctionDef, inside: Sequence[ast.AST]) -> Iterator[tuple[bool, Sequence[ast.expr]]]:
     """Whether the message starts with the op, and arguments: the first text is the message, others hint or place."""
-    for node in ast.walk(scope):
+    for node in inside:
         if isinstance(node, ast.Call) and _speaks(node):
             yield ast.unparse(node.func) == "self.fail", node.args
         elif isinstance(node, ast.Return) and RETURNING.fullmatch(scope.name) and node.value is not None:
@@ -109,10 +119,10 @@ def _speaks(call: ast.Call) -> bool:
     return collects or call.func.attr in speakers()
 
 
-def _assigned(scope: ast.FunctionDef) -> dict[str, list[ast.expr]]:
+def _assigned(inside: Sequence[ast.AST]) -> dict[str, list[ast.expr]]:
     """What names of a function stand for."""
     found: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(scope):
+    for node in inside:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found.setdefault(node.targets[0].id, []).append(node.value)
     return found
@@ -152,8 +162,9 @@ def expected_texts() -> tuple[str, ...]:
 def _strings(tree: ast.Module) -> Iterator[str]:
     """All strings but docstrings."""
     documented = ast.Module | ast.ClassDef | ast.FunctionDef
-    docstrings = {id(getattr(n.body[0], "value", None)) for n in ast.walk(tree) if isinstance(n, documented) and n.body}
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    docstrings = {id(getattr(n.body[0], "value", None)) for n in nodes if isinstance(n, documented) and n.body}
+    for node in nodes:
         if id(node) in docstrings:
             continue
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) >= SHORTEST:
@@ -177,5 +188,16 @@ def is_expected(message: Message) -> bool:
 
 
 def _expected(part: str) -> bool:
-    pieces = [part[i : i + LONG] for i in range(max(1, len(part) - LONG + 1))]
-    return any(text in part or any(piece in text for piece in pieces) for text in expected_texts())
+    if len(part) < LONG:
+        return any(text in part or part in text for text in expected_texts())
+    return not pieces_expected().isdisjoint(_pieces(part)) or any(text in part for text in expected_texts())
+
+
+@cache
+def pieces_expected() -> frozenset[str]:
+    """All long pieces of the texts that tests expect."""
+    return frozenset(piece for text in expected_texts() for piece in _pieces(text))
+
+
+def _pieces(text: str) -> Iterator[str]:
+    return (text[i : i + LONG] for i in range(len(text) - LONG + 1))

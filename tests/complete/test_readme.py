@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import re
 import shlex
-import subprocess
-import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from messages import ROOT
+
+from irc.cli import main
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("examples/*.md"), *ROOT.glob("docs/**/*.md")]
@@ -46,21 +47,23 @@ def test_the_pass_has_15_lines() -> None:
     assert len([line for line in body.splitlines() if line.strip()]) <= 15
 
 
-def test_the_command_of_the_pass(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("fresh_tables")
+def test_the_command_of_the_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (command,) = re.findall(r"^    irc (compile .*--load .*)$", README, re.MULTILINE)
     (tmp_path / "examples").mkdir()
     for path in (ROOT / "examples").iterdir():
         (tmp_path / "examples" / path.name).symlink_to(path)
     (tmp_path / "examples" / "my_pass.py").unlink()
     (tmp_path / "examples" / "my_pass.py").write_text(python_block("class DropSmall"), encoding="utf-8")
-    words = [sys.executable, "-m", "irc", *shlex.split(command)]
-    done = subprocess.run(words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, shlex.split(command))
+    assert done.exit_code == 0, done.stderr
     (artifact,) = tmp_path.glob("*.hls")
     assert '"pipeline": "drop-small{below=0.02},' in (artifact / "manifest.json").read_text()
 
 
 @pytest.mark.tool("g++")
+@pytest.mark.usefixtures("unoptimized")
 def test_from_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     images = np.load("examples/digits_calib.npz")["x"][:16]

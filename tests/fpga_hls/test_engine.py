@@ -107,6 +107,7 @@ def test_golden_vectors(tmp_path: Path, model: str, kind: str):
 
 
 @pytest.mark.tool("g++")
+@pytest.mark.usefixtures("unoptimized")
 def test_trace_shows_what_layers_compute(tmp_path: Path):
     need_compiler()
     given = engine_job("digits_cnn", "quant8")

@@ -72,6 +72,7 @@ def test_products_that_share_dsps(tmp_path: Path, model: str, preset: str, lut: 
     golden_vectors_pass(tmp_path, given, "vendor")
 
 
+@pytest.mark.usefixtures("unoptimized")
 def test_trace_shows_every_stage(tmp_path: Path):
     need_compiler()
     given = job("digits_cnn", "quant8", 16)

@@ -1145,3 +1145,30 @@ CASES: list[Case] = [
         floats(1, 2, 2, 3, 2),
     ),
 ]
+
+EXPORTED = [
+    case(
+        "reshape.default flatten.using_ints unflatten.int chunk.default contiguous.default",
+        lambda x: (
+            x.reshape(-1),
+            x.flatten(1) + 1,
+            x.unflatten(2, (2, -1)),
+            x.chunk(3, 1)[1].transpose(1, 2).contiguous(),
+        ),
+        floats(2, 4, 6),
+    ),
+    case(
+        "to.dtype dropout.default",
+        lambda x, b: (x.to(torch.int32), x.bool(), x.float() + 1, b.half(), F.dropout(x, 0.5, False)),
+        floats(3, 4),
+        bools(3),
+    ),
+    case(
+        "lift_fresh_copy.default",
+        core(lambda x: aten.lift_fresh_copy.default(x) * 2),
+        floats(3, 4),
+    ),
+    case("batch_norm.default", seeded(lambda: nn.BatchNorm2d(4)), floats(2, 4, 5, 6)),
+    case("batch_norm.default", seeded(lambda: nn.BatchNorm1d(4, affine=False)), floats(3, 4)),
+]
+"""Functions whose programs are imported as torch exports them: all they do has an entry, and nothing is written."""

@@ -1,4 +1,7 @@
-"""Every entry of the ATen table against PyTorch: several cases in one program, and, slow, each by itself."""
+"""Every entry of the ATen table against PyTorch: several cases in one program, and, slow, each by itself.
+
+Torch decomposes the programs of `CASES`, whether they need it or not, and those of `EXPORTED` not.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aten_cases import CASES, Case
+from aten_cases import CASES, EXPORTED, Case
 from torch import nn
 from torch_support import check
 
-from irc.frontend import importer
+from irc.frontend import capture, importer
 from irc.frontend.aten import CONVERTERS
 
 AT_ONCE = 14
@@ -47,15 +50,29 @@ def entries_met(monkeypatch: pytest.MonkeyPatch, module: nn.Module, inputs: Sequ
     return met
 
 
-@pytest.mark.parametrize("cases", GROUPS, ids=lambda cases: cases[0].targets.split()[0])
-def test_entries(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+def always_decomposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "is_decomposed", lambda program, keep: False)
+
+
+def meets_its_entries(monkeypatch: pytest.MonkeyPatch, cases: Sequence[Case]) -> None:
     met = entries_met(monkeypatch, Together(cases), [x for case in cases for x in case.inputs])
     assert {name for case in cases for name in case.names} <= met
+
+
+@pytest.mark.parametrize("cases", GROUPS, ids=lambda cases: cases[0].targets.split()[0])
+def test_entries(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
+    always_decomposed(monkeypatch)
+    meets_its_entries(monkeypatch, cases)
+
+
+def test_entries_of_programs_as_they_are_exported(monkeypatch: pytest.MonkeyPatch) -> None:
+    meets_its_entries(monkeypatch, EXPORTED)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.targets.split()[0])
 def test_entry(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    always_decomposed(monkeypatch)
     assert set(case.names) <= entries_met(monkeypatch, case.module, case.inputs)
 
 
@@ -68,4 +85,4 @@ REFUSED = {  # entries whose only answer is an explanation, tested in test_impor
 
 
 def test_every_entry_has_a_case() -> None:
-    assert {name for case in CASES for name in case.names} == set(CONVERTERS) - REFUSED
+    assert {name for case in [*CASES, *EXPORTED] for name in case.names} == set(CONVERTERS) - REFUSED

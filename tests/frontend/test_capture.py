@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch_support import Function, assert_round_trip, assert_same, check, outputs_of
 
+from irc.frontend import capture as capturing
 from irc.frontend.capture import capture
-from irc.frontend.untyped import quiet
+from irc.frontend.untyped import decomposed, quiet
 from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.equal import difference
 from irc.ir.graph import Module
@@ -59,6 +60,36 @@ def test_parameters_are_named_and_located() -> None:
         *("head.weight", "head.bias"),
     }
     assert str(found["bn.running_var"].loc) == 'at "bn"'
+
+
+class Layers(nn.Module):
+    """Attention, dropout, batch norm, views and a part that nothing reads: no op writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True)
+        self.dropout = nn.Dropout(0.1)
+        self.bn = nn.BatchNorm1d(8)
+        self.head = nn.Linear(24, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, _ = self.attention(x, x, x, need_weights=False)
+        self.head.bias.exp()
+        left, right = self.bn(self.dropout(y).transpose(1, 2)).chunk(2, 1)
+        return self.head(torch.cat((left.relu(), right), 1).flatten(1).to(torch.float32))
+
+
+def test_a_program_that_needs_no_decomposition_is_imported_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as what torch would make of it."""
+    inputs, dynamic = torch.randn(2, 3, 8), {"x": {0: "b"}}
+    asked: list[bool] = []
+    monkeypatch.setattr(capturing, "decomposed", lambda program, keep: asked.append(True) or decomposed(program, keep))
+    model = Layers()
+    as_it_is = check(model, inputs, dynamic=dynamic).module
+    assert asked == []
+    monkeypatch.setattr(capturing, "is_decomposed", lambda program, keep: False)
+    assert not difference(as_it_is, capture(model, (inputs,), dynamic=dynamic).module)
+    assert asked == [True]
 
 
 def test_the_module_is_left_as_it_was() -> None:

@@ -79,7 +79,7 @@ def compiled(design: Accelerator, sources: Path, top: str) -> Generator[Accelera
     """The accelerator of a project as a function on samples. Raises ToolError if it does not compile or stops early."""
     with tempfile.TemporaryDirectory(prefix="irc-hls-") as scratch:
         program = Path(scratch) / "simulation"
-        compile_simulation([sources / f"{top}.cpp", sources / "tb.cpp"], program)
+        compile_simulation([sources / f"{top}.cpp", sources / "tb.cpp"], program, FLAGS)
         yield lambda samples: simulate(design, program, samples, IRC_PROJECT=str(sources))
 
 

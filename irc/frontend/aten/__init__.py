@@ -12,7 +12,6 @@ __all__ = ["COMPUTED", "CONVERTERS", "converter", "is_importable", "refused"]
 # Checks of sizes and types, whose place the IR's own types take, and ops that torch writes as others.
 REWRITTEN = frozenset(
     {
-        "aten.lift_fresh_copy.default",
         "aten.zero.default",
         "aten.sym_size.int",
         "aten.sym_numel.default",

@@ -158,6 +158,23 @@ def native_batch_norm(
     return (c.b(BatchNorm(x, mean, var, g, b, eps=float(eps))),)
 
 
+@converts("batch_norm.default")
+def batch_norm(
+    c: Context,
+    x: Value,
+    g: Value | None,
+    b: Value | None,
+    mean: Value,
+    var: Value,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn: bool,
+) -> Value:
+    """At inference: torch rewrites the one of training."""
+    return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
+
+
 @converts("_native_batch_norm_legit.no_stats", "_native_batch_norm_legit_functional.default")
 def native_batch_norm_training(c: Context, *arguments: object) -> Value:
     c.unsupported("batch statistics", "call eval() on the model and keep track_running_stats")

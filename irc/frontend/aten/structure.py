@@ -17,7 +17,14 @@ from irc.ir.scalars import F64, I64
 # -- the same values
 
 
-@converts("clone.default", "detach.default", "alias.default")
+@converts(
+    "clone.default",
+    "detach.default",
+    "alias.default",
+    "contiguous.default",
+    "lift_fresh_copy.default",
+    "dropout.default",  # at inference: torch rewrites that of training
+)
 def same(c: Context, x: Value, *rest: Any) -> Value:
     return x
 
@@ -27,7 +34,7 @@ def dropout(c: Context, *rest: Any) -> Value:
     c.unsupported("random numbers, as dropout makes in training mode", "call eval() on the model before exporting it")
 
 
-@converts("_to_copy.default")
+@converts("_to_copy.default", "to.dtype")
 def to(c: Context, x: Value, *rest: Any) -> Value:
     """The type of the result says it all."""
     return to_scalar(c, x, c.type.scalar)

@@ -25,6 +25,9 @@ from irc.ir.scalars import BOOL, I64
 @converts(
     "view.default",
     "_unsafe_view.default",
+    "reshape.default",
+    "flatten.using_ints",
+    "unflatten.int",
     "squeeze.default",
     "squeeze.dim",
     "squeeze.dims",
@@ -139,7 +142,7 @@ def select(c: Context, x: Value, axis: int, index: Dim) -> Value:
     return c.b(Reshape(cut(c, x, axis, at, add(at, 1)), c.type.shape))
 
 
-@converts("split.Tensor", "split_with_sizes.default", "split_with_sizes_copy.default")
+@converts("split.Tensor", "split_with_sizes.default", "split_with_sizes_copy.default", "chunk.default")
 def split(c: Context, x: Value, _: Any, axis: int = 0) -> tuple[Value, ...]:
     """torch has computed the sizes of the parts."""
     return pieces(c, x, axis, [c.symbols.dim(part.shape[axis]) for part in c.fake])
