@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hls_designs import Trial, design_of, legalised, with_masks
@@ -18,10 +20,15 @@ from irc.backends.fpga_hls.stage import Design
 from irc.ir.parser import parse
 
 ROW_STAGES = ("int_softmax", "masked_int_softmax", "int_norm")  # bounded by a divider, which tokens do not show
+SEEDS = range(100)
 
 
-def random_designs(seeds: range, *, masked: bool = False) -> list[tuple[int, Design]]:
-    """Designs of random graphs, folded at random; with masks on their weights, only those that have such."""
+@cache
+def random_designs(seeds: range, *, masked: bool) -> list[tuple[int, Design]]:
+    """Designs of random graphs, folded at random; with masks on their weights, only those that have such.
+
+    The same objects for all tests.
+    """
     found: list[tuple[int, Design]] = []
     for seed in seeds:
         module = random_graph(seed).module
@@ -37,17 +44,17 @@ def random_designs(seeds: range, *, masked: bool = False) -> list[tuple[int, Des
 
 @pytest.mark.parametrize("masked", [False, True])
 def test_depths_suffice(masked: bool):
-    for seed, design in random_designs(range(100), masked=masked):
+    for seed, design in random_designs(SEEDS, masked=masked):
         ends = run(design, 3)
         assert ends[2] > 0, seed
 
 
-def test_shallow_fifos_would_not():
+def test_shallow_fifos_would_not(monkeypatch: pytest.MonkeyPatch):
     """The model does find deadlocks, and residual paths do need depth."""
     stuck = 0
-    for _, design in random_designs(range(100)):
+    for _, design in random_designs(SEEDS, masked=False):
         for stream in design.streams:
-            stream.depth = min(stream.depth, SMALLEST)
+            monkeypatch.setattr(stream, "depth", min(stream.depth, SMALLEST))
         try:
             run(design, 2)
         except Deadlock:
@@ -59,7 +66,7 @@ def test_shallow_fifos_would_not():
 def test_formulas_count_the_cycles_of_the_loops(masked: bool):
     """A stage alone, with quick neighbours, takes as long as its formula says."""
     off: list[float] = []
-    for _, design in random_designs(range(100), masked=masked):
+    for _, design in random_designs(SEEDS, masked=masked):
         for stage in design.stages:
             if stage.template not in ROW_STAGES and cycles(stage) >= 100:
                 off.append(alone(stage, 3) / cycles(stage) - 1)
@@ -69,7 +76,7 @@ def test_formulas_count_the_cycles_of_the_loops(masked: bool):
 
 
 def test_no_stage_is_faster_than_its_loops():
-    for seed, design in random_designs(range(100)):
+    for seed, design in random_designs(SEEDS, masked=False):
         for stage in design.stages:
             assert cycles(stage) >= max(count for _, count in iterations(stage)), (seed, stage.name)
 
@@ -84,7 +91,7 @@ def test_a_whole_network_keeps_its_pace(model: str):
 
 @pytest.mark.slow
 def test_depths_of_many_designs():
-    for _, design in random_designs(range(1000, 3000)):
+    for _, design in random_designs(range(1000, 3000), masked=False):
         run(design, 3)
 
 
