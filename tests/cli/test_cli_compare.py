@@ -74,7 +74,7 @@ def test_pytorch_against_integers(irc: Irc, net: Path, data: Path) -> None:
     assert "top-1: A" in out
     assert "3 layers, 8 samples" in out
     found = rows(out)
-    assert (found[0][0], found[0][2]) == ("norm", "_native_batch_norm_legit_no_training")
+    assert (found[0][0], found[0][2]) == ("norm", "batch_norm")
     assert [row[-5] for row in found] == ["linear", "requantize", "linear"]
     assert all(30 < float(row[-1]) < 80 for row in found)
 
