@@ -20,7 +20,7 @@ def refuse_overflow(samples: Mapping[str, Array], place: str) -> None:
     """
     found: list[Diagnostic] = []
     for name, array in samples.items():
-        size = np.abs(array) if array.dtype.kind == "f" and array.size else np.zeros(1)
+        size = np.abs(array, dtype=np.float64) if array.dtype.kind == "f" and array.size else np.zeros(1)
         numbers = size[size < LARGEST]
         reached = float(numbers.max() if numbers.size else size.max())
         if reached > MOST:
