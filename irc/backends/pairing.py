@@ -152,12 +152,14 @@ def paired(a: Side, b: Side, data: Dataset) -> Pairing:
 
 
 def _alone(side: Sequence[Shown], partnered: Sequence[Point], last: LastSource) -> int:
-    """How many places a side shows values of, and none that has a partner; values without a place count by name."""
+    """How many places a side shows values of, and none that has a partner; values without a place count by name, and
+    those without a name, as the codes of an input, not at all.
+    """
 
     def place(point: Point) -> Hashable:
-        return last(point) or _said_name(point) or point
+        return last(point) or _said_name(point)
 
-    return len({place(one.point) for one in side if one.arrays} - set(map(place, partnered)))
+    return len({place(one.point) for one in side if one.arrays} - {"", *map(place, partnered)})
 
 
 def _points_of(mine: Sequence[Shown], theirs: Sequence[Shown], found: Mapping[int, int]) -> Iterator[Point]:
