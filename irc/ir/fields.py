@@ -112,6 +112,12 @@ def _kind_of(annotation: Any, default: Any) -> FieldKind:
 
 
 def _admits(annotation: Any, value: Any) -> bool:
+    if annotation is float:
+        return isinstance(value, float) and value == value  # NaN would make a node differ from itself
+    if annotation is int:
+        return isinstance(value, int) and not isinstance(value, bool) and value in INT64
+    if isinstance(annotation, type):
+        return isinstance(value, annotation)
     origin = get_origin(annotation)
     if origin is Literal:
         return value in get_args(annotation)
@@ -120,13 +126,7 @@ def _admits(annotation: Any, value: Any) -> bool:
     if origin is tuple:
         item = get_args(annotation)[0]
         return isinstance(value, tuple) and all(_admits(item, v) for v in typing.cast("tuple[Any, ...]", value))
-    if annotation is float:
-        return isinstance(value, float) and value == value  # NaN would make a node differ from itself
-    if annotation is int:
-        return isinstance(value, int) and not isinstance(value, bool) and value in INT64
-    if annotation in (None, type(None)):
-        return value is None
-    return isinstance(value, annotation)
+    return value is None if annotation is None else isinstance(value, annotation)
 
 
 def _plain(annotation: Any, value: Any) -> Any:
