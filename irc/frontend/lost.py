@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from irc.frontend.cut import Step, way_round_hint
-from irc.frontend.problems import ImportFailed
-from irc.ir.diagnostics import Diagnostic, merged
+from irc.frontend.problems import ImportFailed, Problems
+from irc.ir.diagnostics import Diagnostic
 from irc.ir.location import Loc
 
 
@@ -35,6 +35,4 @@ class Lost:
 
     def alone(self) -> ImportFailed:
         """These operators as the error, where the rest cannot be looked at."""
-        hint = self.way_round(())
-        told = [replace(d, hint=f"{d.hint}{hint}") for d in self.diagnostics]
-        return ImportFailed(merged(told), missing=len(told), unjudged=self.others)
+        return Problems.of_lost(self.diagnostics, self.others).failed(self.way_round(()), None)

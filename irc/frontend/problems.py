@@ -60,12 +60,14 @@ class Problems:
         """Raise ImportFailed with what was built in the graph so far, if there are any. `way_round` is how the hint for
         lost operators ends.
         """
-        if not self.found:
-            return
-        hint = way_round(self.lost)
+        if self.found:
+            raise self.failed(way_round(self.lost), _partial(graph))
+
+    def failed(self, hint: str, partial: Module | None) -> ImportFailed:
+        """What was found as the error; `hint` is how the hint for lost operators ends."""
         about = {id(d) for found in self.lost.values() for d in found}
         told = [replace(d, hint=f"{d.hint}{hint}".removeprefix("; ")) if id(d) in about else d for d in self.found]
-        raise ImportFailed(merged(told), missing=len(self.lost), unjudged=self.unjudged, partial=_partial(graph))
+        return ImportFailed(merged(told), missing=len(self.lost), unjudged=self.unjudged, partial=partial)
 
 
 def _partial(graph: Graph) -> Module | None:

@@ -19,18 +19,18 @@ from irc.ir.ops.tensor import Reshape
 @converts("linear.default")
 def linear(c: Context, x: Value, w: Value, b: Value | None) -> Value:
     if w.type.rank == 2:
-        return _with_bias(c, Linear(x, w, b if x.type.scalar.is_float else None), b)
+        return _with_bias(c, Linear(x, w), b)
     row = c.b(Linear(x, c.b(Reshape(w, (1, *w.type.shape))), None))  # a vector is one output without a dimension
     out = c.b(Reshape(row, x.type.shape[:-1]))
     return out if b is None else c.b(Add(out, b))
 
 
 def _with_bias(c: Context, op: Linear | Conv, b: Value | None) -> Value:
-    """The layer, with its bias behind it if it has integers: PyTorch's are of their type, our sums i32."""
-    out = c.b(op)
-    if out.type.scalar.is_float:
-        return out
-    out = c.cast(out, op.x.type.scalar)
+    """The layer with its bias, behind it if it has integers: PyTorch's are of their type, our sums i32."""
+    if op.x.type.scalar.is_float:
+        op.b = b
+        return c.b(op)
+    out = c.cast(c.b(op), op.x.type.scalar)
     if b is None:
         return out
     behind = out.type.rank - 2 if isinstance(op, Conv) else 0
@@ -99,8 +99,7 @@ def _batched(
 ) -> Value:
     """The convolution; an input without batch dimension gets one for the time being."""
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank < w.type.rank else x
-    inside = b if x.type.scalar.is_float else None
-    op = Conv(batch, w, inside, stride=stride, padding=padding, dilation=dilation, groups=groups)
+    op = Conv(batch, w, None, stride=stride, padding=padding, dilation=dilation, groups=groups)
     return _unbatched(c, _with_bias(c, op, b), x)
 
 
@@ -174,8 +173,7 @@ def conv_transpose(
     weights = c.b.const(turned, w.type.scalar, name=w.name)
     batch = c.b(Reshape(x, (1, *x.type.shape))) if x.type.rank == n + 1 else x
     sparse = with_gaps(c, batch, spread(stride, n))
-    inside = b if x.type.scalar.is_float else None
-    op = Conv(sparse, weights, inside, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups)
+    op = Conv(sparse, weights, None, stride=(1,) * n, padding=(*before, *after), dilation=steps, groups=groups)
     return _unbatched(c, _with_bias(c, op, b), x)
 
 

@@ -140,7 +140,7 @@ def instance_norm(
     cudnn: bool,
 ) -> Value:
     if not use_input_stats and mean is not None and var is not None:
-        return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
+        return _with_statistics(c, x, g, b, mean, var, eps)
     return c.b(GroupNorm(x, g, b, groups=c.number(x.type.shape[1], "the number of channels"), eps=float(eps)))
 
 
@@ -155,7 +155,7 @@ def native_batch_norm(
     momentum: float,
     eps: float,
 ) -> tuple[Value, ...]:
-    return (c.b(BatchNorm(x, mean, var, g, b, eps=float(eps))),)
+    return (_with_statistics(c, x, g, b, mean, var, eps),)
 
 
 @converts("batch_norm.default")
@@ -172,6 +172,12 @@ def batch_norm(
     cudnn: bool,
 ) -> Value:
     """At inference: torch rewrites the one of training."""
+    return _with_statistics(c, x, g, b, mean, var, eps)
+
+
+def _with_statistics(
+    c: Context, x: Value, g: Value | None, b: Value | None, mean: Value, var: Value, eps: float
+) -> Value:
     return c.b(BatchNorm(x, mean, var, g, b, eps=float(eps)))
 
 
