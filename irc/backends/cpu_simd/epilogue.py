@@ -67,17 +67,31 @@ class Epilogue:
         return [view for view in found if equal(view.strides[-1], 1) is True] if sum(sizes) > CACHE_BYTES else []
 
     def ask(self, k: Kernel, at: Address, columns: int) -> None:
-        """Ask for what `vector` will read and write in a row, before its sums are taken, so that it is there then."""
+        """Ask for what `row` will read and write in a row, before its sums are taken, so that it is there then."""
         for view in self.streams:
             for line in range(-(-columns * view.size_bytes // LINE_BYTES)):
                 k.f.prefetch(k.f.at(at(view), line, LINE_BYTES), level=1)
 
-    def vector(
-        self, k: Kernel, acc: Lane, at: Address, first: int, columns: Count, same: Collection[Value], seen: Seen
+    def row(
+        self, k: Kernel, row: Sequence[Lane], at: Address, columns: Count, same: Collection[Value], seen: Sequence[Seen]
     ) -> None:
-        """Run the steps on results from column `first` of a row on, and store them, as far as there are `columns`."""
-        done = self.after(k, acc, self.reader(k, at, first, acc.lanes, columns, same, seen))
-        k.store_part(done, self.out, at(self.out), self.out.strides[-1], first, columns)
+        """Run the steps on a row of results, in vectors, and store them, as far as there are `columns`.
+
+        Two vectors that saturate are narrowed together.
+        """
+        lanes, stride = row[0].lanes, self.out.strides[-1]
+        done = [
+            self.after(k, acc, self.reader(k, at, v * lanes, lanes, columns, same, known))
+            for v, (acc, known) in enumerate(zip(row, seen, strict=True))
+        ]
+        first = 0
+        while done:
+            found = done.pop(0)
+            whole = isinstance(columns, int) and columns >= first + 2 * lanes and equal(stride, 1) is True
+            if whole and done and found.before and done[0].before:
+                found = k.f.joined(found, done.pop(0))
+            k.store_part(found, self.out, at(self.out), stride, first, columns)
+            first += found.lanes
 
     def reader(
         self, k: Kernel, at: Address, first: int, lanes: int, columns: Count, same: Collection[Value], seen: Seen

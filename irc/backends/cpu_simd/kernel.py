@@ -106,7 +106,13 @@ class Kernel:
 
     def shifted(self, view: View, value: Lane) -> Lane:
         """What was computed, with what a view adds to codes in memory."""
-        return value + self._shift(view) if self._shift(view) else value
+        shift = self._shift(view)
+        if not shift:
+            return value
+        if value.before is not None:
+            low, high = value.before.limits
+            return self.f.saturated(value.before.value + shift, low + shift, high + shift)
+        return value + shift
 
     def _shift(self, view: View) -> int:
         """What is added to codes in memory; nothing to those that are only moved."""
@@ -125,7 +131,11 @@ class Kernel:
         """What was computed, as it lies in memory."""
         if scalar.kind == "bool":
             return self.f.convert("zext", value, "i8")
-        return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, memory(scalar))
+        kind = memory(scalar)
+        if value.before is not None and kind == "i16":
+            words = self.f.convert("trunc", self.f.clamp(value.before.value, -(2**15), 2**15 - 1), kind)
+            return value.before.narrow(words)
+        return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, kind)
 
     def store(self, value: Lane, view: View, at: Lane) -> None:
         self.f.store(self.to_memory(view, value), at)

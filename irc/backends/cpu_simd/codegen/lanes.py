@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "i128": 128, "half": 16, "float": 32, "double": 64}
@@ -29,6 +29,7 @@ class Lane:
     text: str
     kind: str
     lanes: int = 1
+    before: Saturated | None = None
 
     @property
     def type(self) -> str:
@@ -95,6 +96,27 @@ def bytes_text(content: bytes) -> str:
     """A constant of bytes, with its type."""
     escaped = "".join(f"\\{byte:02X}" for byte in content)
     return f'[{len(content)} x i8] c"{escaped}"'
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Saturated:
+    """What a value was before it was clamped, so far from the ends of its type that small numbers may be added to it.
+
+    Who narrows the value can take this one, and leave the clamp to instructions that saturate.
+    """
+
+    value: Lane
+    low: int
+    high: int
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        return self.low, self.high
+
+    def narrow(self, words: Lane) -> Lane:
+        """The clamp of what was narrowed to `words` with saturation; nothing where that was no wider."""
+        limits = max(self.low, -(2**15)), min(self.high, 2**15 - 1)
+        return words if limits == (-(2**15), 2**15 - 1) else self.value.f.clamp(words, *limits)
 
 
 @dataclass(eq=False)
@@ -213,6 +235,10 @@ class Function:
     def clamp(self, a: Lane, low: int, high: int) -> Lane:
         return self.smin(self.smax(a, low), high)
 
+    def saturated(self, a: Lane, low: int, high: int) -> Lane:
+        """A clamp of integers that are far from the ends of their type (see `Saturated`)."""
+        return replace(self.clamp(a, low, high), before=Saturated(a, low, high))
+
     def fma(self, a: Lane, b: Operand, c: Operand) -> Lane:
         return self.intrinsic("fma", a, self.like(b, a), self.like(c, a))
 
@@ -231,6 +257,12 @@ class Function:
         """Lanes of a followed by those of b, by place."""
         mask = f"<{len(places)} x i32> <{', '.join(f'i32 {p}' for p in places)}>"
         return self.emit(a.kind, len(places), f"shufflevector {a.typed}, {b.typed}, {mask}")
+
+    def joined(self, a: Lane, b: Lane) -> Lane:
+        """Lanes of a followed by those of b."""
+        if a.before and b.before and a.before.limits == b.before.limits:
+            return self.saturated(self.joined(a.before.value, b.before.value), *a.before.limits)
+        return self.shuffle(a, b, range(a.lanes + b.lanes))
 
     def extract(self, a: Lane, place: int) -> Lane:
         return a if a.lanes == 1 else self.emit(a.kind, 1, f"extractelement {a.typed}, i64 {place}")

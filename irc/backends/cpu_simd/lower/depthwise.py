@@ -291,8 +291,8 @@ class _Blocks:
         at, stride = spot.address(out), out.strides[-1]
         whole = isinstance(channels, int) and channels == units.channels and equal(stride, 1) is True
         if units.vectors == 2 and whole and done[0].kind == "i32" and fits_i16(out):
-            low, high = (k.shifted(out, lanes) for lanes in done)
-            k.f.store(k.f.convert("trunc", narrowed(low, high), memory(out.scalar)), at)
+            words = narrowed(*(k.shifted(out, lanes) for lanes in done))
+            k.f.store(k.f.convert("trunc", words, memory(out.scalar)), at)
             return
         for part, lanes in enumerate(self.ordered(done)):
             if not isinstance(channels, int) or part * self.lanes < channels:
@@ -350,6 +350,8 @@ def narrowed(low: Lane, high: Lane) -> Lane:
     """i32 lanes that fit 16 bits as i16, in each 128 bits those of `low` first: `interleaved` undone."""
     f, lanes = low.f, low.lanes
     names = {4: "llvm.x86.sse2.packssdw.128", 8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
+    if low.before and high.before:
+        return low.before.narrow(f.call(names[lanes], "i16", 2 * lanes, low.before.value, high.before.value))
     return f.call(names[lanes], "i16", 2 * lanes, low, high)
 
 

@@ -244,13 +244,11 @@ class _Tiles:
         else:
             taken = Operands(rows, begins[id(job.room or job.b)], ahead)
             sums = Sums(k, job.form, job.depth, tile).of(taken, start)
-        for v in range(tile.vectors):
-            same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
-            shared: dict[Value, Lane] = {}
-            for r in range(tile.rows):
-                acc = sums[r * tile.vectors + v]
-                at_row = partial(row, place=r)
-                self.epilogue.vector(k, acc, at_row, v * tile.lanes, columns, same, shared)
+        same = {value for value, view in self.epilogue.inputs.items() if equal(strides[id(view)], 0) is True}
+        shared: list[dict[Value, Lane]] = [{} for _ in range(tile.vectors)]
+        for r in range(tile.rows):
+            of_row = sums[r * tile.vectors : (r + 1) * tile.vectors]
+            self.epilogue.row(k, of_row, partial(row, place=r), columns, same, shared)
 
     def initial(self, tile: Tile, start: Lane | None) -> list[Lane]:
         """The sums before any product."""

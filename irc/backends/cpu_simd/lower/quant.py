@@ -53,7 +53,10 @@ def requantize(cx: Lowering, k: Kernel, op: Requantize, lanes: list[Lane]) -> La
     elif op.x_zp:
         x = x - op.x_zp
     if op.mode == "float":
-        return saturated(k, k.f.convert("sitofp", x, "float") * m, op.zp, op.to.scalar)
+        scaled = k.f.convert("sitofp", x, "float") * m
+        if stays_near(cx, op):
+            return near(k, to_integers(k, scaled), op.zp, op.to.scalar)
+        return saturated(k, scaled, op.zp, op.to.scalar)
     return multiplied(cx, k, op, x, m)
 
 
@@ -72,6 +75,23 @@ def multiplied(cx: Lowering, k: Kernel, op: Requantize, x: Lane, m: Lane) -> Lan
     else:
         rescaled = k.f.convert("trunc", shifted_product(k, x, m, op.shift), "i32")
     return placed(k, rescaled, op.zp, scalar)
+
+
+NEAR = 2**30
+"""Integers up to this stay within 32 bits when a zero point of 16 bits is added."""
+
+
+def stays_near(cx: Lowering, op: Requantize) -> bool:
+    """Whether what is rounded and clamped is known to be at most `NEAR`, and the codes are of at most 16 bits."""
+    m, scalar = cx.constant(op.m), op.to.scalar
+    lowest, highest = code_interval(cx.resolve(op.x))
+    far = max(abs(int(lowest) - op.x_zp), abs(int(highest) - op.x_zp))
+    return m is not None and scalar.bits <= 16 and far * float(m.max()) <= NEAR
+
+
+def near(k: Kernel, codes: Lane, zp: int, scalar: ScalarType) -> Lane:
+    """`clamp(codes + zp)` of i32 lanes of at most `NEAR`."""
+    return k.f.saturated(codes + zp if zp else codes, scalar.min, scalar.max)
 
 
 def reach(cx: Lowering, op: Requantize) -> int | None:

@@ -304,7 +304,7 @@ class _Blocks:
             for place, lane in enumerate(found):
                 total = lane >> self.halvings if self.halvings else lane
                 acc = total if bias is None else total + bias
-                self.epilogue.vector(k, acc, partial(pixel, place=place), 0, columns, same, seen)
+                self.epilogue.row(k, [acc], partial(pixel, place=place), columns, same, [seen])
 
     @property
     def views(self) -> Sequence[View]:
