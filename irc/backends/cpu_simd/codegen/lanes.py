@@ -242,6 +242,10 @@ class Function:
     def fma(self, a: Lane, b: Operand, c: Operand) -> Lane:
         return self.intrinsic("fma", a, self.like(b, a), self.like(c, a))
 
+    def fence(self) -> None:
+        """What is read behind this is read again: it need not stay in registers. No instruction."""
+        self.do('fence syncscope("singlethread") acq_rel')
+
     # -- lanes
 
     def splat(self, a: Lane, lanes: int) -> Lane:

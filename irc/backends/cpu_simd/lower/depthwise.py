@@ -70,7 +70,7 @@ class Window:
     @property
     def block(self) -> tuple[int, int]:
         """Rows and columns of results that are computed together: what registers hold, where rows come in pairs."""
-        return (2 if self.down.dilation == 1 else 1, 2) if self.group > 1 else (1, 4)
+        return (2 if self.down.dilation == 1 else 1, 4) if self.group > 1 else (1, 4)
 
     def words(self, rows: int) -> list[list[int]]:
         """The rows of an image that are multiplied together, for so many rows of results."""
@@ -222,18 +222,21 @@ class _Blocks:
         first = [self.first_sums(unit, part) for part in parts]
         weights = [self.weights_of(unit, part) for part in parts]
         acc = {place: list(first) for place in every(range(height), range(width))}
-        for plane, rows in every(range(len(window.planes)), window.words(height)):
-            taken: dict[int, list[Lane]] = {}
-            used = [(row, taps) for row in range(height) if any_of(taps := window.taps(row, rows))]
-            for tap in range(columns.taps):
-                places = [place * columns.stride + tap * columns.dilation for place in range(width)]
-                for column in places:
-                    if column not in taken:
-                        taken[column] = self.words(at, plane, rows, column, channels)
-                for part, (row, taps) in every(parts, used):
-                    factor = self.weight(weights[part], (plane, tap, taps))
-                    for place, column in enumerate(places):
-                        acc[row, place][part] = form.apply(acc[row, place][part], taken[column][part], factor)
+        for part in parts:
+            if part:
+                self.k.f.fence()  # the second half of the lanes is read again: registers hold one
+            for plane, rows in every(range(len(window.planes)), window.words(height)):
+                taken: dict[int, Lane] = {}
+                used = [(row, taps) for row in range(height) if any_of(taps := window.taps(row, rows))]
+                for tap in range(columns.taps):
+                    places = [place * columns.stride + tap * columns.dilation for place in range(width)]
+                    for column in places:
+                        if column not in taken:
+                            taken[column] = self.words(at, plane, rows, column, channels)[part]
+                    for row, taps in used:
+                        factor = self.weight(weights[part], (plane, tap, taps))
+                        for place, column in enumerate(places):
+                            acc[row, place][part] = form.apply(acc[row, place][part], taken[column], factor)
         return acc
 
     @property
