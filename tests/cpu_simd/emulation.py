@@ -76,6 +76,18 @@ def saturating_pairs(a: Lane, b: Lane) -> Lane:
     return f.convert("trunc", f.clamp(sums, -(2**15), 2**15 - 1), "i16")
 
 
+def packed(low: int, high: int) -> Callable[[Lane, Lane], Lane]:
+    """Lanes of two vectors in half the bits, with saturation; in each 128 bits those of the first come first."""
+
+    def define(a: Lane, b: Lane) -> Lane:
+        f, kind = a.f, {"i32": "i16", "i16": "i8"}[a.kind]
+        each = 128 // int(a.kind[1:])
+        places = [start + of + i for start in range(0, a.lanes, each) for of in (0, a.lanes) for i in range(each)]
+        return f.convert("trunc", f.clamp(f.shuffle(a, b, places), low, high), kind)
+
+    return define
+
+
 def shuffled(table: Lane, places: Lane) -> Lane:
     """pshufb: bytes of each 16 of the table by the low four bits of the place, 0 where its high bit is set."""
     f = table.f
@@ -103,6 +115,9 @@ DEFINITIONS: dict[str, Callable[..., Lane]] = {
     r"vpdpbusd": dot("zext", "sext", 4),
     r"pmadd\.wd|pmaddw\.d": pairs,
     r"pmadd\.ub\.sw|pmaddubs\.w": saturating_pairs,
+    r"packssdw": packed(-(2**15), 2**15 - 1),
+    r"packsswb": packed(-128, 127),
+    r"packuswb": packed(0, 255),
     r"pshuf\.b": shuffled,
     r"vpermi2var\.qi": permuted,
     r"neon\.sdot": dot("sext", "sext", 4),

@@ -25,10 +25,11 @@ from irc.ir.builder import Builder
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Graph, Module
 from irc.ir.interpret import interpret
-from irc.ir.ops.linear import Linear
+from irc.ir.ops.linear import Conv, Linear
+from irc.ir.ops.quant import Requantize
 from irc.ir.ops.structure import Return
 from irc.ir.scalars import F32, I8, U8, ScalarType
-from irc.ir.types import tensor
+from irc.ir.types import Element, tensor
 
 INT8 = {
     "x86-64": r"pmaddwd %xmm|pmaddwd [^%]*\(.*%xmm",
@@ -62,6 +63,21 @@ def linear(x: ScalarType, w: ScalarType, rows: int = 197, columns: int = 384, de
     shape = (columns, depth)
     codes = rng.normal(size=shape) if w.is_float else rng.integers(w.min, w.max, shape, endpoint=True)
     b.add(Return((b(Linear(graph.inputs[0], b.const(codes.astype(w.dtype), w), None)),)))
+    return Module([graph])
+
+
+def windows(bits: int) -> Module:
+    """x[1, 70, 9, 8] -> depthwise 3x3 -> u8 -> depthwise 5x4 of stride 2 -> i8, with weights of so many bits."""
+    graph = Graph([tensor(U8, (1, 70, 9, 8))], names=["x"], name="main")
+    b, y = Builder.at_end(graph), graph.inputs[0]
+    rng, w = np.random.default_rng(0), ScalarType("i", bits)
+    for kernel, step, border, to in (((3, 3), 1, 1, U8), ((5, 4), 2, 2, I8)):
+        codes = rng.integers(w.min, w.max, (70, 1, *kernel), endpoint=True)
+        weights = b.const(codes.astype(w.dtype), w)
+        y = b(Conv(y, weights, stride=(step, step), padding=(border,) * 4, dilation=(1, 1), groups=70, x_zp=7))
+        m = b.const((2.0 ** (-bits) * rng.uniform(0.5, 2, 70)).astype(np.float32))
+        y = b(Requantize(y, m, mode="float", zp=7, axis=1, to=Element(to)))
+    b.add(Return((y,)))
     return Module([graph])
 
 
@@ -143,6 +159,17 @@ def test_code_of_other_machines_gives_the_bits_of_the_interpreter(name: str, bit
     assert replaced
 
 
+@pytest.mark.parametrize("name", [n for n, isa in ISAS.items() if isa.is_x86])
+@pytest.mark.parametrize("bits", [4, 7, 8])
+def test_rows_that_are_multiplied_together_give_the_bits_of_the_interpreter(name: str, bits: int):
+    module = windows(bits)
+    inputs = [np.random.default_rng(0).integers(0, 256, (1, 70, 9, 8), np.uint8)]
+    given, replaced = emulated(module, inputs, ISAS[name])
+    for a, b in zip(given, interpret(module, inputs), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert replaced
+
+
 @pytest.mark.parametrize("isa", [isa for isa in ISAS.values() if runs_here(isa)], ids=lambda isa: isa.name)
 def test_targets_of_this_machine_run(isa: Isa):
     module = integer_layers()
@@ -154,18 +181,18 @@ QEMU_CPU = {"aarch64": "max", "riscv64": "rv64"}
 
 
 @pytest.mark.parametrize("isa", [i for i in ISAS.values() if not i.is_x86], ids=lambda isa: isa.name)
-def test_other_architectures_run_under_qemu(isa: Isa, tmp_path: Path):
+@pytest.mark.parametrize("batch", [5, None], ids=["layers", "windows"])
+def test_other_architectures_run_under_qemu(isa: Isa, batch: int | None, tmp_path: Path):
     compiler, machine = f"{isa.arch}-linux-gnu-gcc", f"qemu-{isa.arch}"
     missing = [program for program in (compiler, machine) if shutil.which(program) is None]
     if missing and isa.arch != platform.machine():
         pytest.skip(f"{' and '.join(missing)} is not installed")
-    module = integer_layers()
+    module = integer_layers() if batch else windows(8)
+    inputs = inputs_of(module) if batch else [np.random.default_rng(0).integers(0, 256, (1, 70, 9, 8), np.uint8)]
     lib = artifact(module, tmp_path, "so=no", isa.name).path / "lib"
     output_of([compiler, "-static", "example.c", "model.a", "-o", "example"], lib)
-    inputs = inputs_of(module)
-    assert output_of([machine, "-cpu", QEMU_CPU[isa.arch], "./example", "5"], lib, raw(inputs)) == raw(
-        interpret(module, inputs)
-    )
+    command = [machine, "-cpu", QEMU_CPU[isa.arch], "./example", *([str(batch)] if batch else [])]
+    assert output_of(command, lib, raw(inputs)) == raw(interpret(module, inputs))
 
 
 def test_a_cpu_without_the_instructions_is_told(tmp_path: Path):

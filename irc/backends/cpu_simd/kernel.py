@@ -151,33 +151,36 @@ class Kernel:
         items = [self.load(view, self.step(view, at, stride, place), raw=raw) for place in range(lanes)]
         return self.f.gathered(items)
 
-    def load_part(self, view: View, at: Lane, stride: Dim, first: int, lanes: int, count: Count) -> Lane:
-        """Elements from `first` on, `stride` apart, of which there are `count` in all behind `at`.
+    def load_part(
+        self, view: View, at: Lane, stride: Dim, first: int, lanes: int, count: Count, *, raw: bool = False
+    ) -> Lane:
+        """Elements from `first` on, `stride` apart, of which there are `count` in all behind `at`; `raw` as in `load`.
 
         What lanes behind the last one hold does not matter: they are read where memory is ours.
         """
         ours = view.buffer.space in ("workspace", "weights") and stride in (0, 1)
         if ours or (isinstance(count, int) and count >= first + lanes):
-            return self.load_strided(view, self.step(view, at, stride, first), stride, lanes)
+            return self.load_strided(view, self.step(view, at, stride, first), stride, lanes, raw=raw)
         if isinstance(count, int):
-            items = [self.load(view, self.step(view, at, stride, first + i)) for i in range(count - first)]
+            items = [self.load(view, self.step(view, at, stride, first + i), raw=raw) for i in range(count - first)]
             return self.f.gathered([*items, *[self.f.const(0, items[0].kind)] * (lanes - len(items))])
         last = count - 1
         places = [self.f.intrinsic("smin", self.f.const(first + i, "i64"), last) for i in range(lanes)]
-        return self.f.gathered([self.load(view, self.step(view, at, stride, place)) for place in places])
+        return self.f.gathered([self.load(view, self.step(view, at, stride, place), raw=raw) for place in places])
 
     def store_part(self, value: Lane, view: View, at: Lane, stride: Dim, first: int, count: Count) -> None:
         """Store lanes from element `first` on, `stride` apart, as far as there are `count` in all behind `at`."""
-        if isinstance(count, int) and count >= first + value.lanes:
-            self.store_strided(value, view, self.step(view, at, stride, first), stride)
+        if isinstance(count, int):
+            done = 0
+            while done < (left := min(value.lanes, count - first)):
+                width = 1 << ((left - done).bit_length() - 1)
+                part = value if width == value.lanes else self.f.sliced(value, done, width)
+                self.store_strided(part, view, self.step(view, at, stride, first + done), stride)
+                done += width
             return
-        for place in range(count - first if isinstance(count, int) else value.lanes):
-            there = self.step(view, at, stride, first + place)
-            if isinstance(count, int):
-                self.store(self.f.extract(value, place), view, there)
-                continue
+        for place in range(value.lanes):
             with self.f.when(count.compare("sgt", first + place)):
-                self.store(self.f.extract(value, place), view, there)
+                self.store(self.f.extract(value, place), view, self.step(view, at, stride, first + place))
 
     def load_masked(self, view: View, at: Lane, stride: Dim, lanes: int, mask: Lane | None) -> Lane:
         """As `load_strided`; where the mask does not hold, nothing is read and the lane is open."""

@@ -268,6 +268,10 @@ class Function:
             return self.saturated(self.joined(a.before.value, b.before.value), *a.before.limits)
         return self.shuffle(a, b, range(a.lanes + b.lanes))
 
+    def sliced(self, a: Lane, first: int, lanes: int) -> Lane:
+        """So many lanes from one on."""
+        return self.extract(a, first) if lanes == 1 else self.shuffle(a, a, range(first, first + lanes))
+
     def extract(self, a: Lane, place: int) -> Lane:
         return a if a.lanes == 1 else self.emit(a.kind, 1, f"extractelement {a.typed}, i64 {place}")
 

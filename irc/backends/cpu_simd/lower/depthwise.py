@@ -1,9 +1,9 @@
 """Depthwise convolution: channels in lanes, every tap a vector of weights.
 
-Codes are multiplied in pairs of rows: two rows of an image are interleaved, so that one instruction multiplies both and
-adds them (`vpmaddwd`). Results of two rows and of neighbouring columns share what was interleaved; where a result needs
-only one row of a pair, the weight of the other is zero. The order of channels that this leaves is undone by the
-instruction that narrows the results (`vpackssdw`).
+Codes of several rows are multiplied together: two or four rows of an image are interleaved, so that one instruction
+multiplies them and adds the products (`vpmaddwd`, `vpdpbusd`, `sdot`). Results of two rows and of neighbouring columns
+share what was interleaved; where a result needs only some of the rows, the weights of the others are zero. The order of
+channels that this leaves is undone by the instructions that narrow the results (`vpackssdw`, `vpackuswb`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.codegen.lanes import BITS, Lane
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.kernel import Count, Kernel, axes_of, memory
 from irc.backends.cpu_simd.lowering import Lowering
@@ -28,7 +28,7 @@ from irc.backends.cpu_simd.work import MOVED
 from irc.backends.regions import Region
 from irc.ir.dims import Dim, equal, mul, product
 from irc.ir.graph import Value
-from irc.ir.scalars import Array
+from irc.ir.scalars import Array, ScalarType
 
 Key: TypeAlias = tuple[int, int, tuple[int | None, ...]]
 """A vector of weights: plane, tap across, and the taps down that are multiplied together, None for zero."""
@@ -55,22 +55,30 @@ class Reach:
 
 @dataclass(frozen=True)
 class Window:
-    """All taps of a result: those of a plane, in each of `planes` (the offsets of the outer dimensions)."""
+    """All taps of a result: those of a plane, in each of `planes` (the offsets of the outer dimensions).
+
+    `group` rows are multiplied together; so many `columns` of results share what was read.
+    """
 
     planes: Sequence[Dim]
     down: Reach
     across: Reach
     group: int
+    columns: int
 
     @property
     def count(self) -> int:
         """Taps in all."""
         return len(self.planes) * self.down.taps * self.across.taps
 
-    @property
+    @cached_property
     def block(self) -> tuple[int, int]:
-        """Rows and columns of results that are computed together: what registers hold, where rows come in pairs."""
-        return (2 if self.down.dilation == 1 else 1, 4) if self.group > 1 else (1, 4)
+        """Rows and columns of results that are computed together: two rows where that takes no more products."""
+        return 2 if self.group > 1 and self.products(2) <= 2 * self.products(1) else 1, self.columns
+
+    def products(self, rows: int) -> int:
+        """What is multiplied in a column for so many rows of results."""
+        return sum(any_of(self.taps(row, word)) for row, word in every(range(rows), self.words(rows)))
 
     def words(self, rows: int) -> list[list[int]]:
         """The rows of an image that are multiplied together, for so many rows of results."""
@@ -128,10 +136,10 @@ class Units:
 
     @staticmethod
     def of(form: DotForm, lanes: int) -> Units:
-        if form.group == 1:
-            return Units(lanes, 1, tuple(range(lanes)))
-        low, high = (interleaved(lanes, part) for part in (0, 1))
-        return Units(2 * lanes, 2, tuple(place for place in (*low[::2], *high[::2])))
+        block = min(lanes, BLOCK_BITS // 32)
+        starts = every(range(form.group), range(0, lanes, block))
+        order = [block * part + form.group * start + place for part, start in starts for place in range(block)]
+        return Units(form.group * lanes, form.group, tuple(order))
 
     def packed(self, rows: Array) -> Array:
         """[..., channels] as [units, ..., lanes] in the order of the lanes."""
@@ -141,17 +149,22 @@ class Units:
         return np.ascontiguousarray(np.moveaxis(split, -2, 0))
 
 
-def interleaved(lanes: int, part: int) -> list[int]:
-    """Places of `a0 b0 a1 b1 ...` for 16-bit elements, as one instruction does it: within 128 bits, low or high half.
+BLOCK_BITS = 128
+"""Instructions that interleave and narrow do so in each block of so many bits."""
 
-    a and b have 2 * lanes elements; those of b count on from there.
-    """
-    out: list[int] = []
-    for block in range(0, 2 * lanes, 8):
-        for place in range(4):
-            element = block + 4 * part + place
-            out += [element, element + 2 * lanes]
-    return out
+
+def interleaved(rows: Sequence[Lane]) -> list[Lane]:
+    """The elements `a0 b0 a1 b1 ...` of two rows, or `a0 b0 c0 d0 a1 ...` of four, in each block, as i32 lanes."""
+    if len(rows) == 1:
+        return list(rows)
+    f, bits, count = rows[0].f, BITS[rows[0].kind], rows[0].lanes
+    each = BLOCK_BITS // bits
+    pairs: list[list[Lane]] = []
+    for a, b in zip(rows[::2], rows[1::2], strict=True):
+        halves = ([at + i for at in range(begin, count, each) for i in range(each // 2)] for begin in (0, each // 2))
+        woven = (f.shuffle(a, b, [place for i in half for place in (i, count + i)]) for half in halves)
+        pairs.append([f.bitcast(part, f"i{2 * bits}", count // 2) for part in woven])
+    return [lane for parts in zip(*pairs, strict=True) for lane in interleaved(parts)]
 
 
 def lower_taps(cx: Lowering, region: Region, job: Taps, epilogue: Epilogue) -> None:
@@ -222,21 +235,22 @@ class _Blocks:
         first = [self.first_sums(unit, part) for part in parts]
         weights = [self.weights_of(unit, part) for part in parts]
         acc = {place: list(first) for place in every(range(height), range(width))}
-        for part in parts:
+        together = max(1, len(parts) // 2)
+        for part in parts[::together]:
             if part:
-                self.k.f.fence()  # the second half of the lanes is read again: registers hold one
+                self.k.f.fence()  # what the other half of the lanes needs is read again: registers hold one half
             for plane, rows in every(range(len(window.planes)), window.words(height)):
-                taken: dict[int, Lane] = {}
+                taken: dict[int, list[Lane]] = {}
                 used = [(row, taps) for row in range(height) if any_of(taps := window.taps(row, rows))]
                 for tap in range(columns.taps):
                     places = [place * columns.stride + tap * columns.dilation for place in range(width)]
                     for column in places:
                         if column not in taken:
-                            taken[column] = self.words(at, plane, rows, column, channels)[part]
-                    for row, taps in used:
-                        factor = self.weight(weights[part], (plane, tap, taps))
+                            taken[column] = self.words(at, plane, rows, column, channels)
+                    for half, (row, taps) in every(parts[part : part + together], used):
+                        factor = self.weight(weights[half], (plane, tap, taps))
                         for place, column in enumerate(places):
-                            acc[row, place][part] = form.apply(acc[row, place][part], taken[column], factor)
+                            acc[row, place][half] = form.apply(acc[row, place][half], taken[column][half], factor)
         return acc
 
     @property
@@ -268,38 +282,28 @@ class _Blocks:
 
     def words(self, at: Lane, plane: int, rows: Sequence[int], column: int, channels: Count) -> list[Lane]:
         """What a dot product takes of some rows of a column, in vectors of channels."""
-        f, window, image = self.k.f, self.job.window, self.job.image
+        window, image = self.job.window, self.job.image
         begin = self.k.step(image, at, window.planes[plane], 1)
         begin = self.k.step(image, begin, window.across.pitch, column)
         taps = [self.tap(self.k.step(image, begin, window.down.pitch, row), channels) for row in rows]
-        if self.job.form.group == 1:
-            return taps
-        return [
-            f.bitcast(f.shuffle(taps[0], taps[-1], interleaved(self.lanes, part)), "i32", self.lanes)
-            for part in range(self.job.units.vectors)
-        ]
+        return interleaved(taps + taps[-1:] * (window.group - len(taps)))
 
     def tap(self, at: Lane, channels: Count) -> Lane:
         """A unit of channels of one tap, in the type that is multiplied."""
         k, units = self.k, self.job.units
-        found = k.load_part(self.job.image, at, 1, 0, units.channels, channels)
-        return found if self.job.form.group == 1 else k.f.convert("trunc", found, "i16")
+        return k.load_part(self.job.image, at, 1, 0, units.channels, channels, raw=self.job.form.group > 1)
 
     # -- results
 
     def finish(self, vectors: Sequence[Lane], spot: _Spot, channels: Count, seen: dict[Value, Lane]) -> None:
         """The epilogue on the sums of one result, and its store."""
-        k, units, out = self.k, self.job.units, self.epilogue.out
+        k, out = self.k, self.epilogue.out
         done = [self.after(vector, part, spot, channels, seen) for part, vector in enumerate(vectors)]
-        at, stride = spot.address(out), out.strides[-1]
-        whole = isinstance(channels, int) and channels == units.channels and equal(stride, 1) is True
-        if units.vectors == 2 and whole and done[0].kind == "i32" and fits_i16(out):
-            words = narrowed(*(k.shifted(out, lanes) for lanes in done))
-            k.f.store(k.f.convert("trunc", words, memory(out.scalar)), at)
-            return
-        for part, lanes in enumerate(self.ordered(done)):
-            if not isinstance(channels, int) or part * self.lanes < channels:
-                k.store_part(lanes, out, at, stride, part * self.lanes, channels)
+        whole = channels == self.job.units.channels and equal(out.strides[-1], 1) is True
+        if whole and len(done) > 1 and k.isa.is_x86 and done[0].kind == "i32" and fits_i16(out):
+            k.f.store(self.packed([k.shifted(out, lane) for lane in done], out.scalar), spot.address(out))
+        else:
+            k.store_part(self.ordered(done), out, spot.address(out), out.strides[-1], 0, channels)
 
     def after(self, acc: Lane, part: int, spot: _Spot, channels: Count, seen: dict[Value, Lane]) -> Lane:
         """What the epilogue makes of one vector of channels in the order of the unit."""
@@ -310,7 +314,7 @@ class _Blocks:
 
         def ordered(value: Value) -> Lane:
             found = read(value)
-            return found if units.vectors == 1 else f.shuffle(found, found, order)
+            return found if in_order(units.order) and units.vectors == 1 else f.shuffle(found, found, order)
 
         return self.epilogue.after(k, acc, ordered)
 
@@ -318,16 +322,30 @@ class _Blocks:
         """Whether rows and columns of results lie in different places of a view."""
         return [equal(stride, 0) is not True for stride in view.strides[-3:-1]]
 
-    def ordered(self, vectors: Sequence[Lane]) -> list[Lane]:
-        """Vectors with their channels in order."""
-        f, units = self.k.f, self.job.units
-        if units.vectors == 1:
-            return list(vectors)
-        place = {channel: lane for lane, channel in enumerate(units.order)}
-        return [
-            f.shuffle(vectors[0], vectors[1], [place[part * self.lanes + lane] for lane in range(self.lanes)])
-            for part in range(2)
-        ]
+    def ordered(self, vectors: Sequence[Lane]) -> Lane:
+        """All channels in order."""
+        f, order = self.k.f, self.job.units.order
+        while len(vectors) > 1:
+            vectors = [f.joined(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
+        (found,) = vectors
+        return found if in_order(order) else f.shuffle(found, found, np.argsort(order).tolist())
+
+    def packed(self, vectors: Sequence[Lane], scalar: ScalarType) -> Lane:
+        """i32 lanes that fit a type of at most 16 bits, in that type; its narrowing leaves all channels in order."""
+        f, kind = self.k.f, memory(scalar)
+        if kind == "i8" and len(vectors) == 4 and scalar.bits == 8:  # bytes saturate as their type does
+            vectors = [
+                v.before.value if v.before and v.before.limits == (scalar.min, scalar.max) else v for v in vectors
+            ]
+        low, *more = (words_of(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True))
+        if not more:
+            return f.convert("trunc", low, kind)
+        (high,) = more
+        if kind == "i8":
+            return bytes_of(low, high, signed=scalar.signed)
+        block, count = BLOCK_BITS // 16, low.lanes
+        starts = every(range(0, count, block), (0, count))
+        return f.shuffle(low, high, [start + half + i for start, half in starts for i in range(block)])
 
 
 @dataclass(frozen=True)
@@ -349,13 +367,23 @@ def fits_i16(view: View) -> bool:
     return scalar.is_integer and scalar.min >= -(2**15) and scalar.max < 2**15
 
 
-def narrowed(low: Lane, high: Lane) -> Lane:
-    """i32 lanes that fit 16 bits as i16, in each 128 bits those of `low` first: `interleaved` undone."""
-    f, lanes = low.f, low.lanes
+def words_of(low: Lane, high: Lane) -> Lane:
+    """i32 lanes that fit 16 bits as i16, in each block those of `low` first: `interleaved` undone."""
     names = {4: "llvm.x86.sse2.packssdw.128", 8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
     if low.before and high.before:
-        return low.before.narrow(f.call(names[lanes], "i16", 2 * lanes, low.before.value, high.before.value))
-    return f.call(names[lanes], "i16", 2 * lanes, low, high)
+        return low.before.narrow(words_of(low.before.value, high.before.value))
+    return low.f.call(names[low.lanes], "i16", 2 * low.lanes, low, high)
+
+
+def bytes_of(low: Lane, high: Lane, signed: bool) -> Lane:
+    """i16 lanes that fit 8 bits as i8, in each block those of `low` first."""
+    name = "packsswb" if signed else "packuswb"
+    sets = {8: f"llvm.x86.sse2.{name}.128", 16: f"llvm.x86.avx2.{name}", 32: f"llvm.x86.avx512.{name}.512"}
+    return low.f.call(sets[low.lanes], "i8", 2 * low.lanes, low, high)
+
+
+def in_order(places: Sequence[int]) -> bool:
+    return list(places) == list(range(len(places)))
 
 
 def any_of(taps: Sequence[int | None]) -> bool:

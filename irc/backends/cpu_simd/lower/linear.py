@@ -10,7 +10,6 @@ import numpy as np
 from irc.backends.cpu_simd.copies import copy, fill_border, widened
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.forms import Operands, centred, operands_of
-from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.lower.codes import stored_codes
 from irc.backends.cpu_simd.lower.common import lowers
 from irc.backends.cpu_simd.lower.depthwise import Reach, Taps, Units, Window, lower_taps, planes_of
@@ -22,7 +21,7 @@ from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.schedule.choose import Problem, extent
 from irc.backends.cpu_simd.schedule.minimal import Images
 from irc.backends.cpu_simd.schedule.record import Winograd
-from irc.backends.cpu_simd.ukernels.dots import FALLBACKS, FORMS, MULTIPLY, DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm
 from irc.backends.cpu_simd.ukernels.products import Depth, pack
 from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
@@ -224,8 +223,9 @@ def lower_conv(cx: Lowering, region: Region) -> None:
 
 def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
     """One kernel a channel. `image` is [N, *spatial, C] with its border."""
-    form = depthwise_form(operands_of(op, cx.isa, cx.resolve).form, cx.isa)
-    w = weights_of(cx, op, Operands(form))
+    operands = operands_of(op, cx.isa, cx.resolve)
+    form = depthwise_form(operands.form)
+    w = weights_of(cx, op, replace(operands, form=form))
     units = Units.of(form, cx.isa.lanes if form.acc_bytes == 4 else cx.isa.lanes // 2)
     pitches = image.strides[1:-1]
     shape = op.results[0].type.shape
@@ -234,7 +234,8 @@ def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
     reaches = [Reach(*each) for each in zip(w.codes.shape[2:], op.dilation, op.stride, pitches, strict=True)]
     *outer, down, across = [*reaches, Reach(1, 1, 1, 0)] if len(reaches) == 1 else reaches
     planes = planes_of([r.taps for r in outer], [r.dilation for r in outer], [r.pitch for r in outer])
-    window = Window(list(planes), down, across, form.group)
+    columns = 2 if form.group == 4 and cx.isa.registers <= 16 else 4
+    window = Window(list(planes), down, across, form.group, columns)
 
     def arranged(view: View) -> View:
         """Channels last, behind two spatial dimensions at least."""
@@ -260,11 +261,9 @@ def with_columns(view: View) -> View:
     return replace(view, shape=(*places, 1, channels), strides=(*steps, 0, step))
 
 
-def depthwise_form(form: DotForm, isa: Isa) -> DotForm:
-    """The form for taps: pairs of them where a machine has such products."""
-    if form.group < 4:
-        return form
-    return FORMS["vpmaddwd"] if "vpmaddwd" in FALLBACKS[isa.dot] else MULTIPLY
+def depthwise_form(form: DotForm) -> DotForm:
+    """The form for taps: there are too few of them for narrow sums."""
+    return form if form.once is None else replace(form, apply=form.once, steps=0, flush=None)
 
 
 def grouped(view: View, groups: int) -> View:
