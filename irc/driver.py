@@ -35,7 +35,7 @@ from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import PassContext, build, configured_text
-from irc.passes.integerize import Integerize
+from irc.passes.integerize import ISLANDS, Integerize
 from irc.passes.pipeline import Stage, noted, parse_named, parse_pipeline, pipeline_text, run_pipeline
 from irc.passes.sampling import as_samples, batch_size, batches
 from irc.reproducer import write_reproducer
@@ -62,8 +62,9 @@ class Settings:
     """How to lower and compile; the same on the command line and in Python.
 
     `backend` and `passes` are texts as on the command line: `hls{clock=250}`, `quant4,fuse`. `verify="run"` also runs
-    the interpreter behind every pass. `strict` makes warnings errors. `schedule` is a file as the schedule.txt of an
-    artifact; what it leaves open is measured with `tune`, else decided by rule.
+    the interpreter behind every pass. `strict` makes warnings errors. `integer_only` says whether there are integers
+    from end to end, or softmax and norms in float between them; None leaves that to the backend. `schedule` is a file
+    as the schedule.txt of an artifact; what it leaves open is measured with `tune`, else decided by rule.
     """
 
     passes: str = "clean"
@@ -73,6 +74,7 @@ class Settings:
     seed: int = 0
     verify: Literal["ir", "run"] = "ir"
     strict: bool = False
+    integer_only: bool | None = None
     stop_after: str = ""
     schedule: Path | None = None
     tune: bool = False
@@ -265,6 +267,9 @@ def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> lis
     stages = parse_pipeline(settings.passes) if settings.passes.strip() else []
     if backend is not None and backend.pipeline:
         stages += parse_pipeline(backend.pipeline)
+    if settings.integer_only is not None and not any(isinstance(stage.run, Integerize) for stage in stages):
+        option = "--integer-only" if settings.integer_only else "--float-islands"
+        raise UsageError(f"{option}: no pass makes integers", hint="--passes quant8,fuse has one, which is integerize")
     settings.show.check(stages)
     return stages[: find_stage(stages, settings.stop_after) + 1] if settings.stop_after else stages
 
@@ -307,6 +312,8 @@ def context(
     cx = PassContext(samples=samples, seed=settings.seed, progress=feedback.progress, warn=warn)
     if backend is not None:
         cx.requant, cx.islands = backend.requant, backend.islands
+    if settings.integer_only is not None:
+        cx.islands = () if settings.integer_only else ISLANDS
     return cx
 
 

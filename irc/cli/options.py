@@ -73,6 +73,11 @@ backend_options = chain(
     passes_option,
     click.option("--backend", default="reference", show_default=True, metavar="NAME", help="Or 'hls{clock=250}'."),
     click.option("--target", "--part", default="", metavar="NAME", help="What to compile for, see `irc targets`."),
+    click.option(
+        "--integer-only/--float-islands",
+        default=None,
+        help="Integers from end to end, or softmax and norms in float.  [default: as the backend prefers]",
+    ),
 )
 
 pipeline_options = chain(

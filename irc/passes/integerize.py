@@ -72,6 +72,10 @@ CONSTANT_BITS = 8  # of a constant that meets codes, or that was too large to co
 SHARE_BITS = 16  # of what a window's sum is multiplied with where windows have different sizes
 
 
+ISLANDS = ("softmax", "layer_norm")
+"""What stays in float, between integers, where that is faster or more exact."""
+
+
 @dataclass(frozen=True)
 class Integerize(Pass):
     """Turn quantize/dequantize pairs into integer arithmetic; `auto` takes what the backend prefers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,22 @@ def test_islands_are_told_and_no_error():
     found = library.check(library.parse(SOFTMAX), passes="quant8,fuse", backend="cpu")
     assert [f.text for f in found.fallbacks] == ['softmax runs in float, between integers: "head" (Head) net.py:2']
     assert found.error(strict=True) is None
+
+
+def test_islands_are_chosen_on_the_command_line(irc: Irc, tmp_path: Path):
+    (tmp_path / "net.irc").write_text(SOFTMAX)
+
+    def opnames(option: str) -> set[str]:
+        options = ["--passes", "quant8,fuse", "--backend", "cpu", *([option] if option else [])]
+        irc("compile", "net.irc", *options, "--force", "-o", "net.cpu")
+        text = irc("inspect", "net.cpu", "--text").stdout
+        return set(re.findall(r"\b(?:int_)?softmax\b", text))
+
+    assert opnames("") == opnames("--float-islands") == {"softmax"}
+    assert opnames("--integer-only") == {"int_softmax"}
+    for option in ("--integer-only", "--float-islands"):
+        refused = irc("check", "net.irc", "--passes", "clean", "--backend", "cpu", option, code=2)
+        assert f"{option}: no pass makes integers" in refused.stderr
 
 
 def test_what_runs_on_the_host_is_an_error_if_strict(irc: Irc, tmp_path: Path):

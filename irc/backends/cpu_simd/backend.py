@@ -28,6 +28,7 @@ from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Value
 from irc.ir.ops.structure import STRUCTURAL
 from irc.ir.scalars import Array
+from irc.passes.integerize import ISLANDS
 
 EMBEDDED = 2**31 - 2**26
 """The most bytes of weights inside a library: code reaches 2 GB."""
@@ -163,5 +164,5 @@ CPU: Backend[Isa, Options, Compiled] = Backend(
     lowerings={**dict.fromkeys(STRUCTURAL, "structure"), **LOWERINGS, **STEPS},
     pipeline="inline,fold,cse,dce,fuse",
     requant="float",
-    islands=("softmax", "layer_norm"),
+    islands=ISLANDS,
 )
