@@ -1,0 +1,26 @@
+"""`--target`: tests of the CPU backend judge what another machine gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cpu_running import run_elsewhere
+from machines import need
+
+from irc.backends.cpu_simd.isa import ISAS
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
+    """With `--target`, run a test on this machine and once more on that of the target (see `run_elsewhere`)."""
+    if name := pyfuncitem.config.getoption("--target"):
+        need(ISAS[name])
+        folder = pyfuncitem._request.getfixturevalue("tmp_path_factory").mktemp("elsewhere")
+        test = pyfuncitem.obj
+
+        def elsewhere(**arguments: Any) -> None:
+            run_elsewhere(lambda: test(**arguments), ISAS[name], folder)
+
+        pyfuncitem.obj = elsewhere
+    return (yield)
