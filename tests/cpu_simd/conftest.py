@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -16,11 +18,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Any:
     """With `--target`, run a test on this machine and once more on that of the target (see `run_elsewhere`)."""
     if name := pyfuncitem.config.getoption("--target"):
         need(ISAS[name])
-        folder = pyfuncitem._request.getfixturevalue("tmp_path_factory").mktemp("elsewhere")
         test = pyfuncitem.obj
 
         def elsewhere(**arguments: Any) -> None:
-            run_elsewhere(lambda: test(**arguments), ISAS[name], folder)
+            with TemporaryDirectory() as folder:
+                run_elsewhere(lambda: test(**arguments), ISAS[name], Path(folder))
 
         pyfuncitem.obj = elsewhere
     return (yield)

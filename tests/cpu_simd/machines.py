@@ -46,6 +46,7 @@ ALONE = (
 
 QEMU_CPU = {"aarch64": "max", "riscv64": "rv64"}
 BOCHS_CPU = {
+    "x86-64": "corei7_haswell_4770",  # the oldest with pages of 1 GB and XSAVE
     "x86-64-v3": "corei7_haswell_4770",
     "avx-vnni": "arrow_lake",  # since Bochs 3.0
     "avx512": "corei7_skylake_x",
