@@ -8,6 +8,7 @@ import pytest
 from filetests.collector import IrcFile
 from hypothesis import HealthCheck, settings
 
+from irc.backends.cpu_simd.isa import ISAS
 from irc.backends.fpga_hls import simulation, toolchain
 from irc.backends.fpga_hls.engine import watch
 from irc.tables import BACKENDS, LOWERINGS, OPS, PASSES, PRESETS
@@ -37,6 +38,9 @@ def fresh_tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the generated expectations of file tests")
+    parser.addoption(
+        "--target", choices=list(ISAS), help="run the graphs of tests/cpu_simd as code for this target, on its machine"
+    )
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> IrcFile | None:

@@ -1,10 +1,15 @@
-"""Running a module on the CPU backend and on the interpreter."""
+"""Running a module on the CPU backend, here or on another machine, and on the interpreter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
+import pytest
+from machines import Given, Program, prepared
 
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import Isa, host
@@ -17,9 +22,55 @@ from irc.ir.scalars import BF16, F16, F64, Array
 
 def results(module: Module, inputs: Sequence[Array], isa: Isa | None = None) -> list[Array]:
     """What `main` gives on the machine."""
+    return all_results(module, [inputs], isa)[0]
+
+
+def all_results(module: Module, calls: Sequence[Sequence[Array]], isa: Isa | None = None) -> list[list[Array]]:
+    """What `main` gives for each of several calls."""
+    if isa is None and _elsewhere is not None and (given := _elsewhere(module, calls)) is not None:
+        return given
     isa = isa or host()
     with session(module.main, compile_graph(module.main, isa).program, isa) as run:
-        return run(inputs)
+        return [run(inputs) for inputs in calls]
+
+
+_elsewhere: Callable[[Module, Sequence[Sequence[Array]]], list[list[Array]] | None] | None = None
+"""Sees what this machine is to run, and may say what that gives."""
+
+
+def run_elsewhere(test: Callable[[], object], isa: Isa, folder: Path) -> int:
+    """Let a test judge what its graphs give on the machine of a target; how many graphs it has.
+
+    The test runs twice: once for its graphs, which go into one program, and once more with what that program gave.
+    """
+    program = Program(isa, folder)
+    with _told(program.add):
+        test()
+    if program.graphs:
+        answers = iter(program.run())
+        with _told(lambda module, calls: arrays_of(module, calls, answers)):
+            test()
+    return len(program.graphs)
+
+
+def arrays_of(module: Module, calls: Sequence[Sequence[Array]], answers: Iterator[list[Given]]) -> list[list[Array]]:
+    """The next of the answers, or the errors that a session in this process would raise."""
+    for inputs in calls:
+        prepared(module.main, inputs)
+    arrays: list[list[Array]] = []
+    for inputs, given in zip(calls, next(answers), strict=True):
+        if isinstance(given, int):
+            interpret(module, inputs)
+            raise AssertionError(f"the machine fails where the interpreter does not: status {given}")
+        arrays.append(given)
+    return arrays
+
+
+@contextmanager
+def _told(listener: Callable[[Module, Sequence[Sequence[Array]]], list[list[Array]] | None]) -> Generator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "_elsewhere", listener)
+        yield
 
 
 def ulps(given: Array, expected: Array, floor: float = 0.0) -> float:

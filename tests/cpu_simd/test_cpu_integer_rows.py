@@ -7,6 +7,9 @@ import pytest
 from cpu_graphs import Graphs
 from sweeps import sweep
 
+from irc.backends.cpu_simd.compiler import compile_graph
+from irc.backends.cpu_simd.isa import ISAS
+from irc.backends.cpu_simd.library import module_text
 from irc.ir.graph import Value
 from irc.ir.ops.math import Maximum
 from irc.ir.ops.quant import MAX_ROW, IntNorm, IntSoftmax, Requantize, exp_table
@@ -118,3 +121,14 @@ def test_int_norm_at_the_ends_of_the_contract(center: bool, channels: int, bits:
             y = IntNorm(x, g.const(ends, I32), offsets, eps=eps, shift=shift, center=center, to=Element(scalar("i24")))
             g.agree_later(g.op(y))
     g.agree()
+
+
+@pytest.mark.parametrize("to", ["u8", "i16", "i32"])
+def test_a_last_lane_alone_is_stored_without_a_mask(to: str):
+    """LLVM stores it too wide where it has masks."""
+    g = Graphs(0)
+    x, table = g.input("i8", 5, 17), g.const(exp_table(0.05, 256).array, I32)
+    graph = g.module(g.op(IntSoftmax(x, table, frac=8, to=Element(scalar(to))))).main
+    text = module_text(compile_graph(graph, ISAS["avx512"]).program, graph, ISAS["avx512"])
+    assert "masked.load" in text
+    assert "masked.store" not in text

@@ -1,10 +1,9 @@
-"""Every target: instructions in its code, no spills in inner loops, and its code run: here, emulated, or by qemu."""
+"""Every target: instructions in its code, no spills in inner loops, and its code run: here, with instructions
+replaced, or by qemu. test_cpu_machines.py runs more of it."""
 
 from __future__ import annotations
 
-import platform
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import pytest
 from c_programs import artifact, inputs_of, integer_layers, output_of, raw
 from cpu_running import results
 from emulation import emulated
+from machines import QEMU_CPU, gcc, need, qemu
 
 from irc.backends.cpu_simd import isa as isa_module
 from irc.backends.cpu_simd.backend import CPU
@@ -177,31 +177,24 @@ def test_targets_of_this_machine_run(isa: Isa):
         np.testing.assert_array_equal(a, b)
 
 
-QEMU_CPU = {"aarch64": "max", "riscv64": "rv64"}
-
-
 @pytest.mark.parametrize("isa", [i for i in ISAS.values() if not i.is_x86], ids=lambda isa: isa.name)
-@pytest.mark.parametrize("batch", [5, None], ids=["layers", "windows"])
-def test_other_architectures_run_under_qemu(isa: Isa, batch: int | None, tmp_path: Path):
-    compiler, machine = f"{isa.arch}-linux-gnu-gcc", f"qemu-{isa.arch}"
-    missing = [program for program in (compiler, machine) if shutil.which(program) is None]
-    if missing and isa.arch != platform.machine():
-        pytest.skip(f"{' and '.join(missing)} is not installed")
-    module = integer_layers() if batch else windows(8)
-    inputs = inputs_of(module) if batch else [np.random.default_rng(0).integers(0, 256, (1, 70, 9, 8), np.uint8)]
+def test_the_example_runs_under_qemu(isa: Isa, tmp_path: Path):
+    need(isa)
+    module = integer_layers()
     lib = artifact(module, tmp_path, "so=no", isa.name).path / "lib"
-    output_of([compiler, "-static", "example.c", "model.a", "-o", "example"], lib)
-    command = [machine, "-cpu", QEMU_CPU[isa.arch], "./example", *([str(batch)] if batch else [])]
-    assert output_of(command, lib, raw(inputs)) == raw(interpret(module, inputs))
+    output_of([gcc(isa), "-static", "example.c", "model.a", "-o", "example"], lib)
+    inputs = inputs_of(module)
+    given = output_of([qemu(isa), "-cpu", QEMU_CPU[isa.arch], "./example", "5"], lib, raw(inputs))
+    assert given == raw(interpret(module, inputs))
 
 
 def test_a_cpu_without_the_instructions_is_told(tmp_path: Path):
-    if shutil.which("aarch64-linux-gnu-gcc") is None or shutil.which("qemu-aarch64") is None:
-        pytest.skip("aarch64-linux-gnu-gcc or qemu-aarch64 is not installed")
-    lib = artifact(integer_layers(), tmp_path, "so=no", "aarch64+i8mm").path / "lib"
-    output_of(["aarch64-linux-gnu-gcc", "-static", "example.c", "model.a", "-o", "example"], lib)
+    isa = ISAS["aarch64+i8mm"]
+    need(isa)
+    lib = artifact(integer_layers(), tmp_path, "so=no", isa.name).path / "lib"
+    output_of([gcc(isa), "-static", "example.c", "model.a", "-o", "example"], lib)
     with pytest.raises(AssertionError, match="this CPU lacks instructions that the library was compiled for"):
-        output_of(["qemu-aarch64", "-cpu", "cortex-a57", "./example"], lib, bytes(4 * 33))
+        output_of([qemu(isa), "-cpu", "cortex-a57", "./example"], lib, bytes(4 * 33))
 
 
 def test_every_feature_can_be_asked_for():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from c_programs import artifact, build, inputs_of, integer_layers, look_up, needs, output_of, raw
 from cpu_graphs import Graphs
+from machines import qemu
 from random_graphs import random_graph
 from tsan import instrumented
 
@@ -227,13 +228,13 @@ def test_the_example_with_threads(tmp_path: Path):
     )
 
 
-@needs("aarch64-linux-gnu-gcc", "qemu-aarch64")
+@needs("aarch64-linux-gnu-gcc", qemu(ISAS["aarch64"]))
 def test_threads_under_qemu(tmp_path: Path):
     module, inputs = rows()
     lib = artifact(module, tmp_path, "so=no", "aarch64").path / "lib"
     shutil.copy(HERE / "team.c", lib)
     build(lib, "team.c", tmp_path / "team", compiler=("aarch64-linux-gnu-gcc", "-static", "-pthread"))
-    assert output_of(["qemu-aarch64", tmp_path / "team", str(len(inputs[0]))], lib, raw(inputs)) == b""
+    assert output_of([qemu(ISAS["aarch64"]), tmp_path / "team", str(len(inputs[0]))], lib, raw(inputs)) == b""
 
 
 @pytest.mark.parametrize("isa", ISAS.values(), ids=lambda isa: isa.name)

@@ -325,7 +325,16 @@ class Function:
         return self.call(name, other.kind, other.lanes, pointer, self._align(other), mask, other)
 
     def masked_store(self, a: Lane, pointer: Lane, mask: Lane) -> None:
-        """Store the lanes where the mask holds."""
+        """Store the lanes where the mask holds.
+
+        One lane by a constant mask is stored alone: where vectors were cut (`trunc`), LLVM 22 stores it for AVX-512 as
+        wide as it was before.
+        """
+        chosen = mask.text.strip("<>").split(", ")
+        if chosen.count("i1 1") == 1:
+            place = chosen.index("i1 1")
+            self.store(self.extract(a, place), self.at(pointer, place, BITS[a.kind] // 8))
+            return
         self._do_call(f"llvm.masked.store.{mangled(a)}.p0", a, pointer, self._align(a), mask)
 
     def masked_gather(self, pointers: Lane, mask: Lane, other: Lane) -> Lane:
