@@ -6,6 +6,7 @@ instructions. A library of ours has no undefined symbols, so these functions com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 from irc.backends.cpu_simd.codegen.lanes import Function, Lane
@@ -59,13 +60,19 @@ def fma_single(a: Lane, b: Lane, c: Lane) -> Lane:
 
 
 def fma_double(a: Lane, b: Lane, c: Lane) -> Lane:
-    """a*b + c with the errors of product and sum added at the end (Dekker 1971), off by one ulp in rare ties."""
+    """a*b + c with the errors of product and sum added at the end (Dekker 1971), off by one ulp in rare ties.
+
+    Next to infinity the errors are not numbers; then both are rounded.
+    """
     product = a * b
     (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
     lost = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
     total = product + c
     share = total - product
-    return total + ((product - (total - share)) + (c - share) + lost)
+    errors = (product - (total - share)) + (c - share) + lost
+    size = a.f.intrinsic("fabs", errors)
+    known = size.compare("ogt", 0.0) & size.compare("olt", math.inf)  # adding 0 would lose the sign of another
+    return a.f.select(known, total + errors, total)
 
 
 def _halves(x: Lane) -> tuple[Lane, Lane]:
