@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from c_programs import inputs_of, integer_layers, look_up
 
-from irc.backends.cpu_simd import runtime
+from irc.backends.cpu_simd import runtime, timing
 from irc.backends.cpu_simd.codegen.llvm import object_code
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import ISAS, host
@@ -131,3 +132,17 @@ def test_code_for_other_machines_is_refused(monkeypatch: pytest.MonkeyPatch):
 def test_llvm_that_is_no_module():
     with pytest.raises(InternalError, match="generated LLVM is not valid"):
         object_code("define i32 @f() { ret i64 0 }", host().triple, "", "")
+
+
+def test_ticks_become_seconds_by_the_clock_from_first_to_last(monkeypatch: pytest.MonkeyPatch):
+    """What lies between two runs, as in a loop of Python, belongs to no launch."""
+    module = integer_layers()
+    program = compile_graph(module.main, host()).program
+    count = len(program.launches)
+    shown = iter([np.arange(count + 1) * 10, 900 + np.arange(count + 1) * 10])
+    walls = iter([0.0, (900 + 10 * count) * 1e-9])
+    monkeypatch.setattr(timing, "session", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(timing, "clock_of", lambda *_: lambda: next(shown))
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(walls))
+    parts = timing.profile(module.main, program, host(), [], runs=2, threads=1)
+    np.testing.assert_allclose([part.seconds for part in parts], 10e-9)

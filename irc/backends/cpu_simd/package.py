@@ -177,6 +177,8 @@ def guide(i: Interface, shared: bool) -> str:
     make example
     ./example < inputs.bin > outputs.bin
 
+A machine of another kind builds it with a cross compiler: `make CC={i.isa.arch}-linux-gnu-gcc example`.
+
 No Python, no irc and no other library is needed. All functions are in `{n}.h`; any number of threads may use them, each
 for runs of its own or several for one run (`make example_threads` for a program with two).
 """

@@ -97,25 +97,31 @@ Clocked = Callable[[], Array]
 
 def clocked(program: Program, run: Session, inputs: Sequence[Array]) -> Clocked:
     """Runs of a program that reads a clock between launches."""
+    read = clock_of(program, run, inputs)
+    return lambda: np.diff(read())
+
+
+def clock_of(program: Program, run: Session, inputs: Sequence[Array]) -> Clocked:
+    """As `clocked`: what the clock shows before the first launch and behind each."""
     call, _ = run.prepared(inputs)
 
-    def ticks() -> Array:
+    def shown() -> Array:
         call()
         end = program.workspace_bytes(run.known)
         kept = run.workspace[end - program.clock_bytes : end].view(np.int64)
-        return np.diff(kept[: len(program.launches) + 1])
+        return kept[: len(program.launches) + 1].copy()
 
-    return ticks
+    return shown
 
 
 def profile(graph: Graph, program: Program, isa: Isa, inputs: Sequence[Array], runs: int, threads: int) -> list[Part]:
     """The median time of each launch, of a library that reads a clock between them."""
     with session(graph, program, isa, threads=threads) as run:
-        once = clocked(program, run, inputs)
+        once = clock_of(program, run, inputs)
         started = time.perf_counter()
-        counts = [once() for _ in range(runs)]
+        shown = np.array([once() for _ in range(runs)])
         seconds = time.perf_counter() - started
-    ticks = np.median(np.array(counts), axis=0)
-    second = float(np.sum(counts)) / seconds
+    ticks = np.median(np.diff(shown), axis=0)
+    second = float(shown[-1, -1] - shown[0, 0]) / seconds
     launches = zip(program.launches, cast("list[float]", (ticks / second).tolist()), strict=True)
     return [Part(launch.loc.path, launch.kernel, took) for launch, took in launches]
