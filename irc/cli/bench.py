@@ -91,7 +91,7 @@ def bench_command(
         file = cache(lambda: onnx or exported(opened, Path(folder)))
         peers = {name: peer(name, named, file, torch) for name in names}
         found = timed(subject, peers, slices, feedback(verbose, quiet).progress)
-        result = figures(opened, subject, found, call, threads)
+        result = figures(opened, subject, found, call, threads, onnx)
         if profile:
             result["layers"] = layers(subject)
     click.echo(json.dumps(result, indent=1) if as_json else text_of(result))
@@ -108,7 +108,9 @@ def timed(subject: Subject, peers: dict[str, Any], slices: int, progress: Progre
     return interleaved({"irc": subject.run, **peers}, subject.peak, slices, progress)
 
 
-def figures(artifact: Artifact, subject: Subject, found: Measured, call: list[Array], threads: int) -> Json:
+def figures(
+    artifact: Artifact, subject: Subject, found: Measured, call: list[Array], threads: int, onnx: str | None
+) -> Json:
     """What was measured, as JSON values: milliseconds, multiply-accumulates in G/s, bytes."""
     own = found.times["irc"]
     macs = artifact.report["summary"]["multiply-accumulates"]
@@ -130,6 +132,8 @@ def figures(artifact: Artifact, subject: Subject, found: Measured, call: list[Ar
         "peers": [
             {
                 "name": name,
+                "runs": onnx if onnx and name != "torch" else "the model in float",
+                "threads": 1,
                 "median ms": 1e3 * times.median,
                 "p90 ms": 1e3 * times.percentile(90),
                 "times slower": times.median / own.median,
@@ -163,7 +167,10 @@ def text_of(result: Json) -> str:
         f"weights and workspace {result['bytes of weights and workspace'] / 1e6:.3g} MB, "
         f"this process at most {result['peak bytes of this process'] / 1e6:.4g} MB",
     ]
-    lines += [f"{p['name']}: median {p['median ms']:.4g} ms, {p['times slower']:.2f}x irc" for p in result["peers"]]
+    lines += [
+        f"{p['name']} ({p['runs']}, one thread): median {p['median ms']:.4g} ms, {p['times slower']:.2f}x irc"
+        for p in result["peers"]
+    ]
     if not result["undisturbed"]:
         lines.append("the machine was disturbed all the time: these figures are rough")
     if "layers" in result:
