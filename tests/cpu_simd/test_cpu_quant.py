@@ -13,10 +13,11 @@ from irc.backends.cpu_simd.isa import ISAS, host
 from irc.backends.cpu_simd.library import assembly_of
 from irc.ir.graph import Graph
 from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
+from irc.ir.ops.linear import Linear
 from irc.ir.ops.math import Cast, Clamp, Compare, Maximum, Minimum, Where
 from irc.ir.ops.quant import Dequantize, Lut, Quantize, Requantize
 from irc.ir.parser import parse
-from irc.ir.scalars import F32, I32, Array, integer, scalar
+from irc.ir.scalars import F32, I8, I32, Array, integer, scalar
 from irc.ir.types import Element
 
 SIZES = (1, 3, 8, 31, 32, 33, 100)
@@ -64,6 +65,22 @@ def test_requantize_by_channels(seed: int):
         m = g.const(np.exp2(g.rng.uniform(-30, 5, extent)).astype(np.float32), F32)
         y = Requantize(x, m, mode="float", **shared)
     g.agree(g.op(y))
+
+
+@pytest.mark.parametrize("bits", range(1, 18))
+@pytest.mark.parametrize("signed", [True, False])
+def test_requantize_saturates_at_every_width(bits: int, signed: bool):
+    """By itself, and behind sums, where two vectors are narrowed together; multipliers small and not."""
+    g = Graphs(bits)
+    to = integer(bits, signed=signed)
+    for largest in (0.25, 4.0):
+        m = g.const(np.exp2(g.rng.uniform(-18, 0, 37)).astype(np.float32) * np.float32(largest), F32)
+        shared = {"mode": "float", "axis": 1, "zp": g.number(-9, 9), "to": Element(to)}
+        g.agree_later(g.op(Requantize(g.input(I32, 5, 37, values=accumulators(g, 5 * 37).reshape(5, 37)), m, **shared)))
+        w = g.const(g.codes(I8, (37, 300)), I8)
+        sums = g.op(Linear(g.input("u8", 5, 300), w, None))
+        g.agree_later(g.op(Requantize(sums, m, **shared)))
+    g.agree()
 
 
 @pytest.mark.parametrize("isa", ["x86-64-v3", "avx512"])

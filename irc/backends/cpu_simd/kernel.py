@@ -132,7 +132,7 @@ class Kernel:
         if scalar.kind == "bool":
             return self.f.convert("zext", value, "i8")
         kind = memory(scalar)
-        if value.before is not None and kind == "i16":
+        if value.before is not None and value.before.fits_words and kind == "i16":
             words = self.f.convert("trunc", self.f.clamp(value.before.value, -(2**15), 2**15 - 1), kind)
             return value.before.narrow(words)
         return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, kind)

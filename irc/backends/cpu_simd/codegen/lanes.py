@@ -113,10 +113,14 @@ class Saturated:
     def limits(self) -> tuple[int, int]:
         return self.low, self.high
 
+    @property
+    def fits_words(self) -> bool:
+        """Whether what is left of the value is a number of 16 bits with a sign."""
+        return self.low >= -(2**15) and self.high < 2**15
+
     def narrow(self, words: Lane) -> Lane:
-        """The clamp of what was narrowed to `words` with saturation; nothing where that was no wider."""
-        limits = max(self.low, -(2**15)), min(self.high, 2**15 - 1)
-        return words if limits == (-(2**15), 2**15 - 1) else self.value.f.clamp(words, *limits)
+        """The clamp of what was narrowed to `words` with saturation; nothing where that did it."""
+        return words if self.limits == (-(2**15), 2**15 - 1) else self.value.f.clamp(words, *self.limits)
 
 
 @dataclass(eq=False)

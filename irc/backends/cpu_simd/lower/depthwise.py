@@ -314,7 +314,7 @@ class _Blocks:
 
         def ordered(value: Value) -> Lane:
             found = read(value)
-            return found if in_order(units.order) and units.vectors == 1 else f.shuffle(found, found, order)
+            return found if units.vectors == 1 else f.shuffle(found, found, order)
 
         return self.epilogue.after(k, acc, ordered)
 
@@ -370,7 +370,7 @@ def fits_i16(view: View) -> bool:
 def words_of(low: Lane, high: Lane) -> Lane:
     """i32 lanes that fit 16 bits as i16, in each block those of `low` first: `interleaved` undone."""
     names = {4: "llvm.x86.sse2.packssdw.128", 8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
-    if low.before and high.before:
+    if low.before and high.before and low.before.fits_words:
         return low.before.narrow(words_of(low.before.value, high.before.value))
     return low.f.call(names[low.lanes], "i16", 2 * low.lanes, low, high)
 
