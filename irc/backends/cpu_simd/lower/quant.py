@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from irc.backends.cpu_simd.codegen.integers import bit_length, bit_length_of_product, reciprocal, square_root
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.kernel import Kernel, register
@@ -82,11 +84,12 @@ NEAR = 2**30
 
 
 def stays_near(cx: Lowering, op: Requantize) -> bool:
-    """Whether what is rounded and clamped is known to be at most `NEAR`, and the codes are of at most 16 bits."""
+    """Whether what is rounded is known to be at most `NEAR`, and codes and zero point are of at most 16 bits."""
     m, scalar = cx.constant(op.m), op.to.scalar
     lowest, highest = code_interval(cx.resolve(op.x))
     far = max(abs(int(lowest) - op.x_zp), abs(int(highest) - op.x_zp))
-    return m is not None and scalar.bits <= 16 and far * float(m.max()) <= NEAR
+    small = scalar.bits <= 16 and abs(op.zp) < 2**16
+    return m is not None and small and far * float(np.abs(m).max()) <= NEAR
 
 
 def near(k: Kernel, codes: Lane, zp: int, scalar: ScalarType) -> Lane:
