@@ -97,9 +97,10 @@ class Artifact:
 
         Raises UsageError if the arrays do not fit, ToolError if the backend needs a program that is missing.
         """
+        by_name, in_order = {n: _array(a) for n, a in named.items()}, [_array(a) for a in arrays]
         if takes_batches(self.captured.main):
-            return self.run_on(named or arrays, progress=progress)
-        one = {n: np.asarray(a)[None] for n, a in named.items()} or [np.asarray(a)[None] for a in arrays]
+            return self.run_on(by_name or in_order, progress=progress)
+        one = {n: a[None] for n, a in by_name.items()} or [a[None] for a in in_order]
         return [output[0] for output in self.run_on(one, progress=progress)]
 
     def run_on(
@@ -198,3 +199,15 @@ def _stays_inside(name: Any) -> bool:
 
 def _damaged(folder: Path, what: str) -> IrcError:
     return IrcError(Diagnostic(f"the artifact is damaged: {what}", place=str(folder), hint="compile the model again"))
+
+
+def _array(given: object) -> Array:
+    """What a caller gave for an input. Raises UsageError if it is no array and cannot be made one."""
+    try:
+        found = np.asarray(given)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UsageError(f"run: no array can be made of a {type(given).__name__}: {error}") from error
+    if found.dtype == object:
+        hint = "arrays in the order of the inputs, or by name: run(x=array)"
+        raise UsageError(f"run: a {type(given).__name__} is no array", hint=hint)
+    return found

@@ -56,7 +56,12 @@ ran undisturbed before and behind it. --threads is for the artifact: other runti
 @data_option
 @click.option("--vs", default="", metavar="NAMES", help="Runtimes to compare with: onnxruntime, openvino, torch.")
 @click.option("--model", metavar="FILE", help="The PyTorch model, for --vs torch.")
-@click.option("--onnx", metavar="FILE", help="The model as ONNX for --vs.  [default: its floats]")
+@click.option(
+    "--onnx",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The model as ONNX for --vs.  [default: its floats]",
+)
 @threads_option
 @click.option("--profile", is_flag=True, help="Also the time of every layer.")
 @click.option("--slices", type=click.IntRange(min=5), default=25, show_default=True, help="Of each contender.")

@@ -49,6 +49,8 @@ def test_text(irc: Irc, artifact: Path):
 def test_peers_that_cannot_be_asked(irc: Irc, artifact: Path):
     assert "--vs torch needs the PyTorch model" in irc("bench", artifact, "--vs", "torch", code=2).stderr
     assert "--vs tvm: no such runtime" in irc("bench", artifact, "--vs", "tvm", code=2).stderr
+    missing = irc("bench", artifact, "--vs", "onnxruntime", "--onnx", "none.onnx", code=2).stderr
+    assert "File 'none.onnx' does not exist" in missing
 
 
 def test_only_native_code_is_timed(irc: Irc, tmp_path: Path):

@@ -46,7 +46,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if not is_name(self.prefix):
-            hint = "lower-case letters, digits, '_'"
+            hint = "lower-case letters, digits, '_', and no word of C"
             raise UsageError(f"cpu: '{self.prefix}' cannot be the prefix of C names", hint=hint)
 
 
