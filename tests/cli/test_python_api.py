@@ -69,7 +69,6 @@ def test_random_data_is_a_python_warning():
 
 
 def test_wrong_arrays(samples):
-    torch = pytest.importorskip("torch")
     artifact = ircc.compile(two_layers(), calib=[samples["x"]])
     with pytest.raises(UsageError, match=r"2 arrays, the model takes 1 \(x\)"):
         artifact.run(samples["x"], samples["x"])
@@ -78,6 +77,11 @@ def test_wrong_arrays(samples):
     with pytest.raises(UsageError, match="run: a dict is no array") as error:
         artifact.run({"x": samples["x"]})
     assert "by name: run(x=array)" in str(error.value)
+
+
+def test_a_tensor_with_gradients(samples):
+    torch = pytest.importorskip("torch")
+    artifact = ircc.compile(two_layers(), calib=[samples["x"]])
     with pytest.raises(UsageError, match="run: no array can be made of a Tensor"):
         artifact.run(torch.from_numpy(samples["x"].astype(np.float32)).requires_grad_())
 

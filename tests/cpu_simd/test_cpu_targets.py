@@ -4,6 +4,7 @@ replaced, or by qemu. test_cpu_machines.py runs more of it."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from irc.ir.interpret import interpret
 from irc.ir.ops.linear import Conv, Linear
 from irc.ir.ops.quant import Requantize
 from irc.ir.ops.structure import Return
-from irc.ir.scalars import F32, I8, U8, ScalarType
+from irc.ir.scalars import F32, I8, U8, Array, ScalarType
 from irc.ir.types import Element, tensor
 
 INT8 = {
@@ -152,18 +153,20 @@ g:
 @pytest.mark.parametrize("bits", [4, 8])
 def test_code_of_other_machines_gives_the_bits_of_the_interpreter(name: str, bits: int):
     module = integer_layers() if bits == 8 else linear(ScalarType("u", 8), ScalarType("i", 4), 13, 70, 37)
-    inputs = inputs_of(module) if bits == 8 else [np.random.default_rng(0).integers(0, 256, (13, 37), np.uint8)]
-    given, replaced = emulated(module, inputs, ISAS[name])
-    for a, b in zip(given, interpret(module, inputs), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert replaced
+    check_emulated(module, inputs_of(module) if bits == 8 else [codes(13, 37)], name)
 
 
 @pytest.mark.parametrize("name", [n for n, isa in ISAS.items() if isa.is_x86])
 @pytest.mark.parametrize("bits", [4, 7, 8])
 def test_rows_that_are_multiplied_together_give_the_bits_of_the_interpreter(name: str, bits: int):
-    module = windows(bits)
-    inputs = [np.random.default_rng(0).integers(0, 256, (1, 70, 9, 8), np.uint8)]
+    check_emulated(windows(bits), [codes(1, 70, 9, 8)], name)
+
+
+def codes(*shape: int) -> Array:
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def check_emulated(module: Module, inputs: Sequence[Array], name: str) -> None:
     given, replaced = emulated(module, inputs, ISAS[name])
     for a, b in zip(given, interpret(module, inputs), strict=True):
         np.testing.assert_array_equal(a, b)

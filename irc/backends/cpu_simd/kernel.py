@@ -109,10 +109,7 @@ class Kernel:
         shift = self._shift(view)
         if not shift:
             return value
-        if value.before is not None:
-            low, high = value.before.limits
-            return self.f.saturated(value.before.value + shift, low + shift, high + shift)
-        return value + shift
+        return value + shift if value.before is None else value.before.plus(shift)
 
     def _shift(self, view: View) -> int:
         """What is added to codes in memory; nothing to those that are only moved."""
@@ -133,8 +130,7 @@ class Kernel:
             return self.f.convert("zext", value, "i8")
         kind = memory(scalar)
         if value.before is not None and value.before.fits_words and kind == "i16":
-            words = self.f.convert("trunc", self.f.clamp(value.before.value, -(2**15), 2**15 - 1), kind)
-            return value.before.narrow(words)
+            return value.before.words()
         return self.f.convert("fptrunc" if scalar.is_float else "trunc", value, kind)
 
     def store(self, value: Lane, view: View, at: Lane) -> None:

@@ -29,7 +29,6 @@ def estimate(program: Program, isa: Isa) -> ReportData:
 def _report(program: Program, isa: Isa, code: dict[str, int]) -> ReportData:
     least = {name: symbol.lo for name, symbol in program.symbols.items()}
     most = {name: symbol.hi for name, symbol in program.symbols.items()}
-    largest = {"workspace bytes, largest sizes": program.workspace_bytes(most)}
     summary: dict[str, Any] = {
         "instruction set": isa.name,
         "kernels": len(program.kernels),
@@ -37,7 +36,7 @@ def _report(program: Program, isa: Isa, code: dict[str, int]) -> ReportData:
         **code,
         "weight bytes": len(program.weights),
         "workspace bytes": program.workspace_bytes(least),
-        **(largest if program.symbols else {}),
+        **({"workspace bytes, largest sizes": program.workspace_bytes(most)} if most else {}),
     }
     layers: dict[str, list[Launch]] = {}
     for launch in program.launches:

@@ -101,8 +101,8 @@ def clocked(program: Program, run: Session, inputs: Sequence[Array]) -> Clocked:
     return lambda: np.diff(read())
 
 
-def clock_of(program: Program, run: Session, inputs: Sequence[Array]) -> Clocked:
-    """As `clocked`: what the clock shows before the first launch and behind each."""
+def clock_of(program: Program, run: Session, inputs: Sequence[Array]) -> Callable[[], Array]:
+    """Runs once; what the clock shows before the first launch and behind each."""
     call, _ = run.prepared(inputs)
 
     def shown() -> Array:

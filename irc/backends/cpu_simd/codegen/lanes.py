@@ -98,6 +98,10 @@ def bytes_text(content: bytes) -> str:
     return f'[{len(content)} x i8] c"{escaped}"'
 
 
+WORD = (-(2**15), 2**15 - 1)
+"""The ends of 16 bits with a sign."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Saturated:
     """What a value was before it was clamped, so far from the ends of its type that small numbers may be added to it.
@@ -116,11 +120,20 @@ class Saturated:
     @property
     def fits_words(self) -> bool:
         """Whether what is left of the value is a number of 16 bits with a sign."""
-        return self.low >= -(2**15) and self.high < 2**15
+        return WORD[0] <= self.low and self.high <= WORD[1]
+
+    def plus(self, number: int) -> Lane:
+        """The clamped value plus a small number."""
+        return self.value.f.saturated(self.value + number, self.low + number, self.high + number)
+
+    def words(self) -> Lane:
+        """The clamped value in 16 bits, which it must fit."""
+        f = self.value.f
+        return self.narrow(f.convert("trunc", f.clamp(self.value, *WORD), "i16"))
 
     def narrow(self, words: Lane) -> Lane:
         """The clamp of what was narrowed to `words` with saturation; nothing where that did it."""
-        return words if self.limits == (-(2**15), 2**15 - 1) else self.value.f.clamp(words, *self.limits)
+        return words if self.limits == WORD else self.value.f.clamp(words, *self.limits)
 
 
 @dataclass(eq=False)

@@ -153,18 +153,18 @@ BLOCK_BITS = 128
 """Instructions that interleave and narrow do so in each block of so many bits."""
 
 
-def interleaved(rows: Sequence[Lane]) -> list[Lane]:
-    """The elements `a0 b0 a1 b1 ...` of two rows, or `a0 b0 c0 d0 a1 ...` of four, in each block, as i32 lanes."""
+def interleaved(rows: Sequence[Lane], half: int) -> list[Lane]:
+    """The elements `a0 b0 a1 b1 ...` of two rows, or `a0 b0 c0 d0 a1 ...` of four, from one half of each block, as i32
+    lanes. One row is what it is."""
     if len(rows) == 1:
         return list(rows)
     f, bits, count = rows[0].f, BITS[rows[0].kind], rows[0].lanes
     each = BLOCK_BITS // bits
-    pairs: list[list[Lane]] = []
-    for a, b in zip(rows[::2], rows[1::2], strict=True):
-        halves = ([at + i for at in range(begin, count, each) for i in range(each // 2)] for begin in (0, each // 2))
-        woven = (f.shuffle(a, b, [place for i in half for place in (i, count + i)]) for half in halves)
-        pairs.append([f.bitcast(part, f"i{2 * bits}", count // 2) for part in woven])
-    return [lane for parts in zip(*pairs, strict=True) for lane in interleaved(parts)]
+    taken = [at + i for at in range(half * each // 2, count, each) for i in range(each // 2)]
+    places = [place for i in taken for place in (i, count + i)]
+    pairs = [f.shuffle(a, b, places) for a, b in zip(rows[::2], rows[1::2], strict=True)]
+    woven = [f.bitcast(pair, f"i{2 * bits}", count // 2) for pair in pairs]
+    return woven if len(woven) == 1 else [*interleaved(woven, 0), *interleaved(woven, 1)]
 
 
 def lower_taps(cx: Lowering, region: Region, job: Taps, epilogue: Epilogue) -> None:
@@ -236,9 +236,9 @@ class _Blocks:
         weights = [self.weights_of(unit, part) for part in parts]
         acc = {place: list(first) for place in every(range(height), range(width))}
         together = max(1, len(parts) // 2)
-        for part in parts[::together]:
-            if part:
-                self.k.f.fence()  # what the other half of the lanes needs is read again: registers hold one half
+        for half, begin in enumerate(parts[::together]):
+            if half:
+                self.k.f.fence()  # what this half of the lanes needs is read again: registers hold one half
             for plane, rows in every(range(len(window.planes)), window.words(height)):
                 taken: dict[int, list[Lane]] = {}
                 used = [(row, taps) for row in range(height) if any_of(taps := window.taps(row, rows))]
@@ -246,11 +246,12 @@ class _Blocks:
                     places = [place * columns.stride + tap * columns.dilation for place in range(width)]
                     for column in places:
                         if column not in taken:
-                            taken[column] = self.words(at, plane, rows, column, channels)
-                    for half, (row, taps) in every(parts[part : part + together], used):
-                        factor = self.weight(weights[half], (plane, tap, taps))
+                            taken[column] = self.words(at, plane, rows, column, channels, half)
+                    for part, (row, taps) in every(parts[begin : begin + together], used):
+                        factor = self.weight(weights[part], (plane, tap, taps))
                         for place, column in enumerate(places):
-                            acc[row, place][half] = form.apply(acc[row, place][half], taken[column][half], factor)
+                            word = taken[column][part - begin]
+                            acc[row, place][part] = form.apply(acc[row, place][part], word, factor)
         return acc
 
     @property
@@ -280,13 +281,13 @@ class _Blocks:
         at = f.at(begin, self.job.window.keys[key], self.job.units.vectors * self.word_bytes)
         return f.load(at, self.job.form.acc, self.lanes)
 
-    def words(self, at: Lane, plane: int, rows: Sequence[int], column: int, channels: Count) -> list[Lane]:
-        """What a dot product takes of some rows of a column, in vectors of channels."""
+    def words(self, at: Lane, plane: int, rows: Sequence[int], column: int, channels: Count, half: int) -> list[Lane]:
+        """What a dot product takes of some rows of a column, in one half of the vectors of channels."""
         window, image = self.job.window, self.job.image
         begin = self.k.step(image, at, window.planes[plane], 1)
         begin = self.k.step(image, begin, window.across.pitch, column)
         taps = [self.tap(self.k.step(image, begin, window.down.pitch, row), channels) for row in rows]
-        return interleaved(taps + taps[-1:] * (window.group - len(taps)))
+        return interleaved(taps + taps[-1:] * (window.group - len(taps)), half)
 
     def tap(self, at: Lane, channels: Count) -> Lane:
         """A unit of channels of one tap, in the type that is multiplied."""
