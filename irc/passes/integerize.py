@@ -275,12 +275,13 @@ class _Lowering:
         source, target = self.encoding(codes), cast(Encoding, to.encoding)
         ratio = scale_ratio(source, target)
         x_zp, zp = int(source.zps), int(target.zps)
-        if self.mode == "float":
-            m = self.b.const(ratio.astype(np.float32), F32)
-            return self.b(Requantize(codes, m, mode="float", axis=source.axis, x_zp=x_zp, zp=zp, to=to))
-        shift = self.shift_for(ratio)
-        m = self.b.const(np.rint(ratio * 2.0**shift).astype(np.int64), I32)
-        return self.b(Requantize(codes, m, mode="fixed", shift=shift, axis=source.axis, x_zp=x_zp, zp=zp, to=to))
+        fixed = self.mode == "fixed"
+        shift = self.shift_for(ratio) if fixed else 1
+        m = np.rint(ratio * 2.0**shift).astype(np.int64) if fixed else ratio.astype(np.float32)
+        if not np.all(m > 0):
+            raise self.no_multiplier(float(np.min(ratio)), "small")
+        factor = self.b.const(m, I32 if fixed else F32)
+        return self.b(Requantize(codes, factor, mode=self.mode, shift=shift, axis=source.axis, x_zp=x_zp, zp=zp, to=to))
 
     def shift_for(self, ratio: Array) -> int:
         """The shift that gives the largest multiplier `multiplier` bits."""
@@ -288,11 +289,12 @@ class _Lowering:
         if np.rint(np.max(ratio) * 2.0**shift) >= 2**self.multiplier:
             shift -= 1
         if shift < 1:
-            message = f"a scale ratio of {float(np.max(ratio)):.3g} is too large for requantize"
-            raise IrcError(
-                Diagnostic(message, self.b.loc, hint="ranges of neighbouring layers differ too much: --calib")
-            )
+            raise self.no_multiplier(float(np.max(ratio)), "large")
         return min(shift, 62)
+
+    def no_multiplier(self, ratio: float, size: str) -> IrcError:
+        message = f"a scale ratio of {ratio:.3g} is too {size} for requantize"
+        return IrcError(Diagnostic(message, self.b.loc, hint="ranges of neighbouring layers differ too much: --calib"))
 
     def without_zp(self, codes: Value) -> Value:
         """The same codes with zero point 0, one bit wider, exactly."""
