@@ -140,3 +140,13 @@ def test_one_row_streams_half_a_byte_a_weight():
 
 def test_the_host_is_one_of_the_targets():
     assert host() in ISAS.values()
+
+
+@pytest.mark.parametrize(("name", "chains"), [("avx512-vnni", 16), ("avx-vnni", 8), ("aarch64+dotprod", 16)])
+def test_dot_products_of_one_row_do_not_wait_for_each_other(name: str, chains: int):
+    """Four vectors of columns would be four sums; each dot product takes some five cycles, and two begin in one."""
+    module, _ = linear(scalar("u8"), scalar("i4"), (1, 384, 384))
+    text = assembly_of(compile_graph(module.main, ISAS[name]).program, module.main, ISAS[name])
+    (loop,) = [loop for loop in loops(text) if loop.innermost and "linear" in loop.function]
+    sums = re.findall(r"(?:vpdpbusd.*%|sdot\s+)([yzv][m\d]+)(?:\.4s.*)?$", "\n".join(loop.lines), re.MULTILINE)
+    assert (len(sums), len(set(sums))) == (16, chains)

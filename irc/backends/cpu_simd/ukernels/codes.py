@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -98,13 +99,21 @@ HEIGHT = 4
 """Rows of a tile: with more, too few vectors of columns are left."""
 
 
-def few_tile(isa: Isa, codes: Codes, rows: int, columns: int) -> Tile:
-    """The widest tile without spills: accumulators, narrow sums, words, a part, a mask, and activations: the compiler
-    loads those of several parts early."""
-    form, height = codes.form, min(rows, HEIGHT)
+CHAINS = 16
+"""Sums at a time that hide how long a dot product takes, where registers hold so many."""
+
+
+def registers(isa: Isa, codes: Codes, height: int) -> int:
+    """What is left for accumulators, narrow sums and words: the rest holds a part, a mask, and activations, of which
+    the compiler loads those of several parts early."""
     early = codes.parts - 1 if height == 1 else height * codes.parts + 1
-    spare = 2 + early + form.spare + isa.copies
-    most = (isa.registers - spare) // (height * (1 + (form.flush is not None)) + 1)
+    return isa.registers - (2 + early + codes.form.spare + isa.copies)
+
+
+def few_tile(isa: Isa, codes: Codes, rows: int, columns: int) -> Tile:
+    """The widest tile without spills."""
+    height = min(rows, HEIGHT)
+    most = registers(isa, codes, height) // (height * (1 + (codes.form.flush is not None)) + 1)
     return Tile(height, max(1, min(4, -(-columns // isa.lanes), most)), isa.lanes)
 
 
@@ -115,7 +124,7 @@ def accumulate_codes(
     job = _Words(k, codes, tile)
     chunk = job.chunk
     whole = groups // (codes.parts * chunk)
-    acc = list(start)
+    acc = [*start, *[k.f.const(0, codes.form.acc, tile.lanes)] * (len(start) * (job.chains - 1))]
     if whole:
         with k.f.loop(0, whole, 1, acc) as loop:
             here = [k.f.at(row, loop.index * (chunk * codes.parts), job.a_bytes) for row in rows]
@@ -128,12 +137,15 @@ def accumulate_codes(
     if left:
         here = [k.f.at(row, whole * chunk * codes.parts, job.a_bytes) for row in rows]
         acc = job.products(here, k.f.at(b, whole * chunk, job.b_bytes), left, acc)
-    return acc
+    return [reduce(Lane.__add__, acc[i :: len(start)]) for i in range(len(start))]
 
 
 @dataclass(frozen=True)
 class _Words:
-    """Products with weights in words, for one tile."""
+    """Products with weights in words, for one tile.
+
+    Where a tile has few sums, several `chains` of dot products take turns at each: no product waits for the last one.
+    """
 
     k: Kernel
     codes: Codes
@@ -144,6 +156,16 @@ class _Words:
         """Words a round: a few, and no more than narrow sums last for."""
         most = max(PRODUCTS // (self.tile.rows * self.tile.vectors), self.codes.parts)
         return max(1, min(self.codes.form.steps or most, most) // self.codes.parts)
+
+    @property
+    def chains(self) -> int:
+        """1 for narrow sums, whose additions take a cycle."""
+        tile = self.tile
+        if self.codes.form.flush is not None:
+            return 1
+        sums = tile.rows * tile.vectors
+        room = (registers(self.k.isa, self.codes, tile.rows) - tile.vectors) // sums
+        return max(1, min(self.chunk * self.codes.parts, CHAINS // sums, room))
 
     @property
     def a_bytes(self) -> int:
@@ -167,14 +189,16 @@ class _Words:
         return acc
 
     def step(self, rows: Sequence[Lane], b: Lane, place: int, acc: Sequence[Lane]) -> list[Lane]:
-        """One group of products for every accumulator."""
+        """One group of products for every result, on the chain whose turn it is."""
         f, form, tile = self.k.f, self.codes.form, self.tile
         items = [f.splat(f.load(row, form.acc, align=1), tile.lanes) for row in rows]
         out = list(acc)
+        begin = place % self.chains * tile.rows * tile.vectors
         for v in range(tile.vectors):
             weights = self.part(b, place, v)
             for r, item in enumerate(items):
-                out[r * tile.vectors + v] = form.apply(acc[r * tile.vectors + v], item, weights)
+                i = begin + r * tile.vectors + v
+                out[i] = form.apply(acc[i], item, weights)
         return out
 
     def part(self, b: Lane, place: int, vector: int) -> Lane:
