@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from cpu_graphs import Graphs
 from cpu_running import agree
+from emulation import emulated
 from sweeps import sweep
 
 from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import ISAS, host
 from irc.backends.cpu_simd.library import assembly_of
 from irc.ir.graph import Graph
+from irc.ir.interpret import interpret
 from irc.ir.ops.bits import And, Not, Or, ShiftLeft, ShiftRight, Xor
 from irc.ir.ops.linear import Linear
 from irc.ir.ops.math import Cast, Clamp, Compare, Maximum, Minimum, Where
@@ -81,6 +83,25 @@ def test_requantize_saturates_at_every_width(bits: int, signed: bool):
         sums = g.op(Linear(g.input("u8", 5, 300), w, None))
         g.agree_later(g.op(Requantize(sums, m, **shared)))
     g.agree()
+
+
+@pytest.mark.parametrize("name", ["x86-64", "x86-64-v3", "avx512-vnni"])
+@pytest.mark.parametrize("bits", [1, 5, 8, 9])
+@pytest.mark.parametrize("signed", [True, False])
+def test_four_vectors_of_results_are_narrowed_together(name: str, bits: int, signed: bool):
+    """Two panels of columns and a part of one; zero points that bytes and words hold."""
+    g = Graphs(bits)
+    x, w = g.input("u8", 5, 30), g.const(g.codes(I8, (150, 30)), I8)
+    m = g.const(np.exp2(g.rng.uniform(-14, -4, 150)).astype(np.float32), F32)
+    to = Element(integer(bits, signed=signed))
+    sums = [g.op(Linear(x, w, None)) for _ in range(4)]
+    zps = (0, -9, 200, -(2**15))
+    module = g.module(
+        *(g.op(Requantize(s, m, mode="float", axis=1, zp=z, to=to)) for s, z in zip(sums, zps, strict=True))
+    )
+    found, _ = emulated(module, g.arrays, ISAS[name])
+    for given, expected in zip(found, interpret(module, g.arrays), strict=True):
+        np.testing.assert_array_equal(given, expected)
 
 
 @pytest.mark.parametrize("isa", ["x86-64-v3", "avx512"])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from itertools import takewhile
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
+from irc.backends.cpu_simd.codegen.narrow import bytes_in_order
 from irc.backends.cpu_simd.elementwise import Read, evaluate, leaf_views, rounded
-from irc.backends.cpu_simd.kernel import CACHE_BYTES, LINE_BYTES, Count, Kernel
+from irc.backends.cpu_simd.kernel import CACHE_BYTES, LINE_BYTES, Count, Kernel, memory
 from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.views import View
 from irc.backends.regions import Region
@@ -77,7 +80,7 @@ class Epilogue:
     ) -> None:
         """Run the steps on a row of results, in vectors, and store them, as far as there are `columns`.
 
-        Two vectors that saturate are narrowed together.
+        Vectors that saturate are narrowed together: four where they become bytes, else two.
         """
         lanes, stride = row[0].lanes, self.out.strides[-1]
         done = [
@@ -86,12 +89,18 @@ class Epilogue:
         ]
         first = 0
         while done:
-            found = done.pop(0)
-            whole = isinstance(columns, int) and columns >= first + 2 * lanes and equal(stride, 1) is True
-            if whole and done and found.before and done[0].before:
-                found = k.f.joined(found, done.pop(0))
-            k.store_part(found, self.out, at(self.out), stride, first, columns)
-            first += found.lanes
+            whole = (columns - first) // lanes if isinstance(columns, int) and equal(stride, 1) is True else 0
+            saturating = len(list(takewhile(lambda lane: lane.before, done[:whole])))
+            if saturating >= 4 and k.isa.is_x86 and memory(self.out.scalar) == "i8":
+                together = 4
+                vectors = [k.shifted(self.out, lane) for lane in done[:together]]
+                k.f.store(bytes_in_order(vectors, self.out.scalar), k.step(self.out, at(self.out), 1, first))
+            else:
+                together = 2 if saturating >= 2 else 1
+                found = reduce(k.f.joined, done[:together])
+                k.store_part(found, self.out, at(self.out), stride, first, columns)
+            done = done[together:]
+            first += together * lanes
 
     def reader(
         self, k: Kernel, at: Address, first: int, lanes: int, columns: Count, same: Collection[Value], seen: Seen

@@ -104,7 +104,7 @@ WORD = (-(2**15), 2**15 - 1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Saturated:
-    """What a value was before it was clamped, so far from the ends of its type that small numbers may be added to it.
+    """What a value was before it was clamped: `clamp(value + number, low, high)`, far from the ends of its type.
 
     Who narrows the value can take this one, and leave the clamp to instructions that saturate.
     """
@@ -112,28 +112,38 @@ class Saturated:
     value: Lane
     low: int
     high: int
+    number: int = 0
 
     @property
     def limits(self) -> tuple[int, int]:
         return self.low, self.high
 
     @property
+    def how(self) -> tuple[int, int, int]:
+        """What was done to the value."""
+        return self.low, self.high, self.number
+
+    @property
     def fits_words(self) -> bool:
-        """Whether what is left of the value is a number of 16 bits with a sign."""
-        return WORD[0] <= self.low and self.high <= WORD[1]
+        """Whether numbers of 16 bits with a sign hold the clamped value, with the number and without."""
+        low, high = min(self.low, self.low - self.number), max(self.high, self.high - self.number)
+        return WORD[0] <= low and high <= WORD[1]
 
     def plus(self, number: int) -> Lane:
         """The clamped value plus a small number."""
-        return self.value.f.saturated(self.value + number, self.low + number, self.high + number)
+        return self.value.f.saturated(self.value, self.low + number, self.high + number, self.number + number)
 
     def words(self) -> Lane:
         """The clamped value in 16 bits, which it must fit."""
         f = self.value.f
         return self.narrow(f.convert("trunc", f.clamp(self.value, *WORD), "i16"))
 
-    def narrow(self, words: Lane) -> Lane:
-        """The clamp of what was narrowed to `words` with saturation; nothing where that did it."""
-        return words if self.limits == WORD else self.value.f.clamp(words, *self.limits)
+    def narrow(self, words: Lane, limits: tuple[int, int] = WORD) -> Lane:
+        """The clamp of the value that was narrowed to `words` with saturation; nothing where who takes it saturates to
+        these `limits`."""
+        if self.number:
+            words = words.f.intrinsic("sadd.sat", words, words.f.const(self.number, "i16", words.lanes))
+        return words if self.limits in (WORD, limits) else words.f.clamp(words, *self.limits)
 
 
 @dataclass(eq=False)
@@ -252,9 +262,10 @@ class Function:
     def clamp(self, a: Lane, low: int, high: int) -> Lane:
         return self.smin(self.smax(a, low), high)
 
-    def saturated(self, a: Lane, low: int, high: int) -> Lane:
-        """A clamp of integers that are far from the ends of their type (see `Saturated`)."""
-        return replace(self.clamp(a, low, high), before=Saturated(a, low, high))
+    def saturated(self, a: Lane, low: int, high: int, number: int = 0) -> Lane:
+        """`clamp(a + number, low, high)` of integers that are far from the ends of their type (see `Saturated`)."""
+        moved = a + number if number else a
+        return replace(self.clamp(moved, low, high), before=Saturated(a, low, high, number))
 
     def fma(self, a: Lane, b: Operand, c: Operand) -> Lane:
         return self.intrinsic("fma", a, self.like(b, a), self.like(c, a))
@@ -281,8 +292,8 @@ class Function:
 
     def joined(self, a: Lane, b: Lane) -> Lane:
         """Lanes of a followed by those of b."""
-        if a.before and b.before and a.before.limits == b.before.limits:
-            return self.saturated(self.joined(a.before.value, b.before.value), *a.before.limits)
+        if a.before and b.before and a.before.how == b.before.how:
+            return self.saturated(self.joined(a.before.value, b.before.value), *a.before.how)
         return self.shuffle(a, b, range(a.lanes + b.lanes))
 
     def sliced(self, a: Lane, first: int, lanes: int) -> Lane:

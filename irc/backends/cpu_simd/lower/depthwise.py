@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import BITS, Lane
+from irc.backends.cpu_simd.codegen.narrow import BLOCK_BITS, bytes_of, words_of
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.kernel import Count, Kernel, axes_of, memory
 from irc.backends.cpu_simd.lowering import Lowering
@@ -147,10 +148,6 @@ class Units:
         padded = np.pad(rows, [*[(0, 0)] * (rows.ndim - 1), (0, -channels % self.channels)])
         split = padded.reshape(*rows.shape[:-1], -1, self.channels)[..., list(self.order)]
         return np.ascontiguousarray(np.moveaxis(split, -2, 0))
-
-
-BLOCK_BITS = 128
-"""Instructions that interleave and narrow do so in each block of so many bits."""
 
 
 def interleaved(rows: Sequence[Lane], half: int) -> list[Lane]:
@@ -334,16 +331,12 @@ class _Blocks:
     def packed(self, vectors: Sequence[Lane], scalar: ScalarType) -> Lane:
         """i32 lanes that fit a type of at most 16 bits, in that type; its narrowing leaves all channels in order."""
         f, kind = self.k.f, memory(scalar)
-        if kind == "i8" and len(vectors) == 4 and scalar.bits == 8:  # bytes saturate as their type does
-            vectors = [
-                v.before.value if v.before and v.before.limits == (scalar.min, scalar.max) else v for v in vectors
-            ]
+        if kind == "i8" and len(vectors) == 4:
+            return bytes_of(vectors, scalar)
         low, *more = (words_of(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True))
         if not more:
             return f.convert("trunc", low, kind)
         (high,) = more
-        if kind == "i8":
-            return bytes_of(low, high, signed=scalar.signed)
         block, count = BLOCK_BITS // 16, low.lanes
         starts = every(range(0, count, block), (0, count))
         return f.shuffle(low, high, [start + half + i for start, half in starts for i in range(block)])
@@ -366,21 +359,6 @@ def fits_i16(view: View) -> bool:
     """Whether all codes that a view can hold are numbers of 16 bits with a sign."""
     scalar = view.scalar
     return scalar.is_integer and scalar.min >= -(2**15) and scalar.max < 2**15
-
-
-def words_of(low: Lane, high: Lane) -> Lane:
-    """i32 lanes that fit 16 bits as i16, in each block those of `low` first: `interleaved` undone."""
-    names = {4: "llvm.x86.sse2.packssdw.128", 8: "llvm.x86.avx2.packssdw", 16: "llvm.x86.avx512.packssdw.512"}
-    if low.before and high.before and low.before.fits_words:
-        return low.before.narrow(words_of(low.before.value, high.before.value))
-    return low.f.call(names[low.lanes], "i16", 2 * low.lanes, low, high)
-
-
-def bytes_of(low: Lane, high: Lane, signed: bool) -> Lane:
-    """i16 lanes that fit 8 bits as i8, in each block those of `low` first."""
-    name = "packsswb" if signed else "packuswb"
-    sets = {8: f"llvm.x86.sse2.{name}.128", 16: f"llvm.x86.avx2.{name}", 32: f"llvm.x86.avx512.{name}.512"}
-    return low.f.call(sets[low.lanes], "i8", 2 * low.lanes, low, high)
 
 
 def in_order(places: Sequence[int]) -> bool:

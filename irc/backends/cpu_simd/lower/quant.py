@@ -94,7 +94,7 @@ def stays_near(cx: Lowering, op: Requantize) -> bool:
 
 def near(k: Kernel, codes: Lane, zp: int, scalar: ScalarType) -> Lane:
     """`clamp(codes + zp)` of i32 lanes of at most `NEAR`."""
-    return k.f.saturated(codes + zp if zp else codes, scalar.min, scalar.max)
+    return k.f.saturated(codes, scalar.min, scalar.max, zp)
 
 
 def reach(cx: Lowering, op: Requantize) -> int | None:
