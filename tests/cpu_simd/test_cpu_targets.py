@@ -101,6 +101,18 @@ def test_inner_loops_use_the_dot_product_of_the_target_without_spills(isa: Isa, 
     assert "fmaf" not in text
 
 
+@pytest.mark.parametrize("isa", [isa for isa in ISAS.values() if isa.arch == "aarch64"], ids=lambda isa: isa.name)
+@pytest.mark.parametrize("kind", ["int8", "float"])
+def test_products_take_a_lane_where_machines_can(isa: Isa, kind: str):
+    """A load brings four groups of a row: nothing is copied to all lanes."""
+    text = assembly(linear(*((U8, I8) if kind == "int8" else (F32, F32))), isa)
+    inner = max((loop.lines for loop in loops(text) if loop.innermost and "linear" in loop.function), key=len)
+    products = [line for line in inner if re.match("(sdot|sudot|fmla|mla)", line)]
+    assert len(products) == 4 * 5 * 4
+    assert all(re.search(r"\[\d\]$", line) for line in products)
+    assert not [line for line in inner if line.startswith(("ld1r", "dup"))]
+
+
 @pytest.mark.parametrize(("rows", "asks"), [(197, True), (1, False)])
 def test_rows_ask_for_the_next_panel_of_weights(rows: int, asks: bool):
     """One row has no time between the panels."""

@@ -48,6 +48,11 @@ class Isa:
         return 6 if self.is_x86 and "avx2" not in self.needs else 0
 
     @property
+    def takes_lanes(self) -> bool:
+        """Whether a product takes one lane of a register with all lanes of another."""
+        return self.arch == "aarch64"
+
+    @property
     def has_fma(self) -> bool:
         """Whether a multiplication and an addition are one instruction with one rounding."""
         return not self.is_x86 or "fma" in self.needs

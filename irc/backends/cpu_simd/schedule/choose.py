@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.schedule.minimal import FILTERS, Images, Tiles, fastest
 from irc.backends.cpu_simd.schedule.record import Direct, Record, Winograd
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, loaded_together
 from irc.backends.cpu_simd.ukernels.products import Tile, block_height
 from irc.backends.cpu_simd.ukernels.tiles import fits, saved, tile_of
 from irc.ir.diagnostics import UsageError
@@ -60,9 +60,10 @@ def minimal(problem: Problem, tiles: Tiles, isa: Isa) -> Winograd:
 
 
 def unroll_of(isa: Isa, form: DotForm, tile: Tile) -> int:
-    """One group a round where the next vectors of b, read ahead, would push an accumulator out of its register."""
+    """What a load brings; one group a round where the next vectors of b, read ahead, would push an accumulator out of
+    its register."""
     used = tile.rows * tile.vectors + tile.vectors + 1 + form.spare
-    return 1 if used >= isa.registers and form.spare else UNROLL
+    return 1 if used >= isa.registers and form.spare else max(UNROLL, loaded_together(isa, form))
 
 
 def checked(problem: Problem, record: Record) -> Record:

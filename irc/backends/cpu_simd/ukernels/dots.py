@@ -103,13 +103,18 @@ def _vpmaddwd(acc: Lane, a: Lane, b: Lane) -> Lane:
     return acc + f.call(name, "i32", acc.lanes, f.bitcast(a, "i16", pairs), f.bitcast(b, "i16", pairs))
 
 
-def _arm(name: str) -> Apply:
-    def apply(acc: Lane, a: Lane, b: Lane) -> Lane:
-        f = acc.f
-        given = (acc, f.bitcast(a, "i8", 16), f.bitcast(b, "i8", 16))
-        return f.call(f"llvm.aarch64.neon.{name}.v4i32.v16i8", "i32", 4, *given)
+def _sdot(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return _arm("sdot", acc, b, a)  # the last operand may be one lane of a register
 
-    return apply
+
+def _usdot(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return _arm("usdot", acc, a, b)  # `sudot` with its operands changed takes a lane
+
+
+def _arm(name: str, acc: Lane, x: Lane, y: Lane) -> Lane:
+    f = acc.f
+    given = (acc, f.bitcast(x, "i8", 16), f.bitcast(y, "i8", 16))
+    return f.call(f"llvm.aarch64.neon.{name}.v4i32.v16i8", "i32", 4, *given)
 
 
 def _vpmaddubsw(acc: Lane, a: Lane, b: Lane) -> Lane:
@@ -139,8 +144,8 @@ FORMS = {
     "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
     "vpmaddubsw": DotForm("vpmaddubsw", 4, U8, I8, "i32", _vpmaddubsw, 0, _flush_pairs, _vpmaddubsw_once, 1),
     "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd, spare=1),
-    "sdot": DotForm("sdot", 4, I8, I8, "i32", _arm("sdot")),
-    "usdot": DotForm("usdot", 4, U8, I8, "i32", _arm("usdot")),
+    "sdot": DotForm("sdot", 4, I8, I8, "i32", _sdot),
+    "usdot": DotForm("usdot", 4, U8, I8, "i32", _usdot),
     "multiply": MULTIPLY,
 }
 FALLBACKS = {
@@ -151,6 +156,11 @@ FALLBACKS = {
     "sdot": ("sdot", "multiply"),
     "multiply": ("multiply",),
 }
+
+
+def loaded_together(isa: Isa, form: DotForm) -> int:
+    """Neighbouring groups of `a` that one load brings: several where a product takes any lane of what was loaded."""
+    return isa.vector_bytes // form.acc_bytes if isa.takes_lanes else 1
 
 
 def float_form(isa: Isa, scalar: ScalarType) -> DotForm:

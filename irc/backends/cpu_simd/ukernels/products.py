@@ -14,7 +14,7 @@ accumulators as registers allow, which is what hides the latency of the dot prod
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.parts import Part, units
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, loaded_together
 from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
 
@@ -234,8 +234,8 @@ class Sums:
                 if at.ahead is not None:
                     at.ahead.ask(k, loop.index, unroll)
                 here = self._moved(replace(at, ahead=None), loop.index)
-                for step in range(unroll):
-                    sums = self._step(here, step, sums)
+                for step, items in self._items(here.rows, unroll):
+                    sums = self._step(here.b, step, items, sums)
                 loop.next(*sums)
             acc = list(loop.results)
         return acc
@@ -247,16 +247,28 @@ class Sums:
         ahead = None if at.ahead is None else at.ahead.behind(k, groups)
         return Operands(rows, k.f.at(at.b, groups, self.b_bytes), ahead)
 
-    def _step(self, at: Operands, step: int, acc: Sequence[Lane]) -> list[Lane]:
+    def _items(self, rows: Sequence[Lane], unroll: int) -> Iterator[tuple[int, Iterable[Lane]]]:
+        """For each of so many groups, that of every row in all lanes. Alone they are loaded where they are taken."""
+        f, form, lanes = self.k.f, self.form, self.tile.lanes
+        together = loaded_together(self.k.isa, form)
+        if unroll % together:
+            together = 1
+        for first in range(0, unroll, together):
+            loaded = (f.load(f.at(row, first, form.acc_bytes), form.acc, together, align=1) for row in rows)
+            if together == 1:
+                yield first, (f.splat(item, lanes) for item in loaded)
+                continue
+            runs = list(loaded)
+            for place in range(together):
+                yield first + place, (f.splat(f.extract(run, place), lanes) for run in runs)
+
+    def _step(self, b: Lane, step: int, items: Iterable[Lane], acc: Sequence[Lane]) -> list[Lane]:
         """One group of products for every accumulator."""
         f, form, tile = self.k.f, self.form, self.tile
-        b = f.at(at.b, step, self.b_bytes)
-        width = self.b_bytes // tile.vectors
-        vectors = [f.load(f.at(b, v, width), form.acc, tile.lanes) for v in range(tile.vectors)]
+        here, width = f.at(b, step, self.b_bytes), self.b_bytes // tile.vectors
+        vectors = [f.load(f.at(here, v, width), form.acc, tile.lanes) for v in range(tile.vectors)]
         out: list[Lane] = []
-        for place, row in enumerate(at.rows):
-            here = f.at(row, step, form.group * form.a.dtype.itemsize)
-            item = f.splat(f.load(here, form.acc, align=1), tile.lanes)
+        for place, item in enumerate(items):
             out += [form.apply(acc[place * tile.vectors + v], item, vector) for v, vector in enumerate(vectors)]
         return out
 

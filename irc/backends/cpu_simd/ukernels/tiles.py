@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from irc.backends.cpu_simd.isa import Isa
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, loaded_together
 from irc.backends.cpu_simd.ukernels.products import Tile
 from irc.ir.dims import Dim
 
@@ -15,7 +15,8 @@ WIDEST = 4
 
 
 def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
-    """The largest tile without spills: accumulators, one vector of b each, one of a, one product."""
+    """The largest tile without spills: accumulators, one vector of b each, one of a (of each row where a load brings
+    several groups), one product."""
     lanes = isa.lanes if form.acc != "double" else isa.lanes // 2
     needed = -(-columns // lanes) if isinstance(columns, int) else WIDEST
     best = Tile(1, 1, lanes)
@@ -28,7 +29,12 @@ def tile_of(isa: Isa, form: DotForm, rows: Dim, columns: Dim) -> Tile:
 
 def fits(isa: Isa, form: DotForm, vectors: int) -> int:
     """The rows of the highest tile of so many vectors; 0 if there is none."""
-    return max(0, min((isa.registers - vectors - 1 - form.spare - isa.copies) // vectors, HIGHEST))
+    left, row = isa.registers - vectors - form.spare - isa.copies, vectors
+    if loaded_together(isa, form) > 1:
+        row += 1
+    else:
+        left -= 1
+    return max(0, min(left // row, HIGHEST))
 
 
 def saved(rows: int, vectors: int) -> float:
