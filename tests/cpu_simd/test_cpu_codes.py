@@ -107,7 +107,7 @@ INSTRUCTIONS = {
     "avx-vnni": "{vex} vpdpbusd",
     "avx512": "vpmaddubsw",
     "avx512-vnni": "vpdpbusd",
-    "aarch64": "mla",
+    "aarch64": "sm(ull|lal)",
     "aarch64+dotprod": "sdot",
     "aarch64+i8mm": "(?:usdot|sudot)",
     "riscv64": "mulw?",

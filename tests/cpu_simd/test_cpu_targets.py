@@ -29,7 +29,7 @@ from irc.ir.interpret import interpret
 from irc.ir.ops.linear import Conv, Linear
 from irc.ir.ops.quant import Requantize
 from irc.ir.ops.structure import Return
-from irc.ir.scalars import F32, I8, U8, Array, ScalarType
+from irc.ir.scalars import F32, I8, I16, U8, Array, ScalarType
 from irc.ir.types import Element, tensor
 
 INT8 = {
@@ -38,7 +38,7 @@ INT8 = {
     "avx-vnni": r"{vex} vpdpbusd .*%ymm",
     "avx512": r"vpmaddwd .*%zmm",
     "avx512-vnni": r"vpdpbusd .*%zmm",
-    "aarch64": r"mla v\d+\.4s",
+    "aarch64": r"smull v\d+\.8h",
     "aarch64+dotprod": r"sdot v\d+\.4s, v\d+\.16b",
     "aarch64+i8mm": r"(?:usdot|sudot) v\d+\.4s, v\d+\.16b",
     "riscv64": r"mulw? ",
@@ -101,11 +101,13 @@ def test_inner_loops_use_the_dot_product_of_the_target_without_spills(isa: Isa, 
     assert "fmaf" not in text
 
 
-@pytest.mark.parametrize("isa", [isa for isa in ISAS.values() if isa.arch == "aarch64"], ids=lambda isa: isa.name)
-@pytest.mark.parametrize("kind", ["int8", "float"])
-def test_products_take_a_lane_where_machines_can(isa: Isa, kind: str):
+@pytest.mark.parametrize(
+    ("target", "x", "w"),
+    [("aarch64", F32, F32), ("aarch64+dotprod", U8, I8), ("aarch64+i8mm", U8, I8), ("aarch64", I16, I16)],
+)
+def test_products_take_a_lane_where_machines_can(target: str, x: ScalarType, w: ScalarType):
     """A load brings four groups of a row: nothing is copied to all lanes."""
-    text = assembly(linear(*((U8, I8) if kind == "int8" else (F32, F32))), isa)
+    text = assembly(linear(x, w), ISAS[target])
     inner = max((loop.lines for loop in loops(text) if loop.innermost and "linear" in loop.function), key=len)
     products = [line for line in inner if re.match("(sdot|sudot|fmla|mla)", line)]
     assert len(products) == 4 * 5 * 4

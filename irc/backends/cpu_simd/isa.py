@@ -8,7 +8,7 @@ from typing import Literal
 from irc.backends.cpu_simd.codegen.llvm import host_features, host_triple
 from irc.ir.diagnostics import UsageError
 
-Dot = Literal["vpdpbusd", "vpmaddwd", "pmaddwd", "sdot", "usdot", "multiply"]
+Dot = Literal["vpdpbusd", "vpmaddwd", "pmaddwd", "smlal", "sdot", "usdot", "multiply"]
 """The instruction that sums products of integers; `multiply` is any machine's."""
 
 Shuffle = Literal["pshufb", "vpermi2b", "tbl", "none"]
@@ -103,7 +103,7 @@ ISAS = {
             "vpdpbusd",
             shuffle="vpermi2b",
         ),
-        Isa("aarch64", "any 64-bit Arm", ARM, "+neon", 16, 32, "multiply", shuffle="tbl"),
+        Isa("aarch64", "any 64-bit Arm", ARM, "+neon", 16, 32, "smlal", shuffle="tbl"),
         Isa(
             "aarch64+dotprod",
             "Arm Cortex-A75, Neoverse N1 and later",

@@ -6,7 +6,7 @@ taken back by the bias, as is the zero point: `sum((x - zp) * w) = sum((x + offs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -40,6 +40,7 @@ class DotForm:
     flush: Flush | None = None
     once: Apply | None = None
     spare: int = 0
+    by_lane: bool = True  # where a machine has such products
 
     @property
     def acc_bytes(self) -> int:
@@ -71,7 +72,7 @@ class DotForm:
             return None
         if self.flush is None:
             return self
-        worst = self.group // 2 * (x[1] + shift) * max(-w[0], w[1])
+        worst = self.group // 2 * max(-x[0] - shift, x[1] + shift) * max(-w[0], w[1])
         steps = NARROW_MAX // max(1, worst)
         if steps == 1 and self.once is not None:
             return replace(self, apply=self.once, flush=None, spare=self.spare + 1)
@@ -132,6 +133,37 @@ def _vpmaddubsw_once(acc: Lane, a: Lane, b: Lane) -> Lane:
     return _flush_pairs(acc, _vpmaddubsw(acc.f.const(0, "i32", acc.lanes), a, b))
 
 
+def _smlal(acc: Lane, a: Lane, b: Lane) -> Lane:
+    sums = acc.f.bitcast(acc, "i16", 8)
+    for products in _smull(a, b):
+        sums = sums + products
+    return acc.f.bitcast(sums, "i32", 4)
+
+
+def _smull(a: Lane, b: Lane) -> Iterator[Lane]:
+    """Products of the first two and of the last two of each four codes."""
+    f = a.f
+    for low in (0, 16):
+        pairs = (f.convert("trunc", f.lshr(words, low) if low else words, "i16") for words in (a, b))
+        x, y = (f.convert("sext", f.bitcast(pair, "i8", 8), "i16") for pair in pairs)
+        yield x * y
+
+
+def _sadalp(acc: Lane, partial: Lane) -> Lane:
+    f = acc.f
+    return acc + f.call("llvm.aarch64.neon.saddlp.v4i32.v8i16", "i32", 4, f.bitcast(partial, "i16", 8))
+
+
+def _smlal_once(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return _sadalp(acc, _smlal(acc.f.const(0, "i32", 4), a, b))
+
+
+def _smull_each(acc: Lane, a: Lane, b: Lane) -> Lane:
+    for products in _smull(a, b):
+        acc = _sadalp(acc, products)
+    return acc
+
+
 FLOAT_FORMS = {
     (F32, True): DotForm("fma", 1, F32, F32, "float", _fma),
     (F64, True): DotForm("fma64", 1, F64, F64, "double", _fma),
@@ -144,6 +176,8 @@ FORMS = {
     "vpdpbusd": DotForm("vpdpbusd", 4, U8, I8, "i32", _vpdpbusd),
     "vpmaddubsw": DotForm("vpmaddubsw", 4, U8, I8, "i32", _vpmaddubsw, 0, _flush_pairs, _vpmaddubsw_once, 1),
     "vpmaddwd": DotForm("vpmaddwd", 2, I16, I16, "i32", _vpmaddwd, spare=1),
+    "smlal": DotForm("smlal", 4, I8, I8, "i32", _smlal, 0, _sadalp, _smlal_once, 14, False),
+    "smull": DotForm("smull", 4, I8, I8, "i32", _smull_each, spare=14, by_lane=False),
     "sdot": DotForm("sdot", 4, I8, I8, "i32", _sdot),
     "usdot": DotForm("usdot", 4, U8, I8, "i32", _usdot),
     "multiply": MULTIPLY,
@@ -154,13 +188,14 @@ FALLBACKS = {
     "pmaddwd": ("vpmaddwd", "multiply"),
     "usdot": ("usdot", "sdot", "multiply"),
     "sdot": ("sdot", "multiply"),
+    "smlal": ("smlal", "smull", "multiply"),
     "multiply": ("multiply",),
 }
 
 
 def loaded_together(isa: Isa, form: DotForm) -> int:
     """Neighbouring groups of `a` that one load brings: several where a product takes any lane of what was loaded."""
-    return isa.vector_bytes // form.acc_bytes if isa.takes_lanes else 1
+    return isa.vector_bytes // form.acc_bytes if isa.takes_lanes and form.by_lane else 1
 
 
 def float_form(isa: Isa, scalar: ScalarType) -> DotForm:

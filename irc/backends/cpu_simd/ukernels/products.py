@@ -208,12 +208,15 @@ class Sums:
         rounds = k.dim(self.depth.rounds(form))
         if form.flush is None:
             return self._groups(at, acc, 0, rounds)
-        with k.f.loop(0, rounds, form.steps, acc) as loop:
+        steps = form.steps
+        if isinstance(rounds, int):  # nearly as many that leave no rest
+            steps = next((n for n in range(steps, steps // 2, -1) if rounds % n == 0), steps)
+        with k.f.loop(0, rounds, steps, acc) as loop:
             none = [k.f.const(0, form.acc, self.tile.lanes)] * len(acc)
-            if isinstance(rounds, int) and rounds % form.steps == 0:
-                partial = self._groups(self._moved(at, loop.index), none, 0, form.steps)
+            if isinstance(rounds, int) and rounds % steps == 0:
+                partial = self._groups(self._moved(at, loop.index), none, 0, steps)
             else:
-                stop = k.f.intrinsic("smin", loop.index + form.steps, k.f.like(rounds, loop.index))
+                stop = k.f.intrinsic("smin", loop.index + steps, k.f.like(rounds, loop.index))
                 partial = self._groups(at, none, loop.index, stop)
             loop.next(*(form.flush(total, part) for total, part in zip(loop.carried, partial, strict=True)))
         return list(loop.results)
