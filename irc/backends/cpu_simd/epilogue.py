@@ -8,7 +8,7 @@ from functools import reduce
 from itertools import takewhile
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
-from irc.backends.cpu_simd.codegen.narrow import bytes_in_order
+from irc.backends.cpu_simd.codegen.narrow import bytes_in_order, packs
 from irc.backends.cpu_simd.elementwise import Read, evaluate, leaf_views, rounded
 from irc.backends.cpu_simd.kernel import CACHE_BYTES, LINE_BYTES, Count, Kernel, memory
 from irc.backends.cpu_simd.lowering import Lowering
@@ -91,10 +91,10 @@ class Epilogue:
         while done:
             whole = (columns - first) // lanes if isinstance(columns, int) and equal(stride, 1) is True else 0
             saturating = len(list(takewhile(lambda lane: lane.before, done[:whole])))
-            if saturating >= 4 and k.isa.is_x86 and memory(self.out.scalar) == "i8":
+            if saturating >= 4 and packs(k.isa) and memory(self.out.scalar) == "i8":
                 together = 4
                 vectors = [k.shifted(self.out, lane) for lane in done[:together]]
-                k.f.store(bytes_in_order(vectors, self.out.scalar), k.step(self.out, at(self.out), 1, first))
+                k.f.store(bytes_in_order(vectors, self.out.scalar, k.isa), k.step(self.out, at(self.out), 1, first))
             else:
                 together = 2 if saturating >= 2 else 1
                 found = reduce(k.f.joined, done[:together])

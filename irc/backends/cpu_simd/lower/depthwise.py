@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from irc.backends.cpu_simd.codegen.lanes import BITS, Lane
-from irc.backends.cpu_simd.codegen.narrow import BLOCK_BITS, bytes_of, words_of
+from irc.backends.cpu_simd.codegen.narrow import BLOCK_BITS, bytes_of, packs, words_of
 from irc.backends.cpu_simd.epilogue import Epilogue
 from irc.backends.cpu_simd.kernel import Count, Kernel, axes_of, memory
 from irc.backends.cpu_simd.lowering import Lowering
@@ -298,7 +298,7 @@ class _Blocks:
         k, out = self.k, self.epilogue.out
         done = [self.after(vector, part, spot, channels, seen) for part, vector in enumerate(vectors)]
         whole = channels == self.job.units.channels and equal(out.strides[-1], 1) is True
-        if whole and len(done) > 1 and k.isa.is_x86 and done[0].kind == "i32" and fits_i16(out):
+        if whole and len(done) > 1 and packs(k.isa) and done[0].kind == "i32" and fits_i16(out):
             k.f.store(self.packed([k.shifted(out, lane) for lane in done], out.scalar), spot.address(out))
         else:
             k.store_part(self.ordered(done), out, spot.address(out), out.strides[-1], 0, channels)
@@ -332,8 +332,8 @@ class _Blocks:
         """i32 lanes that fit a type of at most 16 bits, in that type; its narrowing leaves all channels in order."""
         f, kind = self.k.f, memory(scalar)
         if kind == "i8" and len(vectors) == 4:
-            return bytes_of(vectors, scalar)
-        low, *more = (words_of(a, b) for a, b in zip(vectors[::2], vectors[1::2], strict=True))
+            return bytes_of(vectors, scalar, self.k.isa)
+        low, *more = (words_of(a, b, self.k.isa) for a, b in zip(vectors[::2], vectors[1::2], strict=True))
         if not more:
             return f.convert("trunc", low, kind)
         (high,) = more

@@ -234,7 +234,7 @@ def depthwise(cx: Lowering, region: Region, op: Conv, image: View) -> None:
     reaches = [Reach(*each) for each in zip(w.codes.shape[2:], op.dilation, op.stride, pitches, strict=True)]
     *outer, down, across = [*reaches, Reach(1, 1, 1, 0)] if len(reaches) == 1 else reaches
     planes = planes_of([r.taps for r in outer], [r.dilation for r in outer], [r.pitch for r in outer])
-    columns = 2 if form.group == 4 and cx.isa.registers <= 16 else 4
+    columns = 2 if form.group == 4 and cx.isa.vector_bytes < 64 else 4  # four of them spill, as seen in emitted code
     window = Window(list(planes), down, across, form.group, columns)
 
     def arranged(view: View) -> View:

@@ -199,7 +199,9 @@ def saturated(k: Kernel, x: Lane, zp: int, scalar: ScalarType) -> Lane:
 
 
 def to_integers(k: Kernel, x: Lane) -> Lane:
-    """f32 lanes within 32 bits as i32, half to even: one instruction on most machines."""
+    """f32 lanes within 32 bits as i32, half to even, in one instruction where there are vectors."""
+    if k.isa.arch == "aarch64" and x.lanes == 4:
+        return k.f.call("llvm.aarch64.neon.fcvtns.v4i32.v4f32", "i32", 4, x)
     return k.f.call(f"llvm.lrint.{_vector('i32', x.lanes)}.{_vector('f32', x.lanes)}", "i32", x.lanes, x)
 
 
