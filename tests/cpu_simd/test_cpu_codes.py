@@ -109,7 +109,7 @@ INSTRUCTIONS = {
     "avx512-vnni": "vpdpbusd",
     "aarch64": "sm(ull|lal)",
     "aarch64+dotprod": "sdot",
-    "aarch64+i8mm": "(?:usdot|sudot)",
+    "aarch64+i8mm": "(?:usdot|sudot|usmmla)",
     "riscv64": "mulw?",
 }
 

@@ -35,7 +35,7 @@ from irc.ir.diagnostics import IrcError
 from irc.ir.interpret import interpret
 from irc.ir.ops.quant import IntSoftmax, exp_table
 from irc.ir.ops.tensor import Gather
-from irc.ir.scalars import U8
+from irc.ir.scalars import U8, scalar
 from irc.ir.types import Element
 from irc.passes.base import PassContext
 from irc.passes.pipeline import run_pipeline
@@ -81,6 +81,18 @@ def integers() -> None:
             test_cpu_products.test_matmul(kinds, seed)
             test_cpu_products.test_conv(kinds, seed)
             test_cpu_products.test_depthwise(kinds, seed)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_rows_that_share_accumulators(bits: int, tmp_path: Path):
+    """Even and odd numbers of rows, whole groups and not, weights as they are and written out."""
+
+    def test() -> None:
+        for sizes in ((2, 5, 16), (3, 17, 8), (5, 16, 33), (7, 40, 70), ("n", 12, 20)):
+            module, arrays = test_cpu_codes.linear(U8, scalar(f"i{bits}"), sizes, (3, 0))
+            np.testing.assert_array_equal(results(module, arrays)[0], interpret(module, arrays)[0])
+
+    assert judge(test, ISAS["aarch64+i8mm"], tmp_path) == 5
 
 
 def floats() -> None:

@@ -20,7 +20,7 @@ from irc.backends.cpu_simd.forms import operands_of
 from irc.backends.cpu_simd.isa import Isa
 from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.runtime import Session, session
-from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form
+from irc.backends.cpu_simd.ukernels.dots import DotForm, float_form, of_rows
 from irc.backends.regions import regions_of
 from irc.ir.graph import Graph
 from irc.ir.ops.linear import Conv, Linear, Matmul
@@ -53,7 +53,7 @@ def commonest_form(graph: Graph, isa: Isa) -> DotForm:
     """The dot product that most linear, conv and matmul ops of a graph use."""
     regions = regions_of(graph, takes_epilogue)
     anchors = [op for region in regions.regions for op in region.nodes if isinstance(op, Linear | Conv | Matmul)]
-    names = Counter(operands_of(op, isa, regions.resolve).form for op in anchors)
+    names = Counter(of_rows(operands_of(op, isa, regions.resolve).form, 2) for op in anchors)
     return names.most_common(1)[0][0] if names else float_form(isa, F32)
 
 

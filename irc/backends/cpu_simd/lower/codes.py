@@ -12,7 +12,7 @@ from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.parts import Part, loops, sizes_of
 from irc.backends.cpu_simd.schedule.choose import Problem, extent
 from irc.backends.cpu_simd.ukernels.codes import Codes, codes_of, few_tile, pack_codes
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, of_rows
 from irc.backends.cpu_simd.ukernels.products import Panels
 from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
@@ -52,14 +52,16 @@ def stored_codes(cx: Lowering, op: Linear, weights: Array, form: DotForm, rows: 
     if codes is None:
         return None
     columns, depth = weights.shape
-    key = f"linear {extent((rows, columns, depth))} {form.name} {codes.bits} bits"
+    key = f"linear {extent((rows, columns, depth))} {{}} {codes.bits} bits"
     taken = form.suited(range_of(cx.resolve(op.x)), (0, (1 << codes.bits) - 1))
     if taken is not None and isinstance(rows, int) and rows <= FEW:
         codes = replace(codes, form=taken)
         tile = few_tile(cx.isa, codes, rows, columns)
-        panels = panels_of(cx, Problem(f"{key} words", codes.form, rows, columns, tile, words=True))
+        panels = panels_of(cx, Problem(f"{key.format(form.name)} words", codes.form, rows, columns, tile, words=True))
         return StoredCodes(codes, panels, cx.stored(pack_codes(weights, codes, panels, 0), codes.word), few=True)
-    panels = panels_of(cx, Problem(key, form, rows, columns, tile_of(cx.isa, form, rows, columns)))
+    form = of_rows(form, rows)
+    codes = replace(codes, form=form)
+    panels = panels_of(cx, Problem(key.format(form.name), form, rows, columns, tile_of(cx.isa, form, rows, columns)))
     words = pack_codes(weights, codes, panels, codes.offset)
     return StoredCodes(codes, panels, cx.stored(words, codes.word), few=False)
 

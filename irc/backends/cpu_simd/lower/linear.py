@@ -21,7 +21,7 @@ from irc.backends.cpu_simd.lowering import Lowering
 from irc.backends.cpu_simd.schedule.choose import Problem, extent
 from irc.backends.cpu_simd.schedule.minimal import Images
 from irc.backends.cpu_simd.schedule.record import Winograd
-from irc.backends.cpu_simd.ukernels.dots import DotForm
+from irc.backends.cpu_simd.ukernels.dots import DotForm, of_rows
 from irc.backends.cpu_simd.ukernels.products import Depth, pack
 from irc.backends.cpu_simd.ukernels.tiles import tile_of
 from irc.backends.cpu_simd.views import View
@@ -93,14 +93,15 @@ def lower_linear(cx: Lowering, region: Region) -> None:
     columns, length = w.codes.shape
     out = op.results[0].type.shape
     rows = product(out[:-1])
+    form = of_rows(w.form, rows)
     stored = stored_codes(cx, op, w.codes, w.form, rows) if w.form.b.is_integer else None
     if stored is None:
-        panels = panels_of(cx, problem_of(cx, op, (rows, columns, length), w.form))
-        b = cx.stored(pack(w.codes, w.form, panels), w.form.b)
+        panels = panels_of(cx, problem_of(cx, op, (rows, columns, length), form))
+        b = cx.stored(pack(w.codes, form, panels), form.b)
     else:
         panels, b = stored.panels, stored.words
     job = Products(
-        w.form,
+        form,
         Depth((), length),
         panels,
         replace(a, shape=out, strides=(*a.strides[:-1], 0)),
@@ -205,11 +206,11 @@ def lower_conv(cx: Lowering, region: Region) -> None:
     value_shape = op.results[0].type.shape
     shape: Shape = (value_shape[0], groups, *value_shape[2:], outputs // groups)
     panels = cut(problem, schedule)
-    each = [pack(part, w.form, panels) for part in codes.reshape(groups, outputs // groups, *codes.shape[1:])]
+    each = [pack(part, problem.form, panels) for part in codes.reshape(groups, outputs // groups, *codes.shape[1:])]
     b = cx.stored(each[0] if groups == 1 else np.concatenate(each), w.form.b)
     a_strides = (image.strides[0], inputs, *(mul(s, step) for s, step in zip(steps, op.stride, strict=True)), 0)
     job = Products(
-        w.form,
+        problem.form,
         Depth(outer, run),
         panels,
         View(image.buffer, shape, a_strides, image.offset),
@@ -287,11 +288,12 @@ def problem_of(cx: Lowering, op: Linear | Matmul, sizes: Sequence[Dim], form: Do
 
 def conv_problem(cx: Lowering, op: Conv, w: Weights, images: Images | None) -> Problem:
     """What is to be scheduled for a convolution."""
-    shape, form, columns = op.results[0].type.shape, w.form, w.codes.shape[0] // op.groups
+    shape, columns = op.results[0].type.shape, w.codes.shape[0] // op.groups
     steps = [f"{word} {extent(sizes)}" for word, sizes in (("stride", op.stride), ("dilation", op.dilation))]
     wide = [step for step, sizes in zip(steps, (op.stride, op.dilation), strict=True) if max(sizes) > 1]
-    key = " ".join(("conv", extent(shape), extent(w.codes.shape), *wide, form.name))
     rows = row_length(shape, op, w.codes.shape[2:])
+    form = of_rows(w.form, rows)
+    key = " ".join(("conv", extent(shape), extent(w.codes.shape), *wide, form.name))
     return Problem(key, form, rows, columns, tile_of(cx.isa, form, rows, columns), images=images)
 
 

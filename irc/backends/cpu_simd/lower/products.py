@@ -203,7 +203,8 @@ class _Tiles:
         if job.room is not None:
             assert job.codes is not None
             address = dict(zip(map(id, self.views), at, strict=True))
-            write_out(self.k, job.codes, known(job.panel_depth), address[id(job.b)], address[id(job.room)], vectors)
+            registers = vectors * job.form.rows
+            write_out(self.k, job.codes, known(job.panel_depth), address[id(job.b)], address[id(job.room)], registers)
 
     def rows(self, part: Part, at: Sequence[Lane], vectors: int, columns: Count) -> None:
         """The rows of the inner axis against one panel."""

@@ -217,7 +217,7 @@ PRODUCTS = 16
 
 
 def write_out(k: Kernel, codes: Codes, words: int, b: Lane, to: Lane, vectors: int) -> None:
-    """Write a panel of so many words as plain weights [groups, columns, group]."""
+    """Write a panel of so many words as plain weights [groups, columns, group], of which `vectors` hold a group."""
     f, lanes = k.f, k.isa.lanes
     width = vectors * lanes * 4
     with f.loop(0, words) as loop:

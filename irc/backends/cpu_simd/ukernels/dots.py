@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from irc.backends.cpu_simd.codegen.lanes import Lane
 from irc.backends.cpu_simd.isa import Isa
+from irc.ir.dims import Dim
 from irc.ir.scalars import F32, F64, I8, I16, I32, U8, ScalarType
 
 Apply = Callable[[Lane, Lane, Lane], Lane]
@@ -28,6 +29,9 @@ class DotForm:
 
     A form with `steps` sums so many groups in narrow lanes of their own before `flush` adds these to the accumulator;
     where narrow lanes hold only one, `once` does both. `spare` are the registers a product takes beside its operands.
+
+    Where `rows` is 2, `a` holds a group of two rows, `b` those of half as many columns, and the accumulator the sums of
+    all pairs of them, those of a row next to each other.
     """
 
     name: str
@@ -41,6 +45,12 @@ class DotForm:
     once: Apply | None = None
     spare: int = 0
     by_lane: bool = True  # where a machine has such products
+    rows: int = 1
+
+    @property
+    def group_bytes(self) -> int:
+        """A group of a row."""
+        return self.group * self.a.dtype.itemsize
 
     @property
     def acc_bytes(self) -> int:
@@ -110,6 +120,10 @@ def _sdot(acc: Lane, a: Lane, b: Lane) -> Lane:
 
 def _usdot(acc: Lane, a: Lane, b: Lane) -> Lane:
     return _arm("usdot", acc, a, b)  # `sudot` with its operands changed takes a lane
+
+
+def _usmmla(acc: Lane, a: Lane, b: Lane) -> Lane:
+    return _arm("usmmla", acc, a, b)
 
 
 def _arm(name: str, acc: Lane, x: Lane, y: Lane) -> Lane:
@@ -182,6 +196,8 @@ FORMS = {
     "usdot": DotForm("usdot", 4, U8, I8, "i32", _usdot),
     "multiply": MULTIPLY,
 }
+OF_ROWS = {"usdot": DotForm("usmmla", 8, U8, I8, "i32", _usmmla, spare=6, rows=2)}
+"""The form by which several rows are multiplied with the same weights, where it is another one."""
 FALLBACKS = {
     "vpdpbusd": ("vpdpbusd", "vpmaddwd", "multiply"),
     "vpmaddwd": ("vpmaddubsw", "vpmaddwd", "multiply"),
@@ -195,7 +211,12 @@ FALLBACKS = {
 
 def loaded_together(isa: Isa, form: DotForm) -> int:
     """Neighbouring groups of `a` that one load brings: several where a product takes any lane of what was loaded."""
-    return isa.vector_bytes // form.acc_bytes if isa.takes_lanes and form.by_lane else 1
+    return isa.vector_bytes // form.group_bytes if isa.takes_lanes and form.by_lane else 1
+
+
+def of_rows(form: DotForm, rows: Dim) -> DotForm:
+    """The form for so many rows, of the same codes."""
+    return form if rows == 1 else OF_ROWS.get(form.name, form)
 
 
 def float_form(isa: Isa, scalar: ScalarType) -> DotForm:

@@ -181,12 +181,48 @@ class Sums:
         """A group of all columns."""
         return self.form.group * self.tile.columns * self.form.b.dtype.itemsize
 
+    @property
+    def registers(self) -> int:
+        """What a group of all columns takes, and the accumulators of the rows that share some."""
+        return self.tile.vectors * self.form.rows
+
     def of(self, at: Operands, start: Sequence[Lane]) -> list[Lane]:
-        """The accumulators, row by row, after all products; `start` are first sums."""
+        """The sums, row by row, after all products; `start` are first sums."""
         groups = [self.depth.rounds(self.form)]
         for rounds, _ in reversed(self.depth.outer[1:]):
             groups.append(mul(groups[-1], rounds))
-        return self._nest(list(zip(self.depth.outer, reversed(groups), strict=False)), at, list(start))
+        outer = list(zip(self.depth.outer, reversed(groups), strict=False))
+        return self._of_rows(self._nest(outer, at, self._shared(start)))
+
+    def _pairs(self) -> Iterator[tuple[int, int]]:
+        """Rows that share accumulators; the last one is alone twice where their number is odd."""
+        for row in range(0, self.tile.rows, 2):
+            yield row, min(row + 1, self.tile.rows - 1)
+
+    def _shared(self, start: Sequence[Lane]) -> list[Lane]:
+        """First sums as accumulators hold them."""
+        if self.form.rows == 1:
+            return list(start)
+        f, each = self.k.f, self.tile.vectors
+        return [
+            f.shuffle(start[first * each + v], start[second * each + v], [at, at + 1, at + 4, at + 5])
+            for first, second in self._pairs()
+            for v in range(each)
+            for at in (0, 2)
+        ]
+
+    def _of_rows(self, acc: Sequence[Lane]) -> list[Lane]:
+        """The sums of each row."""
+        if self.form.rows == 1:
+            return list(acc)
+        f = self.k.f
+        found = [
+            f.shuffle(low, high, [at, at + 1, at + 4, at + 5])
+            for pair in range(0, len(acc), self.registers)
+            for at in (0, 2)
+            for low, high in zip(*(acc[pair + half : pair + self.registers : 2] for half in (0, 1)), strict=True)
+        ]
+        return found[: self.tile.rows * self.tile.vectors]
 
     def _nest(self, outer: Sequence[tuple[tuple[int, int], Dim]], at: Operands, acc: list[Lane]) -> list[Lane]:
         """The loops around the innermost run; each with the groups that one round of it has."""
@@ -246,33 +282,42 @@ class Sums:
     def _moved(self, at: Operands, groups: Lane) -> Operands:
         """So many groups further."""
         k, form = self.k, self.form
-        rows = [k.f.at(row, groups, form.group * form.a.dtype.itemsize) for row in at.rows]
+        rows = [k.f.at(row, groups, form.group_bytes) for row in at.rows]
         ahead = None if at.ahead is None else at.ahead.behind(k, groups)
         return Operands(rows, k.f.at(at.b, groups, self.b_bytes), ahead)
 
     def _items(self, rows: Sequence[Lane], unroll: int) -> Iterator[tuple[int, Iterable[Lane]]]:
-        """For each of so many groups, that of every row in all lanes. Alone they are loaded where they are taken."""
+        """For each of so many groups, what is multiplied: that of a row in all lanes, or those of two rows.
+
+        A load that brings one group is where the group is taken.
+        """
         f, form, lanes = self.k.f, self.form, self.tile.lanes
+        kind = form.acc if form.rows == 1 else "i64"
         together = loaded_together(self.k.isa, form)
         if unroll % together:
             together = 1
         for first in range(0, unroll, together):
-            loaded = (f.load(f.at(row, first, form.acc_bytes), form.acc, together, align=1) for row in rows)
-            if together == 1:
+            loaded = (f.load(f.at(row, first, form.group_bytes), kind, together, align=1) for row in rows)
+            if together == 1 == form.rows:
                 yield first, (f.splat(item, lanes) for item in loaded)
                 continue
             runs = list(loaded)
             for place in range(together):
-                yield first + place, (f.splat(f.extract(run, place), lanes) for run in runs)
+                items = [f.extract(run, place) if together > 1 else run for run in runs]
+                if form.rows == 1:
+                    yield first + place, (f.splat(item, lanes) for item in items)
+                else:
+                    pairs = (f.gathered([items[first], items[second]]) for first, second in self._pairs())
+                    yield first + place, (f.bitcast(pair, form.acc, lanes) for pair in pairs)
 
     def _step(self, b: Lane, step: int, items: Iterable[Lane], acc: Sequence[Lane]) -> list[Lane]:
         """One group of products for every accumulator."""
         f, form, tile = self.k.f, self.form, self.tile
-        here, width = f.at(b, step, self.b_bytes), self.b_bytes // tile.vectors
-        vectors = [f.load(f.at(here, v, width), form.acc, tile.lanes) for v in range(tile.vectors)]
+        here, count = f.at(b, step, self.b_bytes), self.registers
+        vectors = [f.load(f.at(here, v, self.b_bytes // count), form.acc, tile.lanes) for v in range(count)]
         out: list[Lane] = []
         for place, item in enumerate(items):
-            out += [form.apply(acc[place * tile.vectors + v], item, vector) for v, vector in enumerate(vectors)]
+            out += [form.apply(acc[place * count + v], item, vector) for v, vector in enumerate(vectors)]
         return out
 
 

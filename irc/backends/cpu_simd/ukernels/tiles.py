@@ -34,7 +34,7 @@ def fits(isa: Isa, form: DotForm, vectors: int) -> int:
         row += 1
     else:
         left -= 1
-    return max(0, min(left // row, HIGHEST))
+    return max(0, min(left // row, HIGHEST)) // form.rows * form.rows
 
 
 def saved(rows: int, vectors: int) -> float:
