@@ -58,6 +58,8 @@ UNARY = [
     *("gelu {approximate = tanh}", "softplus {beta = 2.0, threshold = 50.0}", "elu {alpha = 0.5}"),
     *(f"pow {{exponent = {e}}}" for e in (0.0, 0.5, 1.0, 2.0, 3.0, -0.5, -1.0, -2.0, -3.0, 2.5, 0.3333, 7.0, 1e10)),
     *("pow {exponent = inf}", "pow {exponent = -inf}"),
+    *("relu", "leaky_relu {slope = 0.1}", "hardsigmoid", "hardswish", "clamp {lo = -1.0, hi = 20.0}"),
+    *("sqrt", "rsqrt", "floor", "round"),
 ]
 
 
@@ -120,12 +122,12 @@ def test_edge_values_without_fused_sums(scalar: str) -> None:
 
 
 def check_edge_values(scalar: str, isa: Isa | None = None) -> None:
-    """NaN, infinities and denormals are the interpreter's, numbers close to its, as are signs of zero but sine's."""
+    """NaN, infinities and denormals are the interpreter's, numbers close to its, as are signs of zero but those of sine and relu."""
     with np.errstate(over="ignore"):
         x = np.array(EDGES).astype({"f64": np.float64, "f16": np.float16}.get(scalar, np.float32))
     x = round_to_bf16(x) if scalar == "bf16" else x
     for text, given, expected in compare_all(x, scalar, isa):
-        if text not in ("sin", "elu", "elu {alpha = 0.5}"):
+        if text not in ("sin", "elu", "elu {alpha = 0.5}", "relu"):
             signed = ~np.isnan(expected)
             np.testing.assert_array_equal(np.signbit(given[signed]), np.signbit(expected[signed]), text)
 

@@ -13,7 +13,7 @@ from irc.backends.cpu_simd.compiler import compile_graph
 from irc.backends.cpu_simd.isa import host
 from irc.backends.cpu_simd.runtime import session
 from irc.ir.diagnostics import InternalError, IrcError
-from irc.ir.dims import add, symbol
+from irc.ir.dims import add, mul, symbol
 from irc.ir.location import at
 from irc.ir.ops.math import Maximum, Minimum
 from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
@@ -97,6 +97,15 @@ def test_copies(kind: str, seed: int):
     padded = g.op(Pad(spread, before, after, 1.0))
     part = g.op(Slice(padded, 2, 0, 3, g.number(1, 2)))
     g.agree(g.op(Concat((part, g.op(Permute(part, (0, 1, 2, 3))), part), g.number(0, 3))), turned, padded)
+
+
+def test_dimensions_that_no_division_proves_equal_are_joined():
+    """[n + 1, b, 12] -> [(n + 1) * b, 12]: what lies without gaps takes any shape."""
+    g = Graphs(3)
+    x = g.input("f32", "n", "b", 12)
+    y = g.op(Concat((g.op(Slice(x, axis=0, start=0, stop=1)), x), axis=0))
+    n, b = symbol("n"), symbol("b")
+    g.agree(g.op(Reshape(y, (mul(add(n, 1), b), 12))))
 
 
 def test_what_is_joined_is_written_in_place():

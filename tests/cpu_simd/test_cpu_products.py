@@ -74,7 +74,8 @@ class Graphs:
             np.testing.assert_array_equal(given, expected)
 
 
-KINDS = [("f32", "f32"), ("i8", "i8"), ("u8", "i4"), ("i8", "u8"), ("i16", "i8"), ("u4", "i2"), ("f64", "f64")]
+FLOATS = [("f32", "f32"), ("f64", "f64"), ("f16", "f16")]
+KINDS = [("i8", "i8"), ("u8", "i4"), ("i8", "u8"), ("i16", "i8"), ("u4", "i2"), *FLOATS]
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)
@@ -134,7 +135,8 @@ def test_depthwise(kinds: tuple[str, str], seed: int):
     zps = {"x_zp": int(g.rng.integers(0, 4)), "w_zp": int(g.rng.integers(-1, 2))} if x_kind.is_integer else {}
     x = g.input(x_kind, "b", channels, *sizes)
     w = g.const(w_kind, channels, 1, *kernel)
-    g.check(Conv(x, w, stride=stride, padding=padding, dilation=dilation, groups=channels, **zps))
+    bias = g.bias(x_kind, channels)
+    g.check(Conv(x, w, bias, stride=stride, padding=padding, dilation=dilation, groups=channels, **zps))
 
 
 @pytest.mark.parametrize("kinds", KINDS, ids="-".join)

@@ -80,6 +80,8 @@ class View:
 
     def reshaped(self, shape: Shape) -> View | None:
         """The same elements in C order with another shape; None if no strides say so."""
+        if self.is_dense:
+            return replace(self, shape=shape, strides=dense_strides(shape))
         groups = _groups(self.shape, shape)
         if groups is None:
             return None

@@ -52,7 +52,7 @@ def weights_of(cx: Lowering, op: Linear | Conv, operands: Operands | None = None
     b = None if op.b is None else cx.constant(op.b)
     operands = operands or operands_of(op, cx.isa, cx.resolve)
     if not op.x.type.scalar.is_integer:
-        return Weights(w, operands, b)
+        return Weights(w, operands, None if b is None else b.astype(operands.form.b.dtype))
     codes = centred(w, op.w_zp)
     taken = (op.x_zp + operands.shift) * codes.sum(axis=tuple(range(1, w.ndim)))
     start = (0 if b is None else b.astype(np.int64)) - taken

@@ -115,7 +115,7 @@ def smaller(k: Kernel, x: Lane, y: Lane) -> Lane:
 @computes(Relu)
 def relu(cx: Lowering, k: Kernel, op: Relu, lanes: list[Lane]) -> Lane:
     x = lanes[0]
-    return k.f.select(x.compare("ult", 0.0), k.f.const(0.0, x.kind, x.lanes), x)
+    return k.f.select(x.compare("olt", 0.0), k.f.const(0.0, x.kind, x.lanes), x)
 
 
 @computes(LeakyRelu)
