@@ -53,6 +53,11 @@ def test_refusals(irc: Irc, model: Path):
         bad.write_text(text)
         found = irc("compile", model, *CPU, "--schedule", bad, code=2).stderr
         assert said.replace("error: ", "") in found.replace("error: ", "")
+    bad.write_text("".join(f"linear {i} fma = direct{{rows=1 vectors=1 unroll=1}}\n" for i in range(9)))
+    found = irc("compile", model, *CPU, "--schedule", bad, code=2).stderr
+    assert "--schedule: no kernel has the schedule 'linear 0 fma', 'linear 1 fma'" in found
+    assert "'linear 5 fma' and 3 more\n  hint: is it of another model? This one has 'linear " in found
+    assert found.count("hint:") == 1
     assert "missing.txt" in irc("compile", model, *CPU, "--schedule", "missing.txt", code=2).stderr
     assert "nothing to measure" in irc("compile", model, "--tune", code=2).stderr
     assert "the backend reference has no schedules" in irc("compile", model, "--schedule", bad, code=2).stderr
