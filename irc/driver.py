@@ -239,7 +239,7 @@ class Judged(Mapping[str, Array]):
     def __init__(self, samples: Mapping[str, Array], kind: str, source: object, warn: Callable[[str], None]) -> None:
         self._samples = samples
         self._unchosen = UNCHOSEN.get(kind, "")
-        self._place = f"--calib {source}" if isinstance(source, str | Path) else "--calib"
+        self._place = f"--calib={source}" if isinstance(source, str | Path) else "--calib"
         self._warn = warn
 
     def __getitem__(self, name: str) -> Array:
@@ -269,7 +269,7 @@ def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> lis
         stages += parse_pipeline(backend.pipeline)
     if settings.integer_only is not None and not any(isinstance(stage.run, Integerize) for stage in stages):
         option = "--integer-only" if settings.integer_only else "--float-islands"
-        raise UsageError(f"{option}: no pass makes integers", hint="--passes quant8,fuse has one, which is integerize")
+        raise UsageError(f"{option}: no pass makes integers", hint="--passes=quant8,fuse has one, which is integerize")
     settings.show.check(stages)
     return stages[: find_stage(stages, settings.stop_after) + 1] if settings.stop_after else stages
 

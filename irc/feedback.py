@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from irc.ir.arguments import in_python
 from irc.passes.base import Progress, no_progress
 
 
@@ -15,7 +16,7 @@ class IrcWarning(UserWarning):
 
 def python_warning(text: str) -> None:
     """A Python warning."""
-    warnings.warn(text, IrcWarning, stacklevel=2)
+    warnings.warn(in_python(text), IrcWarning, stacklevel=2)
 
 
 def silence(text: str) -> None:

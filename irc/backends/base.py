@@ -213,7 +213,7 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
         found = self._target(name or self.target)
         if found is None:
             others = [other for other in BACKENDS.names() if BACKENDS.get(other)._target(name) is not None]
-            hint = f"--backend {' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
+            hint = f"--backend={' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
             raise UsageError(f"the backend {self.name} has no target '{name}'", hint=hint)
         return found
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from irc.ir.diagnostics import Diagnostic, Span, UsageError, did_you_mean
+from irc.ir.diagnostics import Diagnostic, Span, UsageError, nearest
 from irc.ir.files import read_text
 
 FILE = "schedule.txt"
@@ -48,7 +48,7 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], message: str) -
     """Raise UsageError if names of a schedule are not `known`: once for all of them, behind `message`."""
     unknown = [name for name in given if name not in known]
     if unknown:
-        near = did_you_mean(unknown[0], known) if len(unknown) == 1 else ""
+        near = nearest(unknown[0], known) if len(unknown) == 1 else ""
         hint = near or f"is it of another model? This one has {_named(known) or 'none'}"
         raise UsageError(Diagnostic(f"{message} {_named(unknown)}", place="--schedule", hint=hint))
 

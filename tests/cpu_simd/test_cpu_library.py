@@ -229,7 +229,7 @@ def test_a_machine_that_cannot_run_a_target_says_so(tmp_path):
     found = artifact(float_layers(), tmp_path, target=foreign)
     with pytest.raises(ToolError, match=f"this machine cannot run {foreign} code") as error:
         found.run(*inputs_of(float_layers()))
-    assert "compile with --target host" in str(error.value)
+    assert "compile with target=host" in str(error.value)
 
 
 def test_a_missing_linker(tmp_path, monkeypatch):

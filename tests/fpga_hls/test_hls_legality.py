@@ -217,7 +217,7 @@ func @main(%x: i8[2, 1, 4, 4]) -> i8[2, 1, 2, 2] {
 }
 """)
     assert '"pool": max_pool: 2 images at once inside the accelerator' in text
-    assert "export the model with a batch of 1, or with one that varies (--dynamic b)" in text
+    assert "export the model with a batch of 1, or with one that varies (--dynamic=b)" in text
 
 
 def test_weights_that_are_computed():
