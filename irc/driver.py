@@ -408,9 +408,11 @@ def compile_to(
         product = backend.lower(job)
         _tell(fallbacks_of(lowered, backend), lowered, settings, feedback)
         job = replace(job, golden=_golden(lowered))
+        tuned = None
         if settings.tune and backend.tune is not None:
             feedback.step("tuning")
-            job = replace(job, schedule={**backend.tune(job, product), **job.schedule})
+            tuned = backend.tune(job, product)
+            job = replace(job, schedule={**tuned.schedule, **job.schedule})
             product = backend.lower(job)
         feedback.step(f"writing {path}")
         told = backend.emit(job, product, folder)
@@ -418,6 +420,8 @@ def compile_to(
         write_contents(folder, _contents(lowered, backend, job, told))
         artifact = Artifact.load(folder)
         report = artifact.report
+    if tuned is not None:
+        feedback.found(tuned.told)
     return Artifact(path, artifact.manifest, report)  # not read again: another irc may put its own there
 
 

@@ -25,10 +25,12 @@ def silence(text: str) -> None:
 
 @dataclass(frozen=True)
 class Feedback:
-    """Where warnings, fallbacks, steps (`-v`), IR and tables that were asked for, and progress go."""
+    """Where warnings, fallbacks, steps (`-v`), what was measured on request, IR and tables that were asked for, and
+    progress go."""
 
     warn: Callable[[str], None] = python_warning
     tell: Callable[[str], None] = silence
     step: Callable[[str], None] = silence
+    found: Callable[[str], None] = silence
     show: Callable[[str], None] = print
     progress: Progress = no_progress

@@ -112,6 +112,14 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """What `tune` found: schedules by what they lay out, and a sentence on what was searched and won."""
+
+    schedule: Mapping[str, str]
+    told: str
+
+
+@dataclass(frozen=True)
 class Subject:
     """A compiled model that can be timed on one set of inputs.
 
@@ -175,7 +183,7 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
     estimate: Callable[[Job[TargetT, OptionsT], LoweredT], ReportData] | None = None
     device: str = ""
-    tune: Callable[[Job[TargetT, OptionsT], LoweredT], Mapping[str, str]] | None = None
+    tune: Callable[[Job[TargetT, OptionsT], LoweredT], Tuned] | None = None
     schedules: bool = False
     tolerance: Tolerance | None = None
     threads: int = 1
