@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -498,15 +498,8 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
     """
     captured = on_interpreter(artifact.captured, "the captured graph")
     torch = on_torch(read_torch(model, settings), f"{model} on PyTorch")
-    try:
+    with fitting_models():
         expected, given = outputs_of_both(torch, captured, data, feedback.progress)
-    except UsageError as error:
-        raise UsageError(
-            [
-                replace(d, message=f"the model does not fit the artifact: {d.message}", hint=d.hint or OTHER_MODEL)
-                for d in error.diagnostics
-            ]
-        ) from error
     distance = Distance()
     for a, b in zip(given, expected, strict=True):
         distance.add(a, b)
@@ -516,6 +509,20 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
         )
         raise MismatchError(message, hint=OTHER_MODEL)
     return distance
+
+
+@contextmanager
+def fitting_models() -> Generator[None]:
+    """Where a PyTorch model runs on the data of an artifact: a UsageError inside says that it does not fit."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(
+            [
+                replace(d, message=f"the model does not fit the artifact: {d.message}", hint=d.hint or OTHER_MODEL)
+                for d in error.diagnostics
+            ]
+        ) from error
 
 
 # -- Python
