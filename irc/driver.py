@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -239,7 +239,7 @@ class Judged(Mapping[str, Array]):
     def __init__(self, samples: Mapping[str, Array], kind: str, source: object, warn: Callable[[str], None]) -> None:
         self._samples = samples
         self._unchosen = UNCHOSEN.get(kind, "")
-        self._place = f"--calib {source}" if isinstance(source, str | Path) else "--calib"
+        self._place = f"--calib={source}" if isinstance(source, str | Path) else "--calib"
         self._warn = warn
 
     def __getitem__(self, name: str) -> Array:
@@ -269,7 +269,7 @@ def stages_of(settings: Settings, backend: Backend[Any, Any, Any] | None) -> lis
         stages += parse_pipeline(backend.pipeline)
     if settings.integer_only is not None and not any(isinstance(stage.run, Integerize) for stage in stages):
         option = "--integer-only" if settings.integer_only else "--float-islands"
-        raise UsageError(f"{option}: no pass makes integers", hint="--passes quant8,fuse has one, which is integerize")
+        raise UsageError(f"{option}: no pass makes integers", hint="--passes=quant8,fuse has one, which is integerize")
     settings.show.check(stages)
     return stages[: find_stage(stages, settings.stop_after) + 1] if settings.stop_after else stages
 
@@ -408,9 +408,11 @@ def compile_to(
         product = backend.lower(job)
         _tell(fallbacks_of(lowered, backend), lowered, settings, feedback)
         job = replace(job, golden=_golden(lowered))
+        tuned = None
         if settings.tune and backend.tune is not None:
             feedback.step("tuning")
-            job = replace(job, schedule={**backend.tune(job, product), **job.schedule})
+            tuned = backend.tune(job, product)
+            job = replace(job, schedule={**tuned.schedule, **job.schedule})
             product = backend.lower(job)
         feedback.step(f"writing {path}")
         told = backend.emit(job, product, folder)
@@ -418,6 +420,8 @@ def compile_to(
         write_contents(folder, _contents(lowered, backend, job, told))
         artifact = Artifact.load(folder)
         report = artifact.report
+    if tuned is not None:
+        feedback.found(tuned.told)
     return Artifact(path, artifact.manifest, report)  # not read again: another irc may put its own there
 
 
@@ -494,15 +498,8 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
     """
     captured = on_interpreter(artifact.captured, "the captured graph")
     torch = on_torch(read_torch(model, settings), f"{model} on PyTorch")
-    try:
+    with fitting_models():
         expected, given = outputs_of_both(torch, captured, data, feedback.progress)
-    except UsageError as error:
-        raise UsageError(
-            [
-                replace(d, message=f"the model does not fit the artifact: {d.message}", hint=d.hint or OTHER_MODEL)
-                for d in error.diagnostics
-            ]
-        ) from error
     distance = Distance()
     for a, b in zip(given, expected, strict=True):
         distance.add(a, b)
@@ -512,6 +509,20 @@ def against_torch(artifact: Artifact, model: str, data: Dataset, settings: Setti
         )
         raise MismatchError(message, hint=OTHER_MODEL)
     return distance
+
+
+@contextmanager
+def fitting_models() -> Generator[None]:
+    """Where a PyTorch model runs on the data of an artifact: a UsageError inside says that it does not fit."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(
+            [
+                replace(d, message=f"the model does not fit the artifact: {d.message}", hint=d.hint or OTHER_MODEL)
+                for d in error.diagnostics
+            ]
+        ) from error
 
 
 # -- Python

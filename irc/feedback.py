@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from irc.ir.arguments import in_python
 from irc.passes.base import Progress, no_progress
 
 
@@ -15,7 +16,7 @@ class IrcWarning(UserWarning):
 
 def python_warning(text: str) -> None:
     """A Python warning."""
-    warnings.warn(text, IrcWarning, stacklevel=2)
+    warnings.warn(in_python(text), IrcWarning, stacklevel=2)
 
 
 def silence(text: str) -> None:
@@ -24,10 +25,12 @@ def silence(text: str) -> None:
 
 @dataclass(frozen=True)
 class Feedback:
-    """Where warnings, fallbacks, steps (`-v`), IR and tables that were asked for, and progress go."""
+    """Where warnings, fallbacks, steps (`-v`), what was measured on request, IR and tables that were asked for, and
+    progress go."""
 
     warn: Callable[[str], None] = python_warning
     tell: Callable[[str], None] = silence
     step: Callable[[str], None] = silence
+    found: Callable[[str], None] = silence
     show: Callable[[str], None] = print
     progress: Progress = no_progress

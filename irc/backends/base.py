@@ -112,6 +112,14 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Tuned:
+    """What `tune` found: schedules by what they lay out, and a sentence on what was searched and won."""
+
+    schedule: Mapping[str, str]
+    told: str
+
+
+@dataclass(frozen=True)
 class Subject:
     """A compiled model that can be timed on one set of inputs.
 
@@ -175,7 +183,7 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
     subject: Callable[[Job[TargetT, OptionsT], Path, Sequence[Array]], AbstractContextManager[Subject]] | None = None
     estimate: Callable[[Job[TargetT, OptionsT], LoweredT], ReportData] | None = None
     device: str = ""
-    tune: Callable[[Job[TargetT, OptionsT], LoweredT], Mapping[str, str]] | None = None
+    tune: Callable[[Job[TargetT, OptionsT], LoweredT], Tuned] | None = None
     schedules: bool = False
     tolerance: Tolerance | None = None
     threads: int = 1
@@ -213,7 +221,7 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
         found = self._target(name or self.target)
         if found is None:
             others = [other for other in BACKENDS.names() if BACKENDS.get(other)._target(name) is not None]
-            hint = f"--backend {' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
+            hint = f"--backend={' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
             raise UsageError(f"the backend {self.name} has no target '{name}'", hint=hint)
         return found
 

@@ -196,17 +196,25 @@ def accuracy(a: Array, b: Array, labels: Array) -> Accuracy:
 
 @dataclass(frozen=True)
 class Divergence:
-    """The first value that two runs compute differently."""
+    """A value that two runs compute differently, and how far off it may be where that is known."""
 
     loc: Loc
     op: str
     differing: int
     elements: int
     largest: float
+    allowed: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Of what is allowed."""
+        return self.largest / self.allowed if self.allowed else math.inf
 
     def __str__(self) -> str:
         where = str(self.loc).removeprefix("at ") or "a node without location"
-        return f"{where}: {self.op} differs in {self.differing} of {self.elements} elements, by up to {self.largest:g}"
+        allowed = "" if self.allowed is None else f", {self.allowed:.3g} allowed"
+        apart = f"by up to {self.largest:g}{allowed}"
+        return f"{where}: {self.op} differs in {self.differing} of {self.elements} elements, {apart}"
 
 
 def first_divergence(
@@ -220,12 +228,12 @@ def first_divergence(
     return None
 
 
-def divergence(value: Value, given: Array, expected: Array) -> Divergence:
+def divergence(value: Value, given: Array, expected: Array, allowed: float | None = None) -> Divergence:
     """How a value differs from what was expected of it."""
     agreement = Agreement(value.name)
     agreement.add(0, given, expected)
     op = value.node.opname if value.node is not None else "input"
-    return Divergence(value.loc, op, agreement.differing, agreement.elements, agreement.largest)
+    return Divergence(value.loc, op, agreement.differing, agreement.elements, agreement.largest, allowed)
 
 
 def within(given: Array, expected: Array, allowed: float) -> bool:

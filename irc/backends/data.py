@@ -66,7 +66,7 @@ def read_data(source: Source, graph: Graph, what: str) -> Dataset:
 
     Raises UsageError if there is no such file or it does not fit the inputs; every misfit is listed.
     """
-    place = f"{what} {source}" if isinstance(source, str | Path) else what
+    place = f"{what}={source}" if isinstance(source, str | Path) else what
     arrays = _arrays(source, graph, place)
     names = {value.name for value in graph.inputs}
     labels = None if LABELS in names else arrays.pop(LABELS, None)

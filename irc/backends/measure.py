@@ -2,6 +2,7 @@
 
 They run in turn in slices of a few milliseconds. A loop that touches no memory runs before and behind each slice; the
 slice counts only if both times it was nearly as fast as it ever was, which throws out stolen time and throttling.
+Who shares the core all the time escapes that, and shows in the share of it that this process had.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ class Times:
 
 @dataclass(frozen=True)
 class Measured:
-    """Times by contender, and the best speed of the loop."""
+    """Times by contender, the best speed of the loop, and for what share of the time this process had a core."""
 
     times: Mapping[str, Times]
     peak: float
+    share: float
 
 
 def interleaved(
@@ -50,6 +52,7 @@ def interleaved(
     rounds = {name: _rounds(run) for name, run in contenders.items()}
     best = max(peak() for _ in range(10))
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    began, computed = time.perf_counter(), time.process_time()
     with progress("timing", slices) as tick:
         for attempt in range(slices * TRIES):
             for name, run in contenders.items():
@@ -62,7 +65,8 @@ def interleaved(
                 tick()
             if all(_kept(found, best) >= slices for found in taken.values()):
                 break
-    return Measured({name: _times(found, best) for name, found in taken.items()}, best)
+    share = (time.process_time() - computed) / max(time.perf_counter() - began, 1e-9)
+    return Measured({name: _times(found, best) for name, found in taken.items()}, best, min(1.0, share))
 
 
 def _rounds(run: Callable[[], object]) -> int:

@@ -8,14 +8,15 @@ What stands in front of the first `=` names what is laid out, what stands behind
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from irc.ir.diagnostics import Diagnostic, Span, UsageError
+from irc.ir.diagnostics import Diagnostic, Span, UsageError, nearest
 from irc.ir.files import read_text
 
 FILE = "schedule.txt"
 SIGN = "="
+SHOWN = 6  # names in a message
 
 
 def schedule_text(schedule: Mapping[str, str], backend: str) -> str:
@@ -41,3 +42,17 @@ def read_schedule(path: Path) -> dict[str, str]:
             raise UsageError(Diagnostic(f"a second schedule of '{what}'", span=span))
         found[what] = how
     return found
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str], message: str) -> None:
+    """Raise UsageError if names of a schedule are not `known`: once for all of them, behind `message`."""
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        near = nearest(unknown[0], known) if len(unknown) == 1 else ""
+        hint = near or f"is it of another model? This one has {_named(known) or 'none'}"
+        raise UsageError(Diagnostic(f"{message} {_named(unknown)}", place="--schedule", hint=hint))
+
+
+def _named(names: Collection[str]) -> str:
+    shown = [f"'{name}'" for name in list(names)[:SHOWN]]
+    return ", ".join(shown) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from irc.backends.compare import (
     distance,
     divergence,
     first_divergence,
+    same_bits,
     within,
 )
 from irc.backends.data import Dataset
@@ -45,6 +46,7 @@ class Verification:
     divergence: Divergence | None = None
     tolerated: bool = False  # every layer that differs is as close to the interpreter's as its floats allow
     labelled: bool = False
+    nearest: Divergence | None = None  # of the layers that were judged, the one that is nearest to its tolerance
 
     @property
     def exact(self) -> bool:
@@ -84,13 +86,15 @@ def verify_samples(
         for agreement, a, b in zip(agreements, mine, theirs, strict=True):
             agreement.add(index, a, b)
     first = next((a.first for a in agreements if a.first is not None), None)
-    found, tolerated = None, False
+    found, tolerated, nearest = None, False, None
     if first is not None and backend.trace is not None:
         shown = list(backend.trace(job, folder, calls[first]))
         found = first_divergence(shown, traced(job.module, calls[first]))
         if backend.tolerance is not None:
-            wrong = _wrong_layer(job.module, calls[first], dict(shown), backend.tolerance)
-            found, tolerated = wrong or found, wrong is None
+            judged = list(_judged(job.module, calls[first], dict(shown), backend.tolerance))
+            wrong = next((layer for layer in judged if not layer.within), None)
+            found, tolerated = wrong.divergence if wrong else found, wrong is None
+            nearest = max((layer.divergence for layer in judged), key=lambda d: d.share, default=None)
     outputs = outputs_of(graph, given, len(data))
     in_float = list(floats.run(calls_of(captured.main, data), job.progress))
     references = outputs_of(captured.main, in_float, len(data))
@@ -102,11 +106,20 @@ def verify_samples(
         found,
         tolerated,
         data.labels is not None,
+        nearest,
     )
 
 
-def _wrong_layer(module: Module, call: Call, shown: Mapping[Value, Array], allowed: Tolerance) -> Divergence | None:
-    """The first layer whose result is further off than allowed, each computed from the operands that the backend saw.
+@dataclass(frozen=True)
+class _Judged:
+    """A layer that differs, and whether it is as close as it has to be."""
+
+    divergence: Divergence
+    within: bool
+
+
+def _judged(module: Module, call: Call, shown: Mapping[Value, Array], allowed: Tolerance) -> Iterator[_Judged]:
+    """The layers that differ, each computed from the operands that the backend saw, up to one that is too far off.
 
     So small differences of floats do not add up from layer to layer, and a wrong layer is not excused by them.
     """
@@ -121,11 +134,15 @@ def _wrong_layer(module: Module, call: Call, shown: Mapping[Value, Array], allow
         inner = node.body.outputs if isinstance(node, Kernel) else node.results
         for value, place, array in zip(node.results, inner, expected, strict=True):
             given = seen[value] = shown.get(place, shown.get(value, array))
-            if within(given, array, allowed(node, array)):
+            if same_bits(given, array):
                 continue
-            if not within(given, array, allowed(node, _with_terms(node, operands, dims, module, array))):
-                return divergence(place, given, array)
-    return None
+            limit = allowed(node, array)
+            if not within(given, array, limit):
+                limit = allowed(node, _with_terms(node, operands, dims, module, array))
+            fits = within(given, array, limit)
+            yield _Judged(divergence(place, given, array, limit), fits)
+            if not fits:
+                return
 
 
 SUMS = (Linear, Matmul, Conv, Sum, Mean, Cumsum, AvgPool, SumPool)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from irc.backends.artifact import Artifact
-from irc.backends.base import Subject
-from irc.backends.execute import calls_of
+from irc.backends.base import Job, Subject
+from irc.backends.comparison import outputs_of_both
+from irc.backends.data import Dataset
 from irc.backends.measure import Measured, interleaved
+from irc.backends.sides import fitting, on_backend, on_torch
 from irc.cli.options import (
     data_option,
     feedback,
@@ -26,14 +29,17 @@ from irc.cli.options import (
     voice_options,
 )
 from irc.cli.output import table
-from irc.driver import Settings, export, read_torch
+from irc.driver import Settings, export, fitting_models, read_torch
 from irc.feedback import Feedback
 from irc.ir.diagnostics import UsageError
 from irc.ir.scalars import Array
-from irc.passes.base import Progress
-from irc.peers import peer
+from irc.passes.base import Progress, no_progress
+from irc.passes.sampling import any_batch, batch_size, batches
+from irc.peers import Torch, peer
 
 PROFILED = 50  # runs
+SHARE = 0.95  # of a core that undisturbed figures need
+ROUGH = "these figures are rough"
 Json = dict[str, Any]
 
 
@@ -48,8 +54,9 @@ Examples:
   irc bench digits_vit.cpu --vs onnxruntime,openvino
   irc bench resnet.cpu --vs onnxruntime --onnx resnet_int8.onnx
 
-The first sample of the data as one call. Slices of all contenders alternate; one counts only if a loop without memory
-ran undisturbed before and behind it. --threads is for the artifact: other runtimes get one thread.
+One call with the first sample of the data, or the first N with --batch. Slices of all contenders alternate; one counts
+only if a loop without memory ran undisturbed before and behind it. --threads is for the artifact: other runtimes get
+one thread.
 """,
 )
 @click.argument("artifact", type=click.Path(path_type=Path))
@@ -61,6 +68,9 @@ ran undisturbed before and behind it. --threads is for the artifact: other runti
     type=click.Path(exists=True, dir_okay=False),
     metavar="FILE",
     help="The model as ONNX for --vs.  [default: its floats]",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), metavar="N", help="Samples of the call, of a model whose batch varies."
 )
 @threads_option
 @click.option("--profile", is_flag=True, help="Also the time of every layer.")
@@ -75,6 +85,7 @@ def bench_command(
     vs: str,
     model: str | None,
     onnx: str | None,
+    batch: int | None,
     threads: int,
     profile: bool,
     slices: int,
@@ -88,9 +99,10 @@ def bench_command(
     if opened.backend.subject is None:
         raise UsageError(f"artifacts of the backend {opened.backend.name} are not timed", hint="those of cpu are")
     job = opened.job(threads=threads)
-    call = calls_of(job.module.main, opened.samples(data, 1))[0]
-    named = {v.name: array for v, array in zip(opened.captured.main.inputs, call, strict=True)}
-    torch = None if model is None else read_torch(model, reading(**given)).run_torch
+    samples = samples_of(opened, data, batch)
+    named = next(batches(job.module.main, samples.samples, most=len(samples)))
+    call = list(named.values())
+    torch = None if model is None else torch_of(opened, job, model, samples, reading(**given))
     names = [name.strip() for name in vs.split(",") if name.strip()]
     with tempfile.TemporaryDirectory() as folder, opened.backend.subject(job, opened.path, call) as subject:
         file = cache(lambda: onnx or exported(opened, Path(folder)))
@@ -100,6 +112,27 @@ def bench_command(
         if profile:
             result["layers"] = layers(subject)
     click.echo(json.dumps(result, indent=1) if as_json else text_of(result))
+
+
+def samples_of(artifact: Artifact, data: str | None, batch: int | None) -> Dataset:
+    """The first `batch` samples, from the first again where there are less. Raises UsageError for a batch that the
+    model does not take."""
+    wanted = batch or 1
+    taken = batch_size(artifact.captured.main, wanted)
+    if batch is not None and taken != batch:
+        raise UsageError(f"--batch {batch}: the model takes up to {taken} samples at once")
+    found = artifact.samples(data, wanted).samples
+    return Dataset({name: np.resize(array, (wanted, *array.shape[1:])) for name, array in found.items()})
+
+
+def torch_of(artifact: Artifact, job: Job[Any, Any], model: str, samples: Dataset, settings: Settings) -> Torch:
+    """What runs the PyTorch model on the samples. Raises UsageError if it takes or gives other than the artifact."""
+    captured = read_torch(model, settings)
+    side = on_torch(captured, f"{model} on PyTorch")
+    with fitting_models():
+        outputs_of_both(on_backend(job, artifact.backend, artifact.path, "the artifact"), side, samples, no_progress)
+    inputs = next(batches(side.graph, fitting(samples, side).samples, most=len(samples)))
+    return lambda named: captured.run_torch(inputs)
 
 
 def exported(artifact: Artifact, folder: Path) -> str:
@@ -118,7 +151,8 @@ def figures(
 ) -> Json:
     """What was measured, as JSON values: milliseconds, multiply-accumulates in G/s, bytes."""
     own = found.times["irc"]
-    macs = artifact.report["summary"]["multiply-accumulates"]
+    graph = artifact.captured.main
+    macs = artifact.report["summary"]["multiply-accumulates"] * (len(call[0]) if any_batch(graph) else 1)
     return {
         "schema": 1,
         "model": artifact.manifest["model"],
@@ -133,6 +167,7 @@ def figures(
         "part of the peak": macs / own.median / found.peak,
         "bytes of weights and workspace": subject.bytes,
         "peak bytes of this process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "share of a core": found.share,
         "undisturbed": all(times.calm for times in found.times.values()),
         "peers": [
             {
@@ -177,7 +212,9 @@ def text_of(result: Json) -> str:
         for p in result["peers"]
     ]
     if not result["undisturbed"]:
-        lines.append("the machine was disturbed all the time: these figures are rough")
+        lines.append(f"the machine was disturbed all the time: {ROUGH}")
+    if result["share of a core"] < SHARE:
+        lines.append(f"others had the core for {100 * (1 - result['share of a core']):.0f} % of the time: {ROUGH}")
     if "layers" in result:
         rows = [{**row, "us": round(row["us"], 2), "%": round(row["%"], 1)} for row in result["layers"]]
         total = sum(row["us"] for row in rows)

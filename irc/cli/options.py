@@ -154,6 +154,7 @@ def feedback(verbose: bool, quiet: bool) -> Feedback:
         warn=silence if quiet else warn,
         tell=silence if quiet else tell,
         step=say if verbose else silence,
+        found=silence if quiet else say,
         show=say,
         progress=bars if terminal else no_progress,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from irc.backends.artifact import Artifact
-from irc.backends.compare import Accuracy, Distance
+from irc.backends.compare import Accuracy, Distance, Divergence
 from irc.backends.scores import UNSCORED
 from irc.backends.verification import Verification
 from irc.cli.options import (
@@ -92,6 +92,8 @@ def lines_of(found: Verification) -> list[str]:
     lines += [
         f"{o.name} against the float graph: {_apart(d)}" for o, d in zip(found.outputs, found.to_float, strict=True)
     ]
+    if found.tolerated and found.nearest is not None:
+        lines.append(f"nearest to its tolerance: {found.nearest}")
     return lines + accuracy_lines(found.accuracy, found.labelled, "float", "compiled")
 
 
@@ -124,8 +126,13 @@ def to_json(found: Verification) -> dict[str, Any]:
         "samples": found.samples,
         "exact": found.exact,
         "tolerated": found.tolerated,
+        "nearest to its tolerance": None if found.nearest is None else _margin(found.nearest),
         "outputs": [asdict(output) for output in found.outputs],
         "to float": [asdict(each) for each in found.to_float],
         "accuracy": None if found.accuracy is None else asdict(found.accuracy),
         "first divergence": None if found.divergence is None else str(found.divergence),
     }
+
+
+def _margin(d: Divergence) -> dict[str, Any]:
+    return {"layer": d.loc.path, "op": d.op, "largest": d.largest, "allowed": d.allowed}

@@ -199,7 +199,7 @@ def _exported(
     if given is None:
         raise UsageError(
             f"{name}: example inputs are needed to capture a module",
-            hint="give them or their types: --input 'x=f32[1, 3, 224, 224]', in Python {'x': 'f32[1, 3, 224, 224]'}",
+            hint="give them or their types: --input='x=f32[1, 3, 224, 224]', in Python {'x': 'f32[1, 3, 224, 224]'}",
         )
     if dynamic is not None and isinstance(module, torch.jit.ScriptModule):
         raise UsageError("sizes of a TorchScript module cannot vary", hint="capture the original module")

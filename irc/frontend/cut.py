@@ -50,7 +50,7 @@ def cut(steps: Sequence[Step[Name]], module: str, given: Collection[Name]) -> Cu
     for wanted in each(module):
         found = [any(_is_under(path, wanted) for path in step.paths) for step in steps]
         if not wanted or True not in found:
-            raise UsageError(f"--stop-at {wanted}: the model has no such module", hint=_known(wanted, steps))
+            raise UsageError(f"--stop-at={wanted}: the model has no such module", hint=_known(wanted, steps))
         inside = [a or b for a, b in zip(inside, found, strict=True)]
     behind: set[Name] = set()
     depending = set(given)  # on an input: what follows from weights alone is no result
@@ -65,7 +65,7 @@ def cut(steps: Sequence[Step[Name]], module: str, given: Collection[Name]) -> Cu
     results = tuple(name for name in read if name in depending and name not in set(given))
     if not results:
         raise UsageError(
-            f"--stop-at {module}: nothing comes before it", hint="it reads inputs of the model; stop at a later module"
+            f"--stop-at={module}: nothing comes before it", hint="it reads inputs of the model; stop at a later module"
         )
     return Cut(_needed(steps, results), results)
 
@@ -87,7 +87,7 @@ def way_round(steps: Sequence[Step[Name]], lost: Collection[int], given: Collect
 def way_round_hint(steps: Sequence[Step[Name]], lost: Collection[int], given: Collection[Name]) -> str:
     """The same as the end of a hint."""
     path = way_round(steps, lost, given) if lost else ""
-    return f"; the part before it compiles with --stop-at {path}" if path else ""
+    return f"; the part before it compiles with --stop-at={path}" if path else ""
 
 
 def each(modules: str) -> list[str]:

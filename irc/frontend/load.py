@@ -168,7 +168,7 @@ def _with_arch(weights: Mapping[str, torch.Tensor], path: Path, arch: str | None
             Diagnostic(
                 "the file holds weights only, not the model they belong to",
                 place=path.name,
-                hint="name the model's code: --arch package.module:factory",
+                hint="name the model's code: --arch=package.module:factory",
             )
         )
     module, inputs = build(arch)

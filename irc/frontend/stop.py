@@ -98,7 +98,7 @@ def stopping(module: torch.nn.Module, stop_at: str) -> Generator[None]:
     for path in paths:
         if not path or path not in inner:
             hint = did_you_mean(path, [name for name in inner if name])
-            raise UsageError(f"--stop-at {path}: the model has no such module", hint=hint)
+            raise UsageError(f"--stop-at={path}: the model has no such module", hint=hint)
     seen: dict[torch.nn.Module, list[torch.Tensor]] = {}
 
     def reached(called: torch.nn.Module, args: Any, kwargs: Any) -> None:
@@ -121,9 +121,9 @@ def stopping(module: torch.nn.Module, stop_at: str) -> Generator[None]:
             results = tuple(v for v in call.values if id(v) not in given)
             if results:
                 return results
-            raise UsageError(f"--stop-at {stop_at}: nothing comes before it") from None
+            raise UsageError(f"--stop-at={stop_at}: nothing comes before it") from None
         missed = next(path for path in paths if inner[path] not in seen)
-        raise UsageError(f"--stop-at {missed}: the model does not call this module")
+        raise UsageError(f"--stop-at={missed}: the model does not call this module")
 
     handles = [inner[path].register_forward_pre_hook(reached, with_kwargs=True) for path in dict.fromkeys(paths)]
     module.forward = forward

@@ -21,7 +21,7 @@ DTYPES: Mapping[Any, torch.dtype] = cast(Any, serialize)._SERIALIZE_TO_TORCH_DTY
 
 def unsafe(place: str, what: str, *, trustable: bool = False) -> UnsafeInputError:
     """A refusal that says the safe way; `trustable` if the user may overrule it."""
-    overrule = "; --trust-pickle (trust_pickle=True) loads it all the same" if trustable else ""
+    overrule = "; --trust-pickle loads it all the same" if trustable else ""
     return UnsafeInputError(
         Diagnostic(
             f"refused: {what}",

@@ -71,7 +71,7 @@ class Data:
         if self._array is None:
             raise IrcError(
                 f"the values of constant #{self._hash} ({self.scalar}{list(self.shape)}) are not loaded",
-                hint="pass the weights file that was written beside the text: --weights weights.safetensors",
+                hint="pass the weights file that was written beside the text: --weights=weights.safetensors",
             )
         return self._array
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import ClassVar
 
+from irc.ir.arguments import in_python
 from irc.ir.location import ROOT, UNKNOWN, Loc, Source
 
 WIDEST = 160  # characters of a line that an excerpt shows
@@ -104,7 +105,10 @@ def merged(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 class IrcError(Exception):
-    """The model, IR or artifact is at fault; carries every diagnostic that was collected. Exit code 1."""
+    """The model, IR or artifact is at fault; carries every diagnostic that was collected. Exit code 1.
+
+    As a text it is for Python code; diagnostics name options of the command line.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -114,7 +118,7 @@ class IrcError(Exception):
         if isinstance(diagnostics, Diagnostic):
             diagnostics = (diagnostics,)
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
-        super().__init__("\n".join(str(d) for d in self.diagnostics))
+        super().__init__("\n".join(in_python(str(d)) for d in self.diagnostics))
 
     def saying(self, diagnostics: Iterable[Diagnostic]) -> IrcError:
         """The same error with other diagnostics."""
@@ -187,10 +191,14 @@ class Collector:
             raise error(self.found)
 
 
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """A hint that names the candidate that is spelt most like it; empty if none is."""
+    close = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=0.6)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A hint that names the nearest candidate, or lists them all if there are few; empty if nothing helps."""
     known = sorted(candidates)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(known)}" if 0 < len(known) <= 40 else ""
+    few = 0 < len(known) <= 40
+    return nearest(name, known) or (f"known: {', '.join(known)}" if few else "")

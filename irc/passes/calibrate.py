@@ -77,7 +77,7 @@ class Calibrate(Pass):
                 self._insert(graph, value, _Seen(-GUESS, GUESS))
             return
         if cx.samples is None:
-            raise IrcError("calibrate needs samples", hint="--calib data.npz, or calib= in Python")
+            raise IrcError("calibrate needs samples", hint="--calib=data.npz")
         samples = {name: array[: self.samples] for name, array in cx.samples.items()}
         watched = activations(graph)
         if not watched or sample_count(samples) == 0:

@@ -15,7 +15,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from irc.ir.diagnostics import Diagnostic, InternalError, IrcError, MismatchError, Span, UsageError, did_you_mean
+from irc.ir.diagnostics import (
+    Diagnostic,
+    InternalError,
+    IrcError,
+    MismatchError,
+    Span,
+    UsageError,
+    did_you_mean,
+    nearest,
+)
 from irc.ir.graph import Module
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
@@ -155,11 +164,14 @@ def expand(name: str, options: dict[str, list[str]]) -> list[Stage]:
     """The stages a name stands for. Raises UsageError for an unknown name or option."""
     if name in PRESETS.names():
         inner = parse_pipeline(PRESETS.get(name))
-        taken = {o.name for stage in inner for o in options_of(type(stage.run))}
-        unknown = [key for key in options if key not in taken]
+        taken = {stage.run.name: [o.name for o in options_of(type(stage.run))] for stage in inner}
+        names = {key for keys in taken.values() for key in keys}
+        unknown = [key for key in options if key not in names]
         if unknown:
             message = f"no pass of the preset {name} has an option '{unknown[0]}'"
-            raise UsageError(message, hint=did_you_mean(unknown[0], taken))
+            # What is meant may be spelt otherwise: bits are those of weights, of activations, ...
+            all_ = ", ".join(f"{of}{{{' '.join(keys)}}}" for of, keys in taken.items() if keys)
+            raise UsageError(message, hint=f"{nearest(unknown[0], names)} its options are those of {all_}".strip())
         return [Stage(_with_options(stage.run, options), name) for stage in inner]
     if name not in PASSES.names():
         known = [*PASSES.names(), *PRESETS.names()]

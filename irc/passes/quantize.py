@@ -144,7 +144,7 @@ class QuantizePass(Pass):
         if not ops:
             quantized = any(isinstance(n, Dequantize) for n in graph.nodes)
             hint = (
-                "it is quantized already: --passes integerize,fuse" if quantized else "clean,fuse compiles it in float"
+                "it is quantized already: --passes=integerize,fuse" if quantized else "clean,fuse compiles it in float"
             )
             raise IrcError("quantize found no linear or convolution with constant float weights", hint=hint)
         inner = (self.activations or self.ends) if self.inputs is None else self.inputs
@@ -167,7 +167,7 @@ class QuantizePass(Pass):
     def hessians_of(self, module: Module, layers: list[Layer], cx: PassContext) -> dict[Const, list[Gram]]:
         """X^T X of what each layer's weights are multiplied with over the samples, one a group of channels."""
         if cx.samples is None or sample_count(cx.samples) == 0:
-            raise IrcError("rounding=gptq needs samples", hint="--calib data.npz, or quantize{rounding=mse}")
+            raise IrcError("rounding=gptq needs samples", hint="--calib=data.npz, or quantize{rounding=mse}")
         readers: dict[Value, list[tuple[Linear | Conv, list[Gram]]]] = {}
         grams: dict[Const, list[Gram]] = {}
         for layer in layers:

@@ -44,6 +44,11 @@ def as_samples(graph: Graph, call: Mapping[str, Array]) -> dict[str, Array]:
     return {name: array if takes_batches(graph) else np.asarray(array)[None] for name, array in call.items()}
 
 
+def any_batch(graph: Graph) -> bool:
+    """Whether the batch is a symbol, so that a call may take any number of samples."""
+    return takes_batches(graph) and isinstance(graph.inputs[0].type.shape[0], Expr)
+
+
 def batch_size(graph: Graph, most: int = BATCH) -> int:
     """How many samples the function takes at once: its static batch, or up to `most` where the batch is a symbol."""
     if not takes_batches(graph):
@@ -61,10 +66,9 @@ def batches(graph: Graph, samples: Mapping[str, Array], most: int = BATCH) -> It
     if not takes_batches(graph):
         yield from ({v.name: np.asarray(samples[v.name][i]) for v in graph.inputs} for i in range(count))
         return
-    symbolic = isinstance(graph.inputs[0].type.shape[0], Expr)
     for start in range(0, count, size):
         chunk = {v.name: samples[v.name][start : start + size] for v in graph.inputs}
         have = min(size, count - start)
-        if have < size and not symbolic:
+        if have < size and not any_batch(graph):
             chunk = {n: np.concatenate([a, np.repeat(a[-1:], size - have, axis=0)]) for n, a in chunk.items()}
         yield chunk

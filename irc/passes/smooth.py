@@ -68,7 +68,7 @@ class Smooth(Pass):
         if not groups or cx.types_only:
             return
         if cx.samples is None or sample_count(cx.samples) == 0:
-            raise IrcError("smooth needs samples", hint="--calib data.npz, or calib= in Python")
+            raise IrcError("smooth needs samples", hint="--calib=data.npz")
         seen = {norm.result: _Channels() for norm, _ in groups}
         self._watch(module, cx, seen)
         for norm, linears in groups:

@@ -125,7 +125,7 @@ def _quantize_stage(stages: Sequence[Stage]) -> int:
     for index, stage in enumerate(stages):
         if isinstance(stage.run, QuantizePass):
             return index
-    raise UsageError("the pipeline does not run 'quantize'", hint="for example --passes quant4")
+    raise UsageError("the pipeline does not run 'quantize'", hint="for example --passes=quant4")
 
 
 # -- one layer at a time

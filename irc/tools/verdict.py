@@ -81,7 +81,7 @@ def _ask(command: str, module: Module, data: Dataset) -> Verdict:
     """Run a command with the path of the text IR, whose weights and `inputs.npz` lie beside it."""
     words = shlex.split(command)
     if not words:
-        raise UsageError("--check is empty", hint="for example --check 'python my_check.py'")
+        raise UsageError("--check is empty", hint="for example --check='python my_check.py'")
     with tempfile.TemporaryDirectory(prefix="irc-check-") as folder:
         path = Path(folder) / "module.irc"
         write_module(module, path)

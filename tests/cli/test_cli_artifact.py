@@ -36,7 +36,7 @@ def test_run_on_data(irc, artifact, data, tmp_path):
 def test_run_checks_the_data(irc, artifact, tmp_path):
     np.savez(tmp_path / "bad.npz", x=np.zeros((2, 7), np.float32))
     error = irc("run", "art", "--data", "bad.npz", code=2).stderr
-    assert "--data bad.npz: input 'x': float32[2, 7], expected [samples, 8] of f32" in error
+    assert "--data=bad.npz: input 'x': float32[2, 7], expected [samples, 8] of f32" in error
 
 
 def test_missing_tool(irc, model):

@@ -14,6 +14,7 @@ from small_model import two_layers
 import irc as library
 from irc.backends import measure
 from irc.backends.measure import interleaved
+from irc.cli.bench import text_of
 from irc.ir.diagnostics import IrcError, ToolError, UsageError
 from irc.passes.base import no_progress
 from irc.peers import peer
@@ -37,6 +38,47 @@ def test_figures_of_an_artifact(irc: Irc, artifact: Path):
     assert {row["layer"] for row in found["layers"]} == {"fc1", "fc2"}
     assert sum(row["%"] for row in found["layers"]) == pytest.approx(100)
     assert found["peers"] == []
+
+
+def test_a_batch(irc: Irc, artifact: Path):
+    found = json.loads(irc("bench", artifact, "--slices", 5, "--batch", 40, "--json").stdout)
+    assert found["inputs"] == ["float32[40, 8]"]
+    assert found["GMAC/s"] == pytest.approx(40 * (8 * 16 + 16 * 3) / found["median ms"] / 1e6)
+    refused = irc("bench", artifact, "--batch", 65, code=2).stderr
+    assert "--batch 65: the model takes up to 64 samples at once" in refused
+
+
+def test_a_core_that_others_keep_busy(monkeypatch: pytest.MonkeyPatch):
+    clock = [0.0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(measure.time, "process_time", lambda: 0.6 * clock[0])
+
+    def run() -> None:
+        clock[0] += 0.004
+
+    assert interleaved({"a": run}, lambda: 1.0, 5, no_progress).share == pytest.approx(0.6)
+
+
+def test_text_of_shared_figures(irc: Irc, artifact: Path):
+    found = json.loads(irc("bench", artifact, "--slices", 5, "--json").stdout)
+    said = text_of({**found, "share of a core": 0.6})
+    assert "others had the core for 40 % of the time: these figures are rough" in said
+    assert "others had" not in text_of({**found, "share of a core": 1.0})
+
+
+def test_another_model_than_that_of_the_artifact(irc: Irc, artifact: Path, tmp_path: Path):
+    torch = pytest.importorskip("torch")
+    x = torch.zeros(2, 8)
+    for layer, inputs, said in (
+        (torch.nn.Linear(4, 3), (x[:, :4],), "input 'input': float32[1, 8], expected [samples, 4] of f32"),
+        (torch.nn.Linear(8, 5), (x,), "output0 has the shape [1, 3] in the artifact, [1, 5] in "),
+        (torch.nn.MSELoss(), (x, x), "takes the inputs input, target; given are x"),
+    ):
+        torch.export.save(torch.export.export(layer, inputs), tmp_path / "other.pt2")
+        refused = irc("bench", artifact, "--vs", "torch", "--model", tmp_path / "other.pt2", code=2).stderr
+        assert "the model does not fit the artifact: " in refused
+        assert said in refused
+        assert "hint: is this the model that the artifact was compiled from?" in refused
 
 
 def test_text(irc: Irc, artifact: Path):

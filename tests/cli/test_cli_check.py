@@ -239,7 +239,7 @@ def test_compile_tells_of_fallbacks_and_refuses_them_if_strict():
     (text,) = told
     assert text.startswith("argmax runs on the host, in float")
     assert text in artifact.report["notes"]
-    with pytest.raises(library.IrcError, match="a fallback, which --strict makes an error"):
+    with pytest.raises(library.IrcError, match="a fallback, which strict=True makes an error"):
         library.compile(model, strict=True, calib={"x": SAMPLES}, **options)
 
 

@@ -221,7 +221,7 @@ def test_mistakes(irc: Irc, model: Path, artifact: Path) -> None:
     for arguments, message in [
         (("--metric", "snr=3"), "--metric snr=3: there is no metric 'snr'"),
         (("--metric", "sqnr=high"), "--metric sqnr=high: 'high' is no number"),
-        (("--data", "none.npz"), "--data none.npz: there is no such file"),
+        (("--data", "none.npz"), "--data=none.npz: there is no such file"),
     ]:
         assert message in irc("compare", model, artifact, *arguments, code=2).stderr
     assert "mlp.irc: torch does not run it" in irc("compare", f"{model}@torch", artifact, code=2).stderr

@@ -396,7 +396,7 @@ def test_data_that_tell_nothing(irc, model, tmp_path, x, message, passes):
 @pytest.mark.parametrize("largest", [1e30, 3e18])
 def test_data_that_overflow(irc, model, tmp_path, largest):
     np.savez(tmp_path / "huge.npz", x=np.full((4, 8), largest, np.float32))
-    message = f"--calib huge.npz: input 'x' reaches {largest:.3g}, too large for calibration: sums of products overflow"
+    message = f"--calib=huge.npz: input 'x' reaches {largest:.3g}, too large for calibration: sums of products overflow"
     for passes in ("quant8,fuse", WEIGHTS):
         error = irc("compile", model, "--passes", passes, "--calib", "huge.npz", code=2).stderr
         assert message in error

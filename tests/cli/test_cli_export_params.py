@@ -213,7 +213,7 @@ def test_from_python_and_only_some_files(model: Path, calib: Path, tmp_path: Pat
 def test_mistakes(irc: Irc, model: Path, calib: Path, tmp_path: Path):
     said = irc("export", "params", model, "-o", tmp_path / "p", "--quiet", code=1).stderr
     assert "the model has no integer parameters" in said
-    assert "quantize: --passes quant8 --calib DATA" in said
+    assert "quantize: --passes=quant8 --calib=DATA" in said
     assert not (tmp_path / "p").exists()
     options = ("export", "params", model, "--passes", "quant8", "--calib", calib, "-o")
     irc(*options, tmp_path / "p")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,14 @@ def test_tuning_writes_what_it_found(irc: Irc, model: Path, tmp_path: Path, monk
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(search, "RUNS", 1)
     monkeypatch.setattr(search, "AXES", [("unrolling", unrolls)])
-    irc("compile", model, *CPU, "--tune")
+    said = irc("compile", model, *CPU, "--tune").stderr
+    assert re.search(r"tuning: 2 kernels searched, 0 remembered, \d of them laid out otherwise than by rule; ", said)
+    assert re.search(r"; what was searched makes a run take \d+ % of its time", said)
     (kept,) = (tmp_path / "cache" / "irc" / "schedules").iterdir()
     assert sorted(lines("mlp.cpu")) == sorted(kept.read_text().splitlines())
+    again = irc("compile", model, *CPU, "--tune", "--force").stderr
+    assert re.search(r"tuning: 0 kernels searched, 2 remembered, \d of them laid out otherwise than by rule$", again)
+    assert "tuning" not in irc("compile", model, *CPU, "--tune", "--force", "--quiet").stderr
     irc("verify", "mlp.cpu")
 
 
@@ -53,6 +59,11 @@ def test_refusals(irc: Irc, model: Path):
         bad.write_text(text)
         found = irc("compile", model, *CPU, "--schedule", bad, code=2).stderr
         assert said.replace("error: ", "") in found.replace("error: ", "")
+    bad.write_text("".join(f"linear {i} fma = direct{{rows=1 vectors=1 unroll=1}}\n" for i in range(9)))
+    found = irc("compile", model, *CPU, "--schedule", bad, code=2).stderr
+    assert "--schedule: no kernel has the schedule 'linear 0 fma', 'linear 1 fma'" in found
+    assert "'linear 5 fma' and 3 more\n  hint: is it of another model? This one has 'linear " in found
+    assert found.count("hint:") == 1
     assert "missing.txt" in irc("compile", model, *CPU, "--schedule", "missing.txt", code=2).stderr
     assert "nothing to measure" in irc("compile", model, "--tune", code=2).stderr
     assert "the backend reference has no schedules" in irc("compile", model, "--schedule", bad, code=2).stderr

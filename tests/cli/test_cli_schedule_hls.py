@@ -19,7 +19,7 @@ def test_a_folding_of_the_users(irc: Irc, model: Path, data: Path):
     assert "| 1x2 |" in Path("mine.hls/src/README.md").read_text()
     Path("mine.txt").write_text("nowhere = 1x2\n")
     found = irc("compile", model, *HLS, "--calib", data, "--schedule", "mine.txt", "-o", "none.hls", code=2)
-    assert "there is no stage 'nowhere' to fold" in found.stderr
+    assert "there is no such stage to fold: 'nowhere'" in found.stderr
     assert not Path("none.hls").exists()
 
 
@@ -35,6 +35,6 @@ def test_an_engine_of_the_users(irc: Irc, model: Path, data: Path):
     assert "bit-equal to the interpreter" in irc("verify", "mine.hls").stdout
     Path("mine.txt").write_text("fc3_linear = tile{rows=1}\n")
     found = irc("compile", model, *engine, "--schedule", "mine.txt", "-o", "none.hls", code=2).stderr
-    assert "the engine has no layer 'fc3_linear' with tiles" in found
+    assert "the engine has no such layer with tiles: 'fc3_linear'" in found
     assert "did you mean" in found
     assert not Path("none.hls").exists()

@@ -110,7 +110,7 @@ def test_mistakes(irc: Irc, model: Path, data: Path) -> None:
         in irc("analyze", "sensitivity", model, "--bits", "9,4", code=2).stderr
     )
     assert (
-        "--data no.npz: there is no such file"
+        "--data=no.npz: there is no such file"
         in irc("analyze", "sensitivity", model, "--calib", data, "--data", "no.npz", code=2).stderr
     )
 

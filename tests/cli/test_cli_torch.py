@@ -66,7 +66,7 @@ def test_an_input_without_samples(irc, weights):
 
 def test_several_modules_to_stop_at(irc, weights):
     options = ("--arch", "irc_test_arch:make", "--input", "input=f32[2, 8]", "--stop-at", "1", "--stop-at", "2")
-    assert "--stop-at 2: the model has no such module" in irc("check", weights, *options, code=2).stderr
+    assert "--stop-at=2: the model has no such module" in irc("check", weights, *options, code=2).stderr
 
 
 def test_content_tells_not_the_suffix(irc, tmp_path):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from small_model import two_layers
 
 import irc as ircc
+from irc.cli import VERBS
+from irc.driver import Settings
 from irc.feedback import IrcWarning
+from irc.ir.arguments import ARGUMENTS, in_python
 from irc.ir.diagnostics import UsageError
 from irc.ir.equal import equal
+from irc.tables import resolve
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ def test_apply_copies(samples):
 
 
 def test_random_data_is_a_python_warning():
-    with pytest.warns(IrcWarning, match="not for accuracy"):
+    with pytest.warns(IrcWarning, match=r"not for accuracy \(use calib=\)"):
         two_layers().apply("calibrate")
 
 
@@ -96,5 +103,36 @@ def test_capture_a_torch_module(samples):
 
 
 def test_inputs_for_a_module_of_the_ir(samples):
-    with pytest.raises(UsageError, match="--input goes with a PyTorch model; a module of the IR says it itself"):
+    with pytest.raises(UsageError, match="inputs= goes with a PyTorch model; a module of the IR says it itself"):
         ircc.compile(two_layers(), "art")
+
+
+def test_messages_name_arguments(samples, tmp_path):
+    module = two_layers()
+    for given, message in (
+        ({"calib": tmp_path / "no.npz"}, f"calib={tmp_path}/no.npz: there is no such file"),
+        ({"calib": [samples["x"], samples["x"]]}, r"calib: 2 arrays, the model takes 1"),
+        ({"passes": "quant9"}, r"passes:1:1: .*quant9"),
+        ({"tune": True}, "tune: the backend reference has nothing to measure"),
+        ({"integer_only": False}, "integer_only: no pass makes integers\n  hint: passes=quant8,fuse has one"),
+    ):
+        with pytest.raises(UsageError, match=message) as error:
+            ircc.compile(module, **given)
+        assert "--" in str(error.value.diagnostics[0])
+    ircc.compile(module, calib=samples, out=tmp_path / "art")
+    with pytest.raises(UsageError, match="hint: force=True replaces it, out= names another"):
+        ircc.compile(module, calib=samples, out=tmp_path / "art")
+    assert in_python("well-o, un--force and --forced") == "well-o, un--force and --forced"
+
+
+def test_every_option_has_its_argument():
+    commands = [resolve(place) for place, _ in VERBS.values()]
+    commands += [each for command in commands if isinstance(command, click.Group) for each in command.commands.values()]
+    spelt = {text for each in commands for option in each.params for text in (*option.opts, *option.secondary_opts)}
+    assert set(ARGUMENTS) <= spelt
+    functions = ("compile", "capture", "compare", "sensitivity", "bisect", "reduce", "export_params")
+    known = {name for function in functions for name in inspect.signature(getattr(ircc, function)).parameters}
+    settings = {field.name for field in fields(Settings)}
+    named = {text.partition("=")[0] for text in ARGUMENTS.values()}
+    assert named <= known | settings
+    assert settings - named <= {"show", "seed", "verify", "stop_after"}  # in no message

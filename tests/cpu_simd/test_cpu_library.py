@@ -132,6 +132,9 @@ def test_the_example_gives_the_bits_of_the_interpreter(tmp_path, options):
     assert output_of([lib / "example", "5"], lib, raw(inputs)) == raw([expected])
     build(lib, "example.c", tmp_path / "dynamic", compiler=("gcc", f"-Wl,-rpath,{lib}"), code="./model.so")
     assert output_of([tmp_path / "dynamic", "5"], lib, raw(inputs)) == raw([expected])
+    for sizes in (["5", "6"], ["five"], ["5x"], [""]):
+        wrong = subprocess.run([lib / "example", *sizes], capture_output=True, check=False, text=True)
+        assert (wrong.returncode, wrong.stderr) == (2, "usage: ./example [b] < inputs > outputs\n")
     refused = subprocess.run([lib / "example", "71"], cwd=lib, capture_output=True, check=False, input=raw(inputs))
     assert (refused.returncode, refused.stderr) == (1, b"a dimension is out of its range\n")
 
@@ -229,7 +232,7 @@ def test_a_machine_that_cannot_run_a_target_says_so(tmp_path):
     found = artifact(float_layers(), tmp_path, target=foreign)
     with pytest.raises(ToolError, match=f"this machine cannot run {foreign} code") as error:
         found.run(*inputs_of(float_layers()))
-    assert "compile with --target host" in str(error.value)
+    assert "compile with target=host" in str(error.value)
 
 
 def test_a_missing_linker(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ def test_ops_it_cannot_run(tmp_path: Path, signature: str, body: str, message: s
 
 def test_a_machine_without_instruction_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isa, "HOST_FIRST", ())
-    with pytest.raises(UsageError, match=r"irc has no instruction set for this machine(?s:.*)--target is one of"):
+    with pytest.raises(UsageError, match=r"irc has no instruction set for this machine(?s:.*)target= is one of"):
         isa.host()
 
 

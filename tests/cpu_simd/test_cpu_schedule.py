@@ -123,7 +123,8 @@ def test_the_search_keeps_what_is_faster(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(searching, "clocked", clocked)
     found = search(MODULE.main, host(), with_, INPUTS, [LINEAR], no_progress)
-    assert found == {LINEAR: Direct(2, found[LINEAR].vectors, 1, False)}
+    assert found.records == {LINEAR: Direct(2, found.records[LINEAR].vectors, 1, False)}
+    assert 0 < found.share < 1
     assert compiled[-1].records[CONV] == compiled[0].records[CONV]
 
 
@@ -140,17 +141,17 @@ def job() -> Job[object, Options]:
 def test_tuning_measures_once_and_remembers(cache: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(searching, "RUNS", 1)
     monkeypatch.setattr(searching, "AXES", [("unrolling", unrolls)])
-    found = tune(job(), lower(job()))
+    found = tune(job(), lower(job())).schedule
     assert set(found) == {LINEAR, CONV}
     assert text_of(remembered(host())) == found
     monkeypatch.setattr(searching, "AXES", None)  # a second search would fail
-    assert tune(job(), lower(job())) == found
+    assert tune(job(), lower(job())).schedule == found
     assert lower(replace(job(), schedule=found)).records == read_records(found)
 
 
 def test_what_the_user_lays_out_is_not_tuned(cache: Path):
     fixed = replace(job(), schedule=dict.fromkeys((LINEAR, CONV), "direct{rows=1 vectors=1 unroll=1}"))
-    assert tune(fixed, lower(fixed)) == {}
+    assert tune(fixed, lower(fixed)).schedule == {}
 
 
 def test_a_damaged_memory_is_forgotten(cache: Path):

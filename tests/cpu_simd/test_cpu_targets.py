@@ -224,7 +224,7 @@ def test_an_unknown_machine(monkeypatch: pytest.MonkeyPatch):
     assert known_host() is None
     with pytest.raises(UsageError, match="irc has no instruction set for this machine") as error:
         host()
-    assert "--target is one of x86-64, x86-64-v3" in str(error.value)
+    assert "target= is one of x86-64, x86-64-v3" in str(error.value)
 
 
 def test_an_old_machine_gets_the_oldest_target(monkeypatch: pytest.MonkeyPatch):

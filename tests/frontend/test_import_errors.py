@@ -124,7 +124,7 @@ def test_a_converter_that_fails_is_told_at_its_place(monkeypatch: pytest.MonkeyP
     assert found.message.startswith(told)
     assert found.loc.path == "4"
     assert found.hint.startswith("this is a fault of irc or a plug-in, please report it; the part before it compiles")
-    assert found.hint.endswith("--stop-at 4")
+    assert found.hint.endswith("--stop-at=4")
 
 
 UNSUPPORTED: list[tuple[Callable[..., Any], list[Any], str]] = [

@@ -110,7 +110,7 @@ def test_factories(folder: Path, name: str) -> None:
         (".", UsageError, "'.' is a folder"),
         ("compiled.cpu", UsageError, "'compiled.cpu' is compiled already: irc run, irc verify and irc inspect take it"),
         ("/dev/null", UsageError, "'/dev/null' is no regular file"),
-        ("data.npz", UsageError, "data.npz holds arrays, not a model\n  hint: --calib and --data take such files"),
+        ("data.npz", UsageError, "data.npz holds arrays, not a model\n  hint: calib= and data= take such files"),
     ],
 )
 def test_factory_errors(folder: Path, name: str, error: type[IrcError], message: str) -> None:
@@ -135,9 +135,7 @@ def test_state_dicts(folder: Path) -> None:
     for name in ("plain.pth", "wrapped.pt", "wrapped2.pt", "plain.safetensors"):
         assert_net(name, model, arch="user_net:build")
         assert capture(name, arch="user_net:with_inputs").random_samples
-        with pytest.raises(
-            UsageError, match=r"the file holds weights only.*\n.*--arch package.module:factory"
-        ) as caught:
+        with pytest.raises(UsageError, match=r"the file holds weights only.*\n.*arch=package.module:factory") as caught:
             capture(Path(name), X)
         assert caught.value.exit_code == 2
 
@@ -161,9 +159,9 @@ def test_file_of_something_else(folder: Path) -> None:
 
 def test_options_that_do_not_fit(folder: Path) -> None:
     torch.export.save(torch.export.export(Net().eval(), (X,)), "net.pt2")
-    with pytest.raises(UsageError, match=r"net.pt2 is a whole program; --arch goes with a file of weights"):
+    with pytest.raises(UsageError, match=r"net.pt2 is a whole program; arch= goes with a file of weights"):
         capture("net.pt2", arch="user_net:build")
-    with pytest.raises(UsageError, match="--arch goes with a file of weights, not with the factory"):
+    with pytest.raises(UsageError, match="arch= goes with a file of weights, not with the factory"):
         capture("user_net:build", X, arch="user_net:build")
 
 

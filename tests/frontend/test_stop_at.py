@@ -81,9 +81,9 @@ def test_torch_need_not_export_the_rest():
     with pytest.raises(IrcError, match="depends on the data"):
         irc.capture(model, (X,))
     agree(irc.capture(model, (X,), stop_at="head"), parts(model)[:2])
-    with pytest.raises(UsageError, match=r"--stop-at heat: the model has no such module\n  hint: did you mean 'head'"):
+    with pytest.raises(UsageError, match=r"stop_at=heat: the model has no such module\n  hint: did you mean 'head'"):
         irc.capture(model, (X,), stop_at="heat")
-    with pytest.raises(UsageError, match="--stop-at backbone: nothing comes before it"):
+    with pytest.raises(UsageError, match="stop_at=backbone: nothing comes before it"):
         irc.capture(model, (X,), stop_at="backbone")
 
 
@@ -93,7 +93,7 @@ def test_several_modules(mode: str, wanted: tuple[int, ...]):
     torch.manual_seed(0)
     model = Detector(mode).eval()
     agree(irc.capture(model, (X,), stop_at="rate,head"), [parts(model)[i] for i in wanted])
-    with pytest.raises(UsageError, match="--stop-at heat: the model has no such module"):
+    with pytest.raises(UsageError, match="stop_at=heat: the model has no such module"):
         irc.capture(model, (X,), stop_at="rate,heat")
 
 
@@ -106,12 +106,12 @@ def test_a_module_that_is_not_called():
 
 
 def test_mistakes():
-    with pytest.raises(UsageError, match=r"--stop-at rat: the model has no such module\n  hint: did you mean 'rate'"):
+    with pytest.raises(UsageError, match=r"stop_at=rat: the model has no such module\n  hint: did you mean 'rate'"):
         irc.capture(Detector("plain"), (X,), stop_at="rat")
     many = nn.Sequential(*[nn.ReLU() for _ in range(50)])
     with pytest.raises(UsageError, match="irc inspect MODEL shows module paths"):
         irc.capture(many, (X,), stop_at="head")
-    with pytest.raises(UsageError, match=r"--stop-at backbone.0: nothing comes before it\n  hint: it reads inputs"):
+    with pytest.raises(UsageError, match=r"stop_at=backbone.0: nothing comes before it\n  hint: it reads inputs"):
         irc.capture(Detector("plain"), (X,), stop_at="backbone.0")
 
 
@@ -129,7 +129,7 @@ def test_saved_programs_are_cut_before_they_are_looked_at(tmp_path: Path):
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(inplace=True), nn.Linear(8, 4), Strange(), nn.ReLU()).eval()
     path = tmp_path / "strange.pt2"
     torch.export.save(torch.export.export(model, (X,)), path)
-    with pytest.raises(IrcError, match=r"irc_test_stop.strange.default is not supported[\s\S]*--stop-at 3"):
+    with pytest.raises(IrcError, match=r"irc_test_stop.strange.default is not supported[\s\S]*stop_at=3"):
         irc.capture(path)
     agree(irc.capture(path, stop_at="3"), [model[:3](X).detach().numpy()])
     with pytest.raises(UsageError, match="the model has no such module"):
@@ -152,12 +152,12 @@ def test_a_hint_says_where_to_stop():
 
     with pytest.raises(IrcError) as caught:
         irc.capture(Late(), (X,))
-    ends = [re.search(r"--stop-at (\S+)$", d.hint) for d in caught.value.diagnostics]
+    ends = [re.search(r"--stop-at=(\S+)$", d.hint) for d in caught.value.diagnostics]
     assert [end and end[1] for end in ends] == ["post", "post"]
     early = nn.Sequential(Post(), nn.Linear(8, 8), nn.Linear(8, 8))
     with pytest.raises(IrcError) as caught:
         irc.capture(early, (X,))
-    assert "--stop-at" not in str(caught.value)
+    assert "stop_at=" not in str(caught.value)
 
 
 def onnx_model() -> onnx.ModelProto:
@@ -226,13 +226,13 @@ def test_lists_by_the_name_of_the_module_they_lie_in(inner: str, tmp_path: Path)
 
 
 def test_onnx_mistakes():
-    with pytest.raises(UsageError, match="--stop-at stem: nothing comes before it"):
+    with pytest.raises(UsageError, match="stop_at=stem: nothing comes before it"):
         irc.capture(onnx_model(), stop_at="stem")
     with pytest.raises(UsageError, match="did you mean 'neck'"):
         irc.capture(onnx_model(), stop_at="necks")
     with pytest.raises(IrcError, match=r"NonZero .* is not supported") as caught:
         irc.capture(onnx_model())
-    assert str(caught.value).endswith("--stop-at head.nms")
+    assert str(caught.value).endswith("stop_at=head.nms")
 
 
 def test_ir_too():

@@ -107,7 +107,7 @@ def test_absent_values() -> None:
     assert not data.loaded
     assert not data.inline
     assert data.size == 4
-    hint = "pass the weights file that was written beside the text: --weights weights.safetensors"
+    hint = "pass the weights file that was written beside the text: --weights=weights.safetensors"
     with fails("the values of constant #0123456789abcdef (f32[2, 2]) are not loaded", hint=hint):
         _ = data.array
 

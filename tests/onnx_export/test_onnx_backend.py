@@ -17,6 +17,7 @@ import irc
 from irc import Artifact, IrcError
 from irc.backends.onnx_export import backend
 from irc.backends.onnx_export.proto import IR_VERSION, OPSET
+from irc.cli.verify import lines_of, to_json
 from irc.ir.diagnostics import ToolError
 from irc.ir.ops.linear import Linear
 
@@ -46,6 +47,13 @@ def qdq4(vit: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def test_floats_agree(vit: Artifact):
     found = vit.verify(TEST, limit=64)
     assert found.tolerated
+    assert found.nearest is not None
+    assert 0 < found.nearest.share <= 1
+    (said,) = [line for line in lines_of(found) if line.startswith("nearest to its tolerance: ")]
+    assert re.search(r"elements, by up to [\d.e-]+, [\d.e-]+ allowed$", said)
+    told = to_json(found)["nearest to its tolerance"]
+    assert told["layer"] in said
+    assert 0 < told["largest"] <= told["allowed"]
     assert found.to_float[0].relative < 1e-5
 
 

@@ -497,12 +497,12 @@ def test_a_converter_that_fails_is_told_at_its_place(monkeypatch: pytest.MonkeyP
     told = r"importing Relu \(opset \d+\) '/head/act/Relu' failed: KeyError: 'axes' \(test_onnx_import_errors.py:\d+\)"
     assert re.fullmatch(told, found.message)
     assert found.loc.path == "head.act"
-    assert found.hint.endswith("; the part before it compiles with --stop-at head.act")
+    assert found.hint.endswith("; the part before it compiles with --stop-at=head.act")
 
 
 def test_a_way_round_needs_no_other_hint():
     nodes = [node("Abs", ["x"], ["a"], name="/stem/Abs"), node("Relu", ["a", "a"], ["y"], name="/head/act/Relu")]
-    with pytest.raises(IrcError, match=r"hint: the part before it compiles with --stop-at head\.act"):
+    with pytest.raises(IrcError, match=r"hint: the part before it compiles with stop_at=head\.act"):
         imported(model(nodes, {"x": "f32[4]"}))
 
 

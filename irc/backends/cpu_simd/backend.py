@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from irc.backends.base import Backend, Job, ReportData, Runner, Subject
+from irc.backends.base import Backend, Job, ReportData, Runner, Subject, Tuned
 from irc.backends.cpu_simd.compiler import Compiled, compile_graph
 from irc.backends.cpu_simd.header import Interface
 from irc.backends.cpu_simd.isa import ISAS, Isa, known_host
@@ -71,7 +71,7 @@ def lower(job: CpuJob) -> Compiled:
     return lowered
 
 
-def tune(job: CpuJob, lowered: Compiled) -> dict[str, str]:
+def tune(job: CpuJob, lowered: Compiled) -> Tuned:
     """The fastest schedules of the kernels that the job leaves open: remembered from before, or measured now.
 
     Raises ToolError if this machine cannot run them.
@@ -80,15 +80,19 @@ def tune(job: CpuJob, lowered: Compiled) -> dict[str, str]:
     known = remembered(job.target)
     found = {key: known[key] for key in lowered.scheduled if key in known and key not in job.schedule}
     open_ = [key for key in lowered.scheduled if key not in found and key not in job.schedule]
+    told = f"tuning: {len(open_)} kernels searched, {len(found)} remembered"
+    gain = ""
     if open_:
 
         def with_(records: Mapping[str, Record]) -> Compiled:
             return compiled(replace(job, schedule={**job.schedule, **text_of({**found, **records})}))
 
         new = search(job.module.main, job.target, with_, job.golden[0].inputs, open_, job.progress)
-        remember(job.target, new)
-        found |= new
-    return text_of(found)
+        remember(job.target, new.records)
+        found |= new.records
+        gain = f"; what was searched makes a run take {100 * new.share:.0f} % of its time"
+    other = sum(record != lowered.records[key] for key, record in found.items())
+    return Tuned(text_of(found), f"{told}, {other} of them laid out otherwise than by rule{gain}")
 
 
 def emit(job: CpuJob, lowered: Compiled, folder: Path) -> ReportData:

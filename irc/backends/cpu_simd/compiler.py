@@ -17,7 +17,7 @@ from irc.backends.cpu_simd.program import Program
 from irc.backends.cpu_simd.schedule.record import Record
 from irc.backends.cpu_simd.views import Buffer, View, dense_view
 from irc.backends.regions import Region, regions_of
-from irc.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from irc.backends.schedule import refuse_unknown
 from irc.ir.dims import product
 from irc.ir.graph import Graph, Value
 from irc.ir.op import Op
@@ -68,8 +68,7 @@ def compile_graph(
     for value, place in zip(graph.outputs, places, strict=True):
         if cx.view(value).buffer is not place.buffer:
             copy(cx, cx.view(value), place, value.loc)
-    if unknown := [key for key in given if key not in cx.scheduled]:
-        raise UsageError([_unknown(key, list(cx.scheduled)) for key in unknown])
+    refuse_unknown(given, cx.scheduled, "no kernel has the schedule")
     parts = [b for b in cx.buffers if b.space == "workspace" and b.last >= 0]
     symbols = {name: graph.symbols[name] for name in graph.symbols}
     program = Program(
@@ -82,11 +81,6 @@ def compile_graph(
     )
     order = [value for launch in cx.launches for value in launch.values]
     return Compiled(program, cx.views, order, cx.scheduled)
-
-
-def _unknown(key: str, known: Sequence[str]) -> Diagnostic:
-    hint = did_you_mean(key, known) or f"the first of {len(known)} is '{known[0]}'" if known else "there are none"
-    return Diagnostic(f"no kernel has the schedule '{key}'", hint=hint)
 
 
 def takes_epilogue(op: type[Op]) -> bool | None:

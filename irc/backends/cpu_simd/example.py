@@ -44,12 +44,25 @@ static size_t bytes_of(const {n}_tensor *tensor, const int64_t *shape) {{
     return size;
 }}
 
+static int usage(const {n}_info *info) {{
+    fputs("usage: ./example", stderr);
+    for (int32_t i = 0; i < info->dims; i++) fprintf(stderr, " [%s", info->dim[i].name);
+    for (int32_t i = 0; i < info->dims; i++) fputc(']', stderr);
+    fputs(" < inputs > outputs\\n", stderr);
+    return 2;
+}}
+
 int main(int argc, char **argv) {{
     const {n}_info *info = {n}_describe();
     int64_t dims[{m}_DIMS + 1], shape[64];
     size_t sizes[{m}_OUTPUTS + 1];
     void *inputs[{m}_INPUTS + 1], *outputs[{m}_OUTPUTS + 1];
-    for (int32_t i = 0; i < info->dims; i++) dims[i] = i + 1 < argc ? atoll(argv[i + 1]) : info->dim[i].least;
+    if (argc > info->dims + 1) return usage(info);
+    for (int32_t i = 0; i < info->dims; i++) {{
+        char *end = "";
+        dims[i] = i + 1 < argc ? strtoll(argv[i + 1], &end, 10) : info->dim[i].least;
+        if (*end || (i + 1 < argc && end == argv[i + 1])) return usage(info);
+    }}
     {n} net;
 {weights}
     const int64_t needed = {n}_workspace_bytes(dims);

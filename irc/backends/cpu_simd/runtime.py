@@ -144,7 +144,7 @@ def require(isa: Isa) -> None:
     if not runs_here(isa):
         raise ToolError(
             f"this machine cannot run {isa.name} code",
-            hint="compile with --target host, or run it on such a machine: lib/ needs neither Python nor irc",
+            hint="compile with --target=host, or run it on such a machine: lib/ needs neither Python nor irc",
         )
 
 

@@ -21,7 +21,8 @@ from irc.backends.fpga_hls.packing import packable
 from irc.backends.fpga_hls.resources import CONV, LINEAR, cycles, multiplications, tiles
 from irc.backends.fpga_hls.stage import Stage
 from irc.backends.fpga_hls.stage_area import area, takes_dsps
-from irc.ir.diagnostics import UsageError, did_you_mean
+from irc.backends.schedule import refuse_unknown
+from irc.ir.diagnostics import UsageError
 
 Folding: TypeAlias = "tuple[int, int, int]"
 """`pe`, `simd` and `packing` of a stage."""
@@ -92,9 +93,8 @@ def fold(
 
 def _check_fixed(stages: Sequence[Stage], fixed: Mapping[str, Folding], budget: Budget) -> None:
     known = {s.name: s for s in stages if s.foldable}
+    refuse_unknown(fixed, known, "there is no such stage to fold:")
     for name, (pe, simd, packing) in fixed.items():
-        if name not in known:
-            raise UsageError(f"fold: there is no stage '{name}' to fold", hint=did_you_mean(name, known))
         step, lanes = known[name].simd_step, packable(known[name], budget.ports)
         if simd % step:
             message = f"fold: {simd} input channels at once cut the groups of {step} of the mask of '{name}'"

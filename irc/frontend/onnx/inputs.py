@@ -22,6 +22,7 @@ from irc.ir.types import TensorType, tensor
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FOREIGN = re.compile(r"[^A-Za-z0-9_.$]", re.ASCII)
 LONGEST = 256  # characters of a dimension
+EXAMPLE = "f32[1, 3, 224, 224]"
 
 
 @dataclass
@@ -55,7 +56,8 @@ class Inputs:
             self._check_fits(port, name, given)
             return given
         if port.dims is None:
-            raise _at(name, "has no shape", f"state it: --input '{name}=f32[1, 3, 224, 224]'")
+            stated = f"--input='{name}={EXAMPLE}', in Python {{'{name}': '{EXAMPLE}'}}"
+            raise _at(name, "has no shape", f"state it: {stated}")
         if len(port.dims) > MOST_AXES:
             raise _at(name, f"has {len(port.dims)} axes", f"at most {MOST_AXES}")
         dims = tuple(self._dim(d, name, axis) for axis, d in enumerate(port.dims))

@@ -62,7 +62,7 @@ def gather(module: Module, call: list[Array]) -> Gathered:
     graph = module.main
     if not any(isinstance(node, Requantize | Quantize | Dequantize) for node in graph.walk()):
         raise IrcError(
-            "the model has no integer parameters", hint="export an artifact, or quantize: --passes quant8 --calib DATA"
+            "the model has no integer parameters", hint="export an artifact, or quantize: --passes=quant8 --calib=DATA"
         )
     seen: dict[Value, Array] = {}
     interpret(module, call, observe=lambda value, array: seen.update({value: array}))

@@ -35,7 +35,7 @@ WORTH = 0.97
 
 def search(
     graph: Graph, isa: Isa, compile_: Compile, inputs: Sequence[Array], open_: Iterable[str], progress: Progress
-) -> dict[str, Record]:
+) -> Found:
     """The best schedules found for the problems `open_`, on the inputs of one call; one axis after another.
 
     Raises ToolError if this machine cannot run the instruction set.
@@ -47,7 +47,7 @@ def search(
             program = replace(found.program, timed=True)
             return Trial(found, clocked(program, stack.enter_context(session(graph, program, isa)), inputs))
 
-        best = ready({})
+        best = first = ready({})
         records = {key: best.compiled.records[key] for key in open_}
         for name, axis in AXES:
             rounds = proposals(best.compiled, records, axis, isa)
@@ -57,7 +57,17 @@ def search(
                         records |= better
                         best = ready(records)
                     tick()
-    return records
+        before, after = alternating(first, best)
+        share = float(np.sum(np.median(after, axis=0)) / np.sum(np.median(before, axis=0)))
+    return Found(records, share)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Schedules by problem, and the share of its time that a run takes with them."""
+
+    records: dict[str, Record]
+    share: float
 
 
 @dataclass(frozen=True)
@@ -88,14 +98,17 @@ def proposals(now: Compiled, records: Mapping[str, Record], axis: Axis, isa: Isa
 
 def faster(best: Trial, trial: Trial, proposed: Mapping[str, Record]) -> dict[str, Record]:
     """What is proposed and takes less time than in the best so far."""
-    ticks: tuple[list[Array], list[Array]] = ([], [])
-    for _ in range(RUNS):
-        for each, found in zip((best, trial), ticks, strict=True):
-            found.append(each.run())
+    ticks = alternating(best, trial)
     kept = dict(proposed)
     for middle in (np.median, np.min):  # a disturbance of one of the two does not look the same in both
         before, after = (
-            each.by_problem(middle(np.array(found), axis=0)) for each, found in zip((best, trial), ticks, strict=True)
+            each.by_problem(middle(found, axis=0)) for each, found in zip((best, trial), ticks, strict=True)
         )
         kept = {key: record for key, record in kept.items() if after[key] < WORTH * before[key]}
     return kept
+
+
+def alternating(*trials: Trial) -> list[Array]:
+    """The ticks of RUNS runs of each, by run and launch; they take turns."""
+    rounds = [[each.run() for each in trials] for _ in range(RUNS)]
+    return [np.array(found) for found in zip(*rounds, strict=True)]

@@ -12,7 +12,8 @@ from typing import ClassVar, TypeVar
 
 from irc.backends.fpga_hls.engine.memory import WORD
 from irc.backends.fpga_hls.engine.program import CHANNELS, Layer, Move, Size, Tiling
-from irc.ir.diagnostics import Diagnostic, UsageError, did_you_mean
+from irc.backends.schedule import refuse_unknown
+from irc.ir.diagnostics import Diagnostic, UsageError
 from irc.passes.base import Configured, build, configured_text
 from irc.passes.pipeline import parse_named
 
@@ -95,10 +96,9 @@ def chosen_tilings(layers: tuple[Layer, ...], size: Size, rows: Mapping[str, int
     """
     tiled = {layer.name: layer.run for layer in layers if not isinstance(layer.run, Move)}
     found: dict[str, Tiling] = {}
+    refuse_unknown(rows, tiled, "the engine has no such layer with tiles:")
     for name, count in rows.items():
-        run = tiled.get(name)
-        if run is None:
-            raise UsageError(f"the engine has no layer '{name}' with tiles", hint=did_you_mean(name, tiled))
+        run = tiled[name]
         most = run.most_rows(size)
         if not 1 <= count <= most:
             raise UsageError(f"{name}: tiles of {count} rows, expected 1 to {most}", hint=f"of the layer and of {SIZE}")

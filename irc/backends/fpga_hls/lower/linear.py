@@ -27,7 +27,7 @@ from irc.ir.ops.structure import Const
 from irc.ir.scalars import Array
 
 ONE_SAMPLE = (
-    "a call takes one sample: export the model with a batch of 1, or with one that varies (--dynamic b), which is then "
+    "a call takes one sample: export the model with a batch of 1, or with one that varies (--dynamic=b), which is then "
     "taken as 1"
 )
 
