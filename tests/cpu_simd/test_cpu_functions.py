@@ -122,7 +122,7 @@ def test_edge_values_without_fused_sums(scalar: str) -> None:
 
 
 def check_edge_values(scalar: str, isa: Isa | None = None) -> None:
-    """NaN, infinities and denormals are those of the interpreter, numbers close to it; signs of zero too, but for some."""
+    """NaN, infinities and denormals are those of the interpreter, numbers close to it; most signs of zero too."""
     with np.errstate(over="ignore"):
         x = np.array(EDGES).astype({"f64": np.float64, "f16": np.float16}.get(scalar, np.float32))
     x = round_to_bf16(x) if scalar == "bf16" else x
