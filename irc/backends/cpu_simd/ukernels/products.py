@@ -23,6 +23,7 @@ from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.parts import Part, units
 from irc.backends.cpu_simd.ukernels.dots import DotForm, loaded_together
+from irc.backends.cpu_simd.ukernels.pairs import groups_of, of_rows, shared
 from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
 
@@ -192,37 +193,10 @@ class Sums:
         for rounds, _ in reversed(self.depth.outer[1:]):
             groups.append(mul(groups[-1], rounds))
         outer = list(zip(self.depth.outer, reversed(groups), strict=False))
-        return self._of_rows(self._nest(outer, at, self._shared(start)))
-
-    def _pairs(self) -> Iterator[tuple[int, int]]:
-        """Rows that share accumulators; the last one is alone twice where their number is odd."""
-        for row in range(0, self.tile.rows, 2):
-            yield row, min(row + 1, self.tile.rows - 1)
-
-    def _shared(self, start: Sequence[Lane]) -> list[Lane]:
-        """First sums as accumulators hold them."""
         if self.form.rows == 1:
-            return list(start)
-        f, each = self.k.f, self.tile.vectors
-        return [
-            f.shuffle(start[first * each + v], start[second * each + v], [at, at + 1, at + 4, at + 5])
-            for first, second in self._pairs()
-            for v in range(each)
-            for at in (0, 2)
-        ]
-
-    def _of_rows(self, acc: Sequence[Lane]) -> list[Lane]:
-        """The sums of each row."""
-        if self.form.rows == 1:
-            return list(acc)
-        f = self.k.f
-        found = [
-            f.shuffle(low, high, [at, at + 1, at + 4, at + 5])
-            for pair in range(0, len(acc), self.registers)
-            for at in (0, 2)
-            for low, high in zip(*(acc[pair + half : pair + self.registers : 2] for half in (0, 1)), strict=True)
-        ]
-        return found[: self.tile.rows * self.tile.vectors]
+            return self._nest(outer, at, list(start))
+        acc = self._nest(outer, at, shared(start, self.tile.vectors))
+        return of_rows(acc, self.tile.rows, self.tile.vectors)
 
     def _nest(self, outer: Sequence[tuple[tuple[int, int], Dim]], at: Operands, acc: list[Lane]) -> list[Lane]:
         """The loops around the innermost run; each with the groups that one round of it has."""
@@ -287,28 +261,25 @@ class Sums:
         return Operands(rows, k.f.at(at.b, groups, self.b_bytes), ahead)
 
     def _items(self, rows: Sequence[Lane], unroll: int) -> Iterator[tuple[int, Iterable[Lane]]]:
-        """For each of so many groups, what is multiplied: that of a row in all lanes, or those of two rows.
-
-        A load that brings one group is where the group is taken.
-        """
+        """For each of so many groups, what is multiplied: that of a row in all lanes, or those of two rows."""
         f, form, lanes = self.k.f, self.form, self.tile.lanes
-        kind = form.acc if form.rows == 1 else "i64"
         together = loaded_together(self.k.isa, form)
         if unroll % together:
             together = 1
         for first in range(0, unroll, together):
-            loaded = (f.load(f.at(row, first, form.group_bytes), kind, together, align=1) for row in rows)
-            if together == 1 == form.rows:
-                yield first, (f.splat(item, lanes) for item in loaded)
-                continue
-            runs = list(loaded)
-            for place in range(together):
-                items = [f.extract(run, place) if together > 1 else run for run in runs]
-                if form.rows == 1:
-                    yield first + place, (f.splat(item, lanes) for item in items)
-                else:
-                    pairs = (f.gathered([items[first], items[second]]) for first, second in self._pairs())
-                    yield first + place, (f.bitcast(pair, form.acc, lanes) for pair in pairs)
+            here = [f.at(row, first, form.group_bytes) for row in rows]
+            for place, groups in enumerate(self._loaded(here, together)):
+                yield first + place, (f.splat(g, lanes) for g in groups) if form.rows == 1 else groups_of(list(groups))
+
+    def _loaded(self, rows: Sequence[Lane], together: int) -> Iterator[Iterable[Lane]]:
+        """So many neighbouring groups, each of all rows; a single one is loaded where it is taken."""
+        f, kind = self.k.f, self.form.acc if self.form.rows == 1 else "i64"
+        if together == 1:
+            yield (f.load(row, kind, align=1) for row in rows)
+            return
+        runs = [f.load(row, kind, together, align=1) for row in rows]
+        for place in range(together):
+            yield (f.extract(run, place) for run in runs)
 
     def _step(self, b: Lane, step: int, items: Iterable[Lane], acc: Sequence[Lane]) -> list[Lane]:
         """One group of products for every accumulator."""
