@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from irc.ir.clone import with_dims
 from irc.ir.diagnostics import UsageError, did_you_mean
 from irc.ir.dims import Dim, Expr, Symbol
-from irc.ir.graph import Graph, Module
+from irc.ir.graph import Graph, Module, Value
 from irc.passes.base import Pass, PassContext
 
 
@@ -44,6 +44,14 @@ def leading_symbols(graph: Graph) -> list[Symbol]:
     """The symbols that are leading dimensions of inputs, by name: the batch, if there is a symbolic one."""
     leading = {str(v.type.shape[0]) for v in graph.inputs if v.type.rank and isinstance(v.type.shape[0], Expr)}
     return [graph.symbols[name] for name in sorted(leading & set(graph.symbols))]
+
+
+def fixing(value: Value) -> str:
+    """The pass that makes numbers of the dimensions of a value, each as large as it may be; empty if none can."""
+    declared = value.graph.function.symbols if value.graph is not None else {}
+    known = [declared[name] for name in sorted(value.type.symbols() & declared.keys())]
+    sizes = [f"{symbol.name}:{symbol.hi}" for symbol in known if not symbol.counted]
+    return f"specialize{{dims={','.join(sizes)}}}" if sizes else ""
 
 
 def _read(item: str, symbols: Mapping[str, Symbol]) -> tuple[str, int]:
