@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,7 @@ import numpy as np
 from irc.backends.base import Backend, Job
 from irc.backends.contents import CAPTURED, GOLDEN_INPUTS, LOWERED, REPORT, SCHEMA, file_hash
 from irc.backends.data import Dataset, Source, read_data
-from irc.backends.execute import calls_of, outputs_of, run_calls
+from irc.backends.execute import calls_of, outputs_of, require_whole, run_calls
 from irc.backends.folder import MANIFEST, under_construction
 from irc.backends.schedule import FILE as SCHEDULE
 from irc.backends.schedule import read_schedule
@@ -92,24 +93,49 @@ class Artifact:
         return Job(self.module, target, options, schedule=schedule, threads=threads, progress=progress)
 
     def run(self, *arrays: Array, progress: Progress = no_progress, **named: Array) -> list[Array]:
-        """The outputs for samples: one array an input, in order or by name, with the model's batch axis in front, of
-        any size; a model without one takes the arrays of one call.
+        """The outputs for arrays: one an input, in order, then by name, with the model's batch axis in front, of any
+        size; a model without one takes the arrays of one call.
 
-        Raises UsageError if the arrays do not fit, ToolError if the backend needs a program that is missing.
+        As many samples as the model takes at once are one call, and give what the model gives. Of several calls, the
+        outputs are joined along their batch axis: that of the batch's symbol, or the first where the batch is a number.
+        An output that has none, as a mean over the batch, is stacked, a row for each call.
+
+        Raises UsageError if the arrays do not fit, or do not fill whole calls where an output is of all samples of a
+        call; ToolError if the backend needs a program that is missing.
         """
-        by_name, in_order = {n: _array(a) for n, a in named.items()}, [_array(a) for a in arrays]
+        given = self._named(arrays, named)
         if takes_batches(self.captured.main):
-            return self.run_on(by_name or in_order, progress=progress)
-        one = {n: a[None] for n, a in by_name.items()} or [a[None] for a in in_order]
-        return [output[0] for output in self.run_on(one, progress=progress)]
+            return self._outputs(self.samples(given), most=sys.maxsize, progress=progress)
+        one = self.samples({name: array[None] for name, array in given.items()})
+        return [output[0] for output in self._outputs(one, progress=progress)]
 
     def run_on(
         self, data: Source | None, *, limit: int | None = None, threads: int = 1, progress: Progress = no_progress
     ) -> list[Array]:
-        """The outputs for data as `--data` takes it, or for its first `limit` samples."""
-        job, samples = self.job(progress, threads), self.samples(data, limit)
-        results = list(run_calls(job, self.backend, self.path, calls_of(self.module.main, samples)))
-        return outputs_of(self.module.main, results, len(samples))
+        """The outputs for data as `--data` takes it, or for its first `limit` samples; joined as those of `run`.
+
+        Where every output has the batch as an axis, samples are taken as independent, and calls are no larger than they
+        need to be.
+        """
+        return self._outputs(self.samples(data, limit), threads=threads, progress=progress)
+
+    def _outputs(
+        self, samples: Dataset, *, most: int | None = None, threads: int = 1, progress: Progress = no_progress
+    ) -> list[Array]:
+        job, graph = self.job(progress, threads), self.module.main
+        require_whole(graph, len(samples))
+        results = list(run_calls(job, self.backend, self.path, calls_of(graph, samples, most)))
+        return outputs_of(graph, results, len(samples))
+
+    def _named(self, arrays: Sequence[object], named: Mapping[str, object]) -> dict[str, Array]:
+        """Arrays in order, then by name, all by name."""
+        names = [value.name for value in self.captured.main.inputs]
+        if len(arrays) > len(names) or (len(arrays) < len(names) and not named):
+            raise UsageError(f"run: {len(arrays)} arrays, the model takes {len(names)} ({', '.join(names)})")
+        in_order = dict(zip(names, arrays, strict=False))
+        for name in in_order.keys() & named.keys():
+            raise UsageError(f"run: input '{name}' is given twice, in order and by name")
+        return {name: _array(given) for name, given in (*in_order.items(), *named.items())}
 
     def verify(
         self,

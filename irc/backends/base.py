@@ -94,6 +94,14 @@ OptionsT = TypeVar("OptionsT", bound=Configured)
 LoweredT = TypeVar("LoweredT")
 
 
+SAYING = 3  # letters of a name that are no chance
+
+
+def _squeezed(text: str) -> str:
+    """The letters and digits alone, in lower case."""
+    return "".join(filter(str.isalnum, text.lower()))
+
+
 @dataclass(frozen=True)
 class Golden:
     """One call of `main` on sample data, as the interpreter computes it."""
@@ -221,9 +229,20 @@ class Backend(Generic[TargetT, OptionsT, LoweredT]):
         found = self._target(name or self.target)
         if found is None:
             others = [other for other in BACKENDS.names() if BACKENDS.get(other)._target(name) is not None]
-            hint = f"--backend={' or '.join(others)} has it" if others else did_you_mean(name, self.targets)
+            hint = f"--backend={' or '.join(others)} has it" if others else self._meant(name)
             raise UsageError(f"the backend {self.name} has no target '{name}'", hint=hint)
         return found
+
+    def _meant(self, name: str) -> str:
+        """A hint at the target whose name, else whose facts, say something of what was asked for: an instruction set, a
+        product."""
+        asked = _squeezed(name)
+        facts = {t.name: [text for text in vars(t).values() if isinstance(text, str)] for t in self.targets.values()}
+        for said in ({other: [other] for other in facts}, facts):
+            for other, texts in said.items():
+                if len(asked) >= SAYING and any(asked in _squeezed(text) for text in texts):
+                    return f"did you mean '{other}' ({self.targets[other].summary})?"
+        return did_you_mean(name, self.targets)
 
     def _target(self, name: str) -> TargetT | None:
         return self.targets.get(self.aliases.get(name, name))

@@ -10,7 +10,7 @@ from typing import Any
 
 from irc.backends.base import Golden, ReportData
 from irc.backends.data import Dataset
-from irc.backends.execute import join
+from irc.backends.execute import join, joined
 from irc.backends.folder import MANIFEST, write_json, write_npz
 from irc.backends.page import page
 from irc.backends.report import build
@@ -72,9 +72,9 @@ def write_contents(folder: Path, contents: Contents) -> None:
 def _write_golden(folder: Path, graph: Graph, golden: Sequence[Golden]) -> None:
     """The sample calls joined along their sample axis: inputs by name, outputs as `output0`, `output1`, ..."""
     (folder / GOLDEN).mkdir()
-    batched = takes_batches(graph)
-    inputs = {v.name: join([g.inputs[i] for g in golden], batched) for i, v in enumerate(graph.inputs)}
-    outputs = {f"output{i}": join([g.outputs[i] for g in golden], batched) for i in range(len(graph.outputs))}
+    axis = 0 if takes_batches(graph) else None
+    inputs = {v.name: join([g.inputs[i] for g in golden], axis) for i, v in enumerate(graph.inputs)}
+    outputs = {f"output{i}": array for i, array in enumerate(joined(graph, [g.outputs for g in golden]))}
     write_npz(folder / GOLDEN_INPUTS, inputs)
     write_npz(folder / GOLDEN_OUTPUTS, outputs)
 

@@ -10,31 +10,65 @@ import numpy as np
 
 from irc.backends.base import Backend, Job
 from irc.backends.data import Dataset
-from irc.ir.diagnostics import IrcError
+from irc.ir.diagnostics import IrcError, UsageError
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import Progress
-from irc.passes.sampling import batches, takes_batches
+from irc.passes.sampling import batch_axis, batch_range, batches, takes_batches
 
 GROUP = 32  # calls handed to a backend at once
 Call = list[Array]
 
 
-def calls_of(graph: Graph, data: Dataset) -> list[Call]:
-    """The samples as calls of the function, its inputs in order."""
-    return [[batch[v.name] for v in graph.inputs] for batch in batches(graph, data.samples)]
+def calls_of(graph: Graph, data: Dataset, most: int | None = None) -> list[Call]:
+    """The samples as calls of the function, its inputs in order; up to `most` samples a call where that varies."""
+    return [[batch[v.name] for v in graph.inputs] for batch in batches(graph, data.samples, most)]
 
 
-def join(calls: Sequence[Array], batched: bool = True) -> Array:
-    """One value of several calls with a sample axis: joined along the first axis, or stacked if that is no batch."""
-    return np.concatenate(calls) if batched and calls[0].ndim else np.stack(calls)
+def join(calls: Sequence[Array], axis: int | None = 0) -> Array:
+    """One value of several calls: joined along its sample axis, or stacked if it has none."""
+    return np.stack(calls) if axis is None or not calls[0].ndim else np.concatenate(calls, axis)
+
+
+def joined(graph: Graph, results: Sequence[Sequence[Array]]) -> list[Array]:
+    """The outputs of a function from all its calls, each joined along the axis that the batch is.
+
+    What has no such axis belongs to its call: that of one call stays as it is, that of several is stacked, as is all of
+    a function that takes no batches.
+    """
+    if not takes_batches(graph):
+        return [join(calls, None) for calls in zip(*results, strict=True)]
+    if len(results) == 1:
+        return list(results[0])
+    axes = [batch_axis(graph, value) for value in graph.outputs]
+    return [join(calls, axis) for axis, calls in zip(axes, zip(*results, strict=True), strict=True)]
 
 
 def outputs_of(graph: Graph, results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
     """Results of calls, joined; those of samples that only filled up the last batch are dropped."""
-    batched = takes_batches(graph)
-    return [join([result[i] for result in results], batched)[:samples] for i in range(len(graph.outputs))]
+    outputs = joined(graph, results)
+    if not takes_batches(graph):
+        return outputs
+    axes = [batch_axis(graph, value) for value in graph.outputs]
+    return [a if axis is None else _first(a, samples, axis) for a, axis in zip(outputs, axes, strict=True)]
+
+
+def _first(array: Array, count: int, axis: int) -> Array:
+    """The first so many places of an axis."""
+    return array[(slice(None),) * axis + (slice(count),)]
+
+
+def require_whole(graph: Graph, samples: int) -> None:
+    """Raise UsageError if an output is of all samples of a call, and so many samples make no whole calls."""
+    if not takes_batches(graph):
+        return
+    shared = [i for i, value in enumerate(graph.outputs) if batch_axis(graph, value) is None]
+    fewest, most = batch_range(graph)
+    if shared and (samples % fewest if fewest == most else not fewest <= samples <= most):
+        of = f"output{shared[0]} ({graph.outputs[shared[0]].type}) is of all samples of a call"
+        takes = f"a multiple of {fewest}" if fewest == most else f"{fewest} to {most}"
+        raise UsageError(f"{samples} samples: {of}", hint=f"give {takes}")
 
 
 def run_calls(

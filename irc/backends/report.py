@@ -18,7 +18,7 @@ from irc.ir.ops.structure import Const, Kernel
 from irc.passes.analysis.masked import kept_count, kept_weights
 from irc.passes.base import PassContext
 from irc.passes.inline import Inline
-from irc.passes.specialize import Specialize
+from irc.passes.specialize import Specialize, leading_symbols
 
 SCHEMA = 1
 Row = dict[str, Any]
@@ -84,25 +84,30 @@ class Layer:
 
 
 def one_sample(module: Module) -> Graph:
-    """A copy of `main` with the functions that it calls inside, as often as it does, where a symbolic batch is 1."""
+    """A copy of `main` with the functions that it calls inside, as often as it does, where a symbolic batch is 1, or as
+    small as it may be."""
     single = clone(module)
-    for step in (Inline(), Specialize(batch=1)):
+    fewest = tuple(f"{symbol.name}:{max(1, symbol.lo)}" for symbol in leading_symbols(single.main))
+    for step in (Inline(), Specialize(dims=fewest)):
         step.run(single, PassContext())
     return single.main
 
 
 def sizes_counted(module: Module) -> str:
-    """Of what sizes the costs of `main` are, in words: a symbolic batch counts as 1, other symbols as their largest."""
-    left = one_sample(module).symbols
-    batched = len(left) < len(module.main.symbols)
+    """Of what sizes the costs of `main` are, in words: a symbolic batch counts as 1, or as the smallest that it may be,
+    other symbols as their largest."""
+    batches, left = leading_symbols(module.main), one_sample(module).symbols
+    smallest = ", ".join(f"{symbol.name} = {symbol.lo}" for symbol in batches if symbol.lo > 1)
     largest = ", ".join(f"{symbol.name} = {symbol.hi}" for symbol in left.values())
-    return " at ".join([f"one {'sample' if batched else 'run'}", *([f"the largest sizes, {largest}"] if left else [])])
+    parts = [f"one {'sample' if batches and not smallest else 'run'}"]
+    parts += [f"of the fewest samples, {smallest}"] if smallest else []
+    return " ".join([*parts, *([f"at the largest sizes, {largest}"] if largest else [])])
 
 
 def layers_of(module: Module) -> list[Layer]:
     """The layers of one run of `main`, in the order in which they run; functions count as often as they are called.
 
-    A symbolic batch counts as 1, other symbols at their upper bound.
+    A symbolic batch counts as 1, or as the smallest that it may be, other symbols at their upper bound.
     """
     main = one_sample(module)
     layers: dict[str, Layer] = {}
@@ -144,12 +149,14 @@ def build(module: Module, captured: Module, header: Mapping[str, Any], backend: 
             row = known[extra["layer"]] = {"layer": extra["layer"]}
             rows.append(row)
         row.update({key: value for key, value in extra.items() if key != "layer"})
+    counted = sizes_counted(module)
+    sizes = [] if counted in ("one sample", "one run") else [f"costs are those of {counted}"]
     return {
         "schema": SCHEMA,
         **header,
         "summary": {**summary, **backend.get("summary", {})},
         "layers": rows,
-        "notes": [*header.get("notes", ()), *backend.get("notes", ())],
+        "notes": [*header.get("notes", ()), *sizes, *backend.get("notes", ())],
     }
 
 

@@ -13,6 +13,7 @@ from irc.ir.op import Op
 from irc.ir.ops.math import Topk
 from irc.ir.ops.tensor import Gather
 from irc.ir.scalars import Array
+from irc.passes.sampling import batch_axis, takes_batches
 
 UNSCORED = "no top-1: output0 does not score classes"
 
@@ -23,7 +24,7 @@ def scores_classes(graph: Graph) -> bool:
     It is not where it is no matrix of numbers, or holds what was picked in the order of a ranking, as the scores of a
     detector are: there a place says how well something did, and not what it is.
     """
-    if not graph.outputs:
+    if not graph.outputs or not takes_batches(graph) or batch_axis(graph, graph.outputs[0]) != 0:
         return False
     first = graph.outputs[0]
     numbers = first.type.scalar.is_float or first.type.encoding is not None

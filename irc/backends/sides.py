@@ -12,7 +12,7 @@ from typing import Any
 
 from irc.backends.base import Backend, Job
 from irc.backends.data import Dataset, check
-from irc.backends.execute import Call, calls_of, interpreted, outputs_of, run_calls, traced
+from irc.backends.execute import Call, calls_of, interpreted, outputs_of, require_whole, run_calls, traced
 from irc.ir.diagnostics import UsageError
 from irc.ir.graph import Graph, Module, Value
 from irc.ir.location import Loc, Source
@@ -67,7 +67,8 @@ class Side:
         return any(value.type.encoding is not None for value in values)
 
     def outputs(self, data: Dataset, progress: Progress) -> list[Array]:
-        """The results for all samples, each with a leading sample axis; codes as the numbers they stand for."""
+        """The results for all samples, joined along their batch axis; codes as the numbers they stand for."""
+        require_whole(self.graph, len(data))
         calls = calls_of(self.graph, data)
         joined = outputs_of(self.graph, list(self.run(calls, progress)), len(data))
         return [point_of(value).real(array) for value, array in zip(self.graph.outputs, joined, strict=True)]

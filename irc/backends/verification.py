@@ -22,7 +22,7 @@ from irc.backends.compare import (
     within,
 )
 from irc.backends.data import Dataset
-from irc.backends.execute import Call, calls_of, outputs_of, traced
+from irc.backends.execute import Call, calls_of, outputs_of, require_whole, traced
 from irc.backends.scores import accuracy_of
 from irc.backends.sides import on_backend, on_interpreter
 from irc.ir.diagnostics import Diagnostic, MismatchError
@@ -75,6 +75,7 @@ def verify_samples(
 ) -> Verification:
     """Run all samples on the backend, and the lowered and the float graph on the interpreter."""
     graph = job.module.main
+    require_whole(graph, len(data))
     calls = calls_of(graph, data)
     compiled = on_backend(job, backend, folder, backend.name)
     lowered, floats = on_interpreter(job.module, "the lowered graph"), on_interpreter(captured, "the float graph")
@@ -96,8 +97,7 @@ def verify_samples(
             found, tolerated = wrong.divergence if wrong else found, wrong is None
             nearest = max((layer.divergence for layer in judged), key=lambda d: d.share, default=None)
     outputs = outputs_of(graph, given, len(data))
-    in_float = list(floats.run(calls_of(captured.main, data), job.progress))
-    references = outputs_of(captured.main, in_float, len(data))
+    references = outputs_of(graph, list(floats.run(calls, job.progress)), len(data))
     return Verification(
         len(data),
         tuple(agreements),

@@ -128,7 +128,8 @@ model_options = chain(
         "--dynamic",
         multiple=True,
         metavar="AXIS",
-        help="Sizes that may vary: b or b=1:64 (first axis of every input), x:0=b or x:0=b:1:64.  [repeatable]",
+        help="Sizes that may vary: b or b=1:64 (first axis of every input), x:0=b or x:0=b:1:64. An exported program "
+        "(.pt2) has decided its own.  [repeatable]",
     ),
     click.option("--trust-pickle", is_flag=True, help="Let a pickle run its code. Only for files you made yourself."),
     click.option("--weights", type=click.Path(path_type=Path), help="Constants of a .irc file, if not beside it."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -24,9 +24,10 @@ from irc.frontend.provenance import location
 from irc.frontend.samples import Arguments, arguments, named
 from irc.frontend.scalars import to_array, to_tensor
 from irc.frontend.stop import program_before, stopping
-from irc.frontend.untyped import decomposed, from_script, is_decomposed, masks_as_given, quiet
+from irc.frontend.untyped import decomposed, from_script, is_decomposed, is_list, is_mapping, masks_as_given, quiet
 from irc.ir.diagnostics import IrcError, UsageError
-from irc.ir.graph import Module
+from irc.ir.graph import Graph, Module
+from irc.ir.interpret import bind_dims, fitted
 from irc.ir.location import Loc
 from irc.ir.scalars import Array
 
@@ -147,6 +148,8 @@ def capture(
     symbols = symbols_of(functional, wanted, _given(fakes, loaded.lost))
     module = import_program(functional, symbols, {**loaded.names, **true_names}, loaded.locations, loaded.lost)
     samples = named(given, fakes) if given is not None else {}
+    if inputs is not None and isinstance(loaded.model, torch.export.ExportedProgram):
+        _require_fit(loaded.name, module.main, inputs, samples)
     return Captured(loaded.name, module, samples, given is not None and given.random, functional, loaded.locations)
 
 
@@ -167,6 +170,19 @@ def _arguments(loaded: Loaded, inputs: Any) -> Arguments | None:
     chosen = loaded.inputs if inputs is None else inputs
     forward = loaded.model if isinstance(loaded.model, torch.nn.Module) else None
     return None if chosen is None else arguments(chosen, forward)
+
+
+def _require_fit(name: str, graph: Graph, inputs: Any, samples: Mapping[str, Array]) -> None:
+    """Raise UsageError if example inputs have other names or sizes than those of an exported program."""
+    if is_mapping(inputs):
+        for key, value in inputs.items():
+            if key not in samples and not is_mapping(value) and not is_list(value):
+                raise UsageError(f"{name} has no input '{key}'", hint=f"its inputs are {', '.join(samples)}")
+    try:
+        bind_dims(graph, [fitted(value, samples[value.name]) for value in graph.inputs])
+    except IrcError as error:
+        hint = "an exported program has decided its sizes, and comes with inputs"
+        raise UsageError([replace(d, hint=hint) for d in error.diagnostics]) from error
 
 
 def _placeholders(program: torch.export.ExportedProgram) -> list[torch.fx.Node]:

@@ -31,6 +31,7 @@ from irc.ir.scalars import Array
 from irc.ir.types import Element, TensorType
 from irc.ir.verify import verify
 
+EFFECT = "with_effects"  # takes a token, then the operator that it runs
 UNTYPED = object()  # stands for the result of an operator that the IR has no type for
 
 
@@ -78,7 +79,7 @@ class _Importer:
         self._inputs()
         inner = (n for n in self.program.graph.nodes if n.op not in ("placeholder", "output"))
         self.numbers = {node: number for number, node in enumerate(inner)}
-        needed = _needed(self.program.graph)
+        needed = _needed(self.program)
         for node in self.program.graph.nodes:
             if node.op == "call_function" and node in needed:
                 self.values[node] = self._call(node)
@@ -102,7 +103,9 @@ class _Importer:
         placeholders = [n for n in self.program.graph.nodes if n.op == "placeholder"]
         for node, spec in zip(placeholders, self.program.graph_signature.input_specs, strict=True):
             fake = node.meta.get("val")
-            if spec.kind != InputKind.USER_INPUT:
+            if spec.kind == InputKind.TOKEN:
+                self.values[node] = None
+            elif spec.kind != InputKind.USER_INPUT:
                 self.values[node] = self._constant(node, spec) if node.users else None
             elif self.lost is not None and node.name in self.lost.stand_ins:
                 self.values[node] = self._stand_in(fake)
@@ -164,7 +167,7 @@ class _Importer:
         if fake is None or isinstance(fake, NUMBERS):
             return fake  # sizes, which are converted where an op needs them, and checks without a result
         target = cast(Any, node.target)
-        name = str(target)
+        name = str(node.args[1] if str(target) == EFFECT else target)
         loc = location(node.meta, self.locations)
         context = Context(Builder.at_end(self.graph, loc), name, self.symbols, fake)
         try:
@@ -260,6 +263,8 @@ class _Importer:
         (results,) = node.args
         values: list[Value] = []
         for spec, result in zip(self.program.graph_signature.output_specs, cast("list[Any]", results), strict=True):
+            if spec.kind == OutputKind.TOKEN:
+                continue
             value = self._argument(result)
             if spec.kind == OutputKind.USER_OUTPUT:
                 if isinstance(value, Value):
@@ -286,12 +291,15 @@ class _Importer:
         return at(name, "", source[0].file, source[0].line) if source else at(name)
 
 
-def _needed(graph: torch.fx.Graph) -> set[torch.fx.Node]:
-    """The nodes that results depend on."""
-    needed: set[torch.fx.Node] = set()
-    for node in reversed(graph.nodes):
-        if node.op == "output" or not needed.isdisjoint(node.users):
-            needed.add(node)
+def _needed(program: torch.export.ExportedProgram) -> set[torch.fx.Node]:
+    """The nodes that results depend on. Tokens, which order checks and prints, are no results."""
+    (results,) = next(node.args for node in program.graph.nodes if node.op == "output")
+    specs = program.graph_signature.output_specs
+    kept = [r for r, spec in zip(cast("list[Any]", results), specs, strict=True) if spec.kind != OutputKind.TOKEN]
+    needed = {result for result in kept if isinstance(result, torch.fx.Node)}
+    for node in reversed(program.graph.nodes):
+        if node in needed:
+            needed.update(node.all_input_nodes)
     return needed
 
 

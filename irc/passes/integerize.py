@@ -65,6 +65,7 @@ from irc.passes.analysis.codes import code_interval
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, choose_element
 from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
+from irc.passes.specialize import fixing
 
 SUM_BITS = 24  # codes of the terms of a residual addition
 NORM_BITS = 15
@@ -528,7 +529,7 @@ def reduction(cx: _Lowering, op: Mean | Sum) -> Value:
 
 def _static(op: Op, dims: list[Any]) -> list[int]:
     if not all(isinstance(d, int) for d in dims):
-        op.fail("the reduced dimensions must be static in an integer graph", hint="specialize{dims=n:64}")
+        op.fail("the reduced dimensions must be static in an integer graph", hint=fixing(op.operands[0]))
     return dims
 
 

@@ -155,7 +155,12 @@ class QuantizePass(Pass):
         for text in self.layers:
             _apply_override(text, layers)
         if self.group is not None and not any(self._group_of(layer) for layer in layers):
-            raise IrcError(f"quantize: no linear has a multiple of group={self.group} inputs")
+            lengths = {op.w.type.shape[-1] for layer in layers for op in layer.ops[:1] if isinstance(op, Linear)}
+            if not lengths:
+                message = f"quantize: group={self.group} is for linear layers, and the model has none"
+                raise IrcError(message, hint="quant8 and qdq8 have one scale a channel, also of convolutions")
+            have = f"they have {', '.join(sorted(map(str, lengths), key=len))}"
+            raise IrcError(f"quantize: no linear has a multiple of group={self.group} inputs", hint=have)
         return layers
 
     def _group_of(self, layer: Layer) -> int | None:

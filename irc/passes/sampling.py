@@ -3,6 +3,9 @@
 Samples are arrays by input name with a leading sample axis. Where the first axis of every input is the batch, that is
 the sample axis; other functions (a position of rank 0, a cache with the layers first) take one sample a call, and the
 sample axis stands in front of the axes of the input.
+
+Samples are taken as independent where every output has the batch as one of its axes; where one does not, as a mean
+over the batch, a call holds as many samples as the function takes.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from irc.ir.diagnostics import IrcError
-from irc.ir.dims import Expr
+from irc.ir.dims import Expr, symbols_of
 from irc.ir.graph import Graph, Value
 from irc.ir.scalars import Array
 from irc.ir.types import Shape
@@ -49,26 +52,50 @@ def any_batch(graph: Graph) -> bool:
     return takes_batches(graph) and isinstance(graph.inputs[0].type.shape[0], Expr)
 
 
-def batch_size(graph: Graph, most: int = BATCH) -> int:
-    """How many samples the function takes at once: its static batch, or up to `most` where the batch is a symbol."""
+def batch_axis(graph: Graph, value: Value) -> int | None:
+    """Which axis of an output is the batch, for a function that takes batches; None if it has none.
+
+    A symbolic batch is the one axis of its size; a static one is the first axis, as other sizes may equal it by chance.
+    """
+    batch, shape = graph.inputs[0].type.shape[0], value.type.shape
+    if not isinstance(batch, Expr):
+        return 0 if shape and shape[0] == batch else None
+    varying = [axis for axis, size in enumerate(shape) if not symbols_of(size).isdisjoint(symbols_of(batch))]
+    return varying[0] if len(varying) == 1 and shape[varying[0]] == batch else None
+
+
+def batch_range(graph: Graph) -> tuple[int, int]:
+    """The fewest and the most samples that one call of the function takes."""
     if not takes_batches(graph):
-        return 1
+        return 1, 1
     size = graph.inputs[0].type.shape[0]
     if not isinstance(size, Expr):
-        return size
+        return size, size
     declared = graph.symbols.get(str(size))
-    return min(most, declared.hi) if declared else most
+    return (declared.lo, declared.hi) if declared else (1, BATCH)
 
 
-def batches(graph: Graph, samples: Mapping[str, Array], most: int = BATCH) -> Iterator[dict[str, Array]]:
-    """The samples cut into inputs for the function; a last incomplete batch is filled by repeating its last sample."""
-    size, count = batch_size(graph, most), sample_count(samples)
+def batch_size(graph: Graph, most: int = BATCH) -> int:
+    """How many samples the function takes at once: its static batch, or up to `most` where the batch is a symbol."""
+    fewest, largest = batch_range(graph)
+    return max(fewest, min(most, largest))
+
+
+def batches(graph: Graph, samples: Mapping[str, Array], most: int | None = None) -> Iterator[dict[str, Array]]:
+    """The samples cut into inputs for the function, up to `most` where the batch is a symbol.
+
+    A last batch that is smaller than the function takes is filled by repeating its last sample.
+    """
+    count = sample_count(samples)
     if not takes_batches(graph):
         yield from ({v.name: np.asarray(samples[v.name][i]) for v in graph.inputs} for i in range(count))
         return
+    if most is None:
+        most = BATCH if all(batch_axis(graph, value) is not None for value in graph.outputs) else count
+    fewest, size = batch_range(graph)[0], batch_size(graph, most)
     for start in range(0, count, size):
         chunk = {v.name: samples[v.name][start : start + size] for v in graph.inputs}
-        have = min(size, count - start)
-        if have < size and not any_batch(graph):
-            chunk = {n: np.concatenate([a, np.repeat(a[-1:], size - have, axis=0)]) for n, a in chunk.items()}
+        missing = fewest - min(size, count - start)
+        if missing > 0:
+            chunk = {n: np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for n, a in chunk.items()}
         yield chunk

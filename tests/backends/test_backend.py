@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from irc.backends.cpu_simd.backend import HOST
 from irc.backends.reference import REFERENCE
 from irc.ir.diagnostics import UsageError
 from irc.ir.ops.linear import Linear
@@ -50,6 +51,31 @@ def test_targets_by_name():
     assert REFERENCE.find_target("").name == "any"
     with pytest.raises(UsageError, match="has no target 'many'"):
         REFERENCE.find_target("many")
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("avx2", "did you mean 'x86-64-v3' (Intel Haswell, AMD Zen and later: AVX2)?"),
+        ("AVX512F", "did you mean 'avx512' ("),
+        ("zen4", "did you mean 'avx512-vnni' ("),
+        ("neon", "did you mean 'aarch64' (any 64-bit Arm)?"),
+        ("vnni", "did you mean 'avx-vnni' ("),
+        ("dotprod", "did you mean 'aarch64+dotprod' ("),
+        ("x86-64-v2", "did you mean 'x86-64-v3'?"),
+        ("e", "known: aarch64, "),
+    ],
+)
+def test_targets_by_what_they_have(asked: str, meant: str):
+    with pytest.raises(UsageError, match=f"the backend cpu has no target '{asked}'") as error:
+        BACKENDS.get("cpu").find_target(asked)
+    assert f"hint: {meant}" in str(error.value)
+
+
+@pytest.mark.skipif(HOST is None, reason="irc knows nothing of this machine")
+def test_this_machine_as_target():
+    cpu = BACKENDS.get("cpu")
+    assert cpu.find_target("native") == cpu.find_target("host") == cpu.find_target("")
 
 
 def test_the_interpreter_lowers_every_op():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from irc.backends.page import page
-from irc.backends.report import build, layers_of
+from irc.backends.report import build, layers_of, sizes_counted
 from irc.ir.constants import Data
 from irc.ir.parser import parse
 from irc.passes.base import PassContext
@@ -86,3 +86,13 @@ def test_masks_are_shown_and_what_they_hide_does_not_count(pipeline: str):
     assert b.row()["mask"] == "nm<2x4>: 50 % kept"
     assert "mask" not in a.row()
     assert b.bytes == a.bytes - 8 * a.bits // 8 + 2
+
+
+def test_a_batch_that_may_not_be_one():
+    text = "func @main(%x: f32[t, 4], %y: f32[b, n]) -> f32[t, 4] where t in [2, 40], b in [0, 9], n in [1, 8] {\n"
+    text += "  %z = relu %x : f32[t, 4]\n  return %z\n}\n"
+    counted = "one run of the fewest samples, t = 2 at the largest sizes, n = 8"
+    assert sizes_counted(parse(text)) == counted
+    report = build(parse(text), parse(text), {}, {})
+    assert report["summary"]["other steps"] == 8
+    assert report["notes"] == [f"costs are those of {counted}"]

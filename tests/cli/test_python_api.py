@@ -86,6 +86,27 @@ def test_wrong_arrays(samples):
     assert "by name: run(x=array)" in str(error.value)
 
 
+def test_arrays_in_order_and_by_name(samples):
+    artifact = ircc.compile(
+        ircc.parse(
+            "func @main(%x: f32[b, 8], %y: f32[b, 8]) -> f32[b, 8] where b in [1, 64] {\n"
+            "  %z = sub %x, %y : f32[b, 8]\n  return %z\n}\n"
+        )
+    )
+    x = samples["x"]
+    np.testing.assert_array_equal(artifact.run(x, y=2 * x)[0], -x)
+    with pytest.raises(UsageError, match=r"run: 1 arrays, the model takes 2 \(x, y\)"):
+        artifact.run(x)
+    with pytest.raises(UsageError, match=r"run: 3 arrays, the model takes 2 \(x, y\)"):
+        artifact.run(x, x, x)
+    with pytest.raises(UsageError, match="run: input 'x' is given twice, in order and by name"):
+        artifact.run(x, x=x)
+    with pytest.raises(UsageError, match=r"the array for input 'y' \(f32\[b, 8\]\) is missing"):
+        artifact.run(x=x)
+    with pytest.raises(UsageError, match="there is no input 'z'"):
+        artifact.run(x, z=x)
+
+
 def test_a_tensor_with_gradients(samples):
     torch = pytest.importorskip("torch")
     artifact = ircc.compile(two_layers(), calib=[samples["x"]])

@@ -101,7 +101,7 @@ func @main(%x: i8[1, n]) -> i8[1, n] where n in [1, 9] {
 }
 """)
     assert '"relu": clamp gives i8[1, n], whose size is not known before it runs' in text
-    assert "specialize{batch=1 dims=n:64}" in text
+    assert "hint: fix every dimension: specialize{dims=n:9}" in text
 
 
 def test_an_accumulator_of_more_than_32_bits_is_refused():

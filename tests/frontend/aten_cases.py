@@ -147,6 +147,18 @@ CASES: list[Case] = [
     ),
     case("asin.default acos.default", lambda x: (x.asin(), x.acos()), torch.linspace(-1, 1, 21)),
     case(
+        "sinh.default cosh.default",
+        lambda x, i: (x.sinh(), x.cosh(), (x / 50).sinh(), (x / 1e6).sinh() * 1e6, i.sinh(), x[:5].half().sinh()),
+        torch.tensor([0.0, 1.0, -1.5, 7.0, -9.0, 60.0, -89.2, 95.0, -torch.inf, torch.nan]),
+        whole(-5, 5, 4),
+    ),
+    case(
+        "atan2.default",
+        lambda x, i: (torch.atan2(x[:, None], x), torch.atan2(x[2:4, None].bfloat16(), x), torch.atan2(i, x[2])),
+        torch.tensor([0.0, -0.0, 1.0, -1.5, 1e-30, -3e38, torch.inf, -torch.inf, torch.nan]),
+        whole(-5, 5, 4),
+    ),
+    case(
         "exp.default floor.default ceil.default relu.default abs.default neg.default",
         lambda x: (x.exp(), x.floor(), x.ceil(), x.relu(), x.abs(), -x),
         whole(-5, 5, 4),
@@ -458,6 +470,27 @@ CASES: list[Case] = [
         floats(3, 4),
         whole(0, 5, 6),
         bools(2, 6),
+    ),
+    case(
+        "prod.default prod.dim_int cumprod.default",
+        lambda x, i, b: (
+            *(x.prod(), x.prod(1), x.prod(-1, keepdim=True), i.prod(), i.prod(1), b.prod(1), x[:, :0].prod(1)),
+            *(x.sum().prod(), x.sum().prod(0), x.prod(0, dtype=torch.float16)),
+            *(x.cumprod(1), i.cumprod(-1), b.cumprod(0), x.sum().cumprod(0), x[:, :1].cumprod(1)),
+        ),
+        floats(3, 13),
+        whole(-3, 4, 2, 7),
+        bools(2, 6),
+    ),
+    case(
+        "_cdist_forward.default",
+        lambda x, y: (
+            *(torch.cdist(x, y, p) for p in (0.0, 1.0, 2.0, 3.0, 1.5, torch.inf)),
+            torch.cdist(x[:, :1], y),
+            torch.cdist(x[0], y),
+        ),
+        floats(2, 4, 5),
+        floats(2, 3, 5),
     ),
     # -- linear
     case("linear.default", seeded(lambda: nn.Linear(5, 3)), floats(2, 4, 5)),
@@ -881,6 +914,14 @@ CASES: list[Case] = [
         "split_with_sizes_copy.default", core(lambda x: aten.split_with_sizes_copy.default(x, [1, 2], 0)), floats(3, 4)
     ),
     case(
+        "diagonal.default",
+        lambda x: (
+            *(x.diagonal(), x.diagonal(1, 0, 2), x.diagonal(-2, 2, 1), x.diagonal(4, 1, 2), x.diagonal(-1, -1, 0)),
+            *(x[0].trace(), x[0].diag(1)),
+        ),
+        floats(3, 4, 5),
+    ),
+    case(
         "flip.default roll.default",
         lambda x: (x.flip(0), x.flip(1, 2), x.roll(1, 0), x.roll((1, -2), (1, 2)), x.roll(3, 0)),
         floats(3, 4, 5),
@@ -985,6 +1026,35 @@ CASES: list[Case] = [
         ),
         floats(2, 3, 7),
         whole(0, 3, 9),
+    ),
+    case(
+        "kthvalue.default median.default median.dim",
+        lambda x, y, i: (
+            *(x.kthvalue(3, 1), x.kthvalue(1, -1, keepdim=True), x[0, 0, 0].kthvalue(1), i.kthvalue(2, 0).values),
+            *(
+                x.median(),
+                x.median(1),
+                y.median(1, keepdim=True),
+                y.median(),
+                i.median(0).values,
+                y.kthvalue(4, 1).values,
+            ),
+            *(x[0, 0, 0].median(0),),
+        ),
+        floats(2, 6, 7),
+        torch.tensor([[1.0, torch.nan, 0.5, 2.0, torch.nan], [4.0, -torch.inf, 0.0, torch.inf, 1.0]]),
+        whole(0, 3, 9),
+    ),
+    case(
+        "bucketize.Tensor searchsorted.Tensor",
+        lambda x, b, s: (
+            *(torch.bucketize(x, b), torch.bucketize(x, b, out_int32=True, right=True), torch.bucketize(x[0].int(), b)),
+            torch.searchsorted(-s, x, sorter=torch.argsort(-s, -1)),
+            *(torch.searchsorted(s, x), torch.searchsorted(s, x, side="right"), torch.searchsorted(b, x, side="left")),
+        ),
+        torch.tensor([[-3.0, -1.0, 0.5], [2.0, torch.nan, torch.inf]]),
+        torch.tensor([-1.0, 0.0, 0.5, 0.5, 2.0]),
+        floats(2, 6).sort(-1).values,
     ),
     case(
         "scatter.src scatter.value scatter_add.default",

@@ -27,7 +27,7 @@ from irc.ir.diagnostics import IrcError
 from irc.ir.interpret import interpret
 
 TYPES = (torch.float32, torch.int64, torch.bool)
-ORDERING = ("argsort", "sort", "topk")
+ORDERING = ("argsort", "kthvalue", "median", "sort", "topk")
 TOGETHER = 16  # samples captured at once, which is faster
 UNCLAIMED = re.compile(r"aten\.\S+ is not supported|aten\.\S+: (batch statistics|random numbers, .*)")
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import Dim
 
 from irc.frontend.capture import capture
 from irc.ir.diagnostics import IrcError, UsageError
@@ -82,6 +83,21 @@ def test_inputs_of_a_program() -> None:
     assert not other.sample_inputs["x"].any()
     with pytest.raises(UsageError, match=r"the model has 2 inputs \(x, y\), 1 given"):
         capture(program, [torch.zeros(2, 3)])
+    with pytest.raises(UsageError, match=r"input 'x' is f32\[2, 3\], got the shape \[2, 4\]") as error:
+        capture(program, {"x": "f32[2, 4]", "y": (3,)})
+    assert "an exported program has decided its sizes, and comes with inputs" in str(error.value)
+    with pytest.raises(UsageError, match=r"input 'y' is f32\[3\], got an array of float32\[1, 3\]"):
+        capture(program, {"x": (2, 3), "y": (1, 3)})
+    with pytest.raises(UsageError, match="model has no input 'z'") as error:
+        capture(program, {"x": (2, 3), "z": "f32[3]"})
+    assert "its inputs are x, y" in str(error.value)
+
+
+def test_inputs_of_a_program_with_a_range() -> None:
+    program = torch.export.export(Add(), (torch.ones(2, 3), torch.ones(3)), dynamic_shapes=({0: Dim("b", max=8)}, None))
+    assert capture(program, {"x": (5, 3), "y": (3,)}).sample_inputs["x"].shape == (5, 3)
+    with pytest.raises(UsageError, match=r"the inputs of @main have b = 9, expected b in \[.*, 8\]"):
+        capture(program, {"x": (9, 3), "y": (3,)})
 
 
 @pytest.mark.parametrize(

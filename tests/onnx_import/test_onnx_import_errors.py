@@ -150,14 +150,6 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
         model([node("Dropout", ["x", "", "t"], ["y"])], {"x": "f32[4]"}, constants={"t": np.array(True)}),
         "Dropout: it drops values at random (training_mode)",
     ),
-    "product": (
-        model([node("ReduceProd", ["x"], ["y"])], {"x": "f32[100]"}),
-        "ReduceProd: a product of 100 factors",
-    ),
-    "running product": (
-        model([node("CumProd", ["x", "a"], ["y"])], {"x": "f32[100]"}, constants={"a": np.array(0)}, opset=26),
-        "CumProd: a product of 100 factors",
-    ),
     "batches": (
         model(
             [node("BatchNormalization", ["x", "p", "p", "p", "p"], ["y", "m", "v"], training_mode=1)],
@@ -298,14 +290,6 @@ CASES: dict[str, tuple[onnx.ModelProto, str]] = {
     "lookup of nothing": (
         model([node("GatherND", ["x", "i"], ["y"])], {"x": "f32[4]"}, constants={"i": np.zeros((2, 0), np.int64)}),
         "GatherND: an index of no axes",
-    ),
-    "products of writes": (
-        model(
-            [node("ScatterElements", ["x", "i", "x"], ["y"], reduction="mul")],
-            {"x": "f32[80]"},
-            constants={"i": np.arange(80)},
-        ),
-        "ScatterElements: a product of 80 factors",
     ),
     "writes at no axes": (
         model(

@@ -11,6 +11,7 @@ from irc.ir.ops.quant import Dequantize, Quantize, Requantize
 from irc.ir.ops.structure import Const, Kernel
 from irc.ir.scalars import integer
 from irc.passes.analysis.crossing import takes_64_bits
+from irc.passes.specialize import fixing
 
 U32 = integer(32, signed=False)
 QUANTIZE_FIRST = "compile with quant8, quant4 or quant4a4, which leave no float in between"
@@ -91,5 +92,5 @@ def _is_scale(value: Value, op: Op) -> bool:
 
 
 def _dynamic(what: str, value: Value) -> Diagnostic:
-    hint = "fix every dimension: specialize{batch=1 dims=n:64}"
+    hint = f"fix every dimension: {fixing(value)}"
     return Diagnostic(f"{what}, whose size is not known before it runs", value.loc, hint=hint)

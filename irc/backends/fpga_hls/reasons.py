@@ -38,7 +38,7 @@ REASONS: dict[str, str] = {
     **dict.fromkeys(("argmax", "topk"), f"it gives 64-bit positions; {_LOGITS}"),
     "cumsum": f"running sums are not implemented; {_LOGITS} or in front of it",
     "scatter": "writing at places is not implemented; keep what it updates outside, as an input",
-    "iota": "fold makes it a constant once every dimension is fixed: specialize{batch=1 dims=n:64}",
+    "iota": "fold makes it a constant once every dimension is fixed, by specialize",
     "quantize": "it stands at the boundary of the accelerator, in main",
     "dequantize": "it stands at the boundary of the accelerator, in main",
     "observe": "quantize removes it",

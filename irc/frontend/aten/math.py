@@ -12,15 +12,20 @@ from irc.frontend.composed.math import (
     arccos,
     arcsin,
     arctan,
+    arctan2,
     ceil,
+    cosh,
     expm1,
     floor,
     floored_rest,
     numbers,
     plus,
     positive,
+    product_along,
     rest,
+    running_product,
     sign,
+    sinh,
     times,
     trunc,
     truth,
@@ -69,7 +74,7 @@ from irc.ir.ops.math import (
     Tanh,
     Where,
 )
-from irc.ir.ops.tensor import Reshape
+from irc.ir.ops.tensor import Expand, Reshape
 from irc.ir.scalars import BOOL, F64, I64, ScalarType
 
 # -- functions of one element
@@ -225,6 +230,21 @@ def tan(c: Context, x: Value) -> Value:
 @converts("atan.default")
 def atan(c: Context, x: Value) -> Value:
     return arctan(c, c.cast(x, c.type.scalar))
+
+
+@converts("atan2.default")
+def atan2(c: Context, y: Value, x: Value) -> Value:
+    return arctan2(c, *_both(c, y, x))
+
+
+@converts("sinh.default")
+def sinh_of(c: Context, x: Value) -> Value:
+    return sinh(c, c.cast(x, c.type.scalar))
+
+
+@converts("cosh.default")
+def cosh_of(c: Context, x: Value) -> Value:
+    return cosh(c, c.cast(x, c.type.scalar))
 
 
 @converts("asin.default")
@@ -511,6 +531,19 @@ def mean_all(c: Context, x: Value, dtype: Any) -> Value:
     return mean(c, x, None, False, dtype)
 
 
+@converts("prod.dim_int")
+def prod(c: Context, x: Value, axis: int, keepdims: bool, dtype: Any) -> Value:
+    x = c.cast(x, c.type.scalar)
+    if 0 in x.type.shape:
+        return c.b(Expand(c.const(1, c.type.scalar), c.type.shape))
+    return c.b(Reshape(product_along(c, x, axis % x.type.rank) if x.type.rank else x, c.type.shape))
+
+
+@converts("prod.default")
+def prod_all(c: Context, x: Value, dtype: Any) -> Value:
+    return prod(c, c.b(Reshape(x, (product(x.type.shape),))), 0, False, dtype)
+
+
 @converts("amax.default")
 def amax(c: Context, x: Value, axes: Sequence[int], keepdims: bool) -> Value:
     return to_scalar(c, c.b(Amax(numbers(c, x), _axes(x, axes), keepdims)), x.type.scalar)
@@ -596,10 +629,34 @@ def variance_and_mean(
     return variance(c, x, axes, correction, keepdims), c.b(Mean(x, _axes(x, axes), keepdims))
 
 
+@converts("_cdist_forward.default")
+def cdist(c: Context, x: Value, y: Value, p: Number, mode: int | None) -> Value:
+    """(sum |x_i - y_j|^p)^(1/p) of all rows of x and y; of p = 0 how many places differ, of infinity the largest."""
+    *front, rows, size = x.type.shape
+    *behind, others, _ = y.type.shape
+    apart = c.b(Sub(c.b(Reshape(x, (*front, rows, 1, size))), c.b(Reshape(y, (*behind, 1, others, size)))))
+    apart, last = c.b(Abs(apart)), (apart.type.rank - 1,)
+    if p == 0:
+        return c.b(Sum(c.cast(truth(c, apart), c.type.scalar), last))
+    if p == math.inf:
+        return c.b(Amax(apart, last))
+    if p == 1:
+        return c.b(Sum(apart, last))
+    if p == 2:
+        return c.b(Sqrt(c.b(Sum(c.b(Mul(apart, apart)), last))))
+    return c.b(Pow(c.b(Sum(c.b(Pow(apart, float(p))), last)), 1 / p))
+
+
 @converts("cumsum.default")
 @of_vectors
 def cumsum(c: Context, x: Value, axis: int, dtype: Any) -> Value:
     return c.b(Cumsum(c.cast(x, c.type.scalar), axis))
+
+
+@converts("cumprod.default")
+@of_vectors
+def cumprod(c: Context, x: Value, axis: int, dtype: Any) -> Value:
+    return running_product(c, c.cast(x, c.type.scalar), axis % x.type.rank)
 
 
 def to_scalar(c: Context, x: Value, scalar: ScalarType) -> Value:

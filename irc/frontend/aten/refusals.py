@@ -32,6 +32,7 @@ ALL_ROWS = (
     "shapes of the inputs; of a mixture of experts, every expert on all rows"
 )
 OPAQUE = "nothing is known of a custom op but its name: export the model with the body of the op in its place"
+TELLING = 8  # letters of a name that say something by their likeness: median is no mean, and sinh no sin
 REPLACE = "replace the layer, or write it with supported ops"
 
 
@@ -52,7 +53,7 @@ def remedy(target: str) -> str:
     if namespace != "aten":
         return OPAQUE
     names = {known.split(".")[1]: known for known in reversed(CONVERTERS)}
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8) if len(name) >= TELLING else ()
     return f"the nearest supported op is {names[close[0]]}; {REPLACE}" if close else REPLACE
 
 

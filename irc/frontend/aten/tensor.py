@@ -10,13 +10,13 @@ import numpy as np
 from irc.frontend.aten.table import converts
 from irc.frontend.composed.math import truth
 from irc.frontend.composed.places import combined_at, elements_at, merged, written_elements
-from irc.frontend.composed.tensor import cut, pad_axis, pieces, reversed_along
+from irc.frontend.composed.tensor import cut, pad_axis, permuted, pieces, reversed_along
 from irc.frontend.context import Context, Number
 from irc.ir.dims import Dim, Shape, add, equal, product, sub
 from irc.ir.graph import Value
 from irc.ir.ops.math import Add, Cast, Cumsum, Maximum, Minimum, Sub, Where
 from irc.ir.ops.structure import Const
-from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter
+from irc.ir.ops.tensor import Concat, Expand, Gather, Iota, Pad, Permute, Reshape, Scatter, Slice
 from irc.ir.scalars import BOOL, I64
 
 # -- shapes: torch has already computed the shape of the result
@@ -154,6 +154,22 @@ def unbind(c: Context, x: Value, axis: int) -> tuple[Value, ...]:
     axis %= x.type.rank
     shape = (*x.type.shape[:axis], *x.type.shape[axis + 1 :])
     return tuple(c.b(Reshape(part, shape)) for part in pieces(c, x, axis, [1] * size))
+
+
+@converts("diagonal.default")
+def diagonal(c: Context, x: Value, offset: int, rows: int, columns: int) -> Value:
+    """A slice of the two axes made one, in steps of a row and a place."""
+    rank = x.type.rank
+    rows, columns = rows % rank, columns % rank
+    front = tuple(i for i in range(rank) if i not in (rows, columns))
+    height, width = (c.number(x.type.shape[i], "a size of the diagonal") for i in (rows, columns))
+    shape = tuple(x.type.shape[i] for i in front)
+    flat = c.b(Reshape(permuted(c, x, (*front, rows, columns)), (*shape, height * width)))
+    start = offset if offset >= 0 else -offset * width
+    count = max(0, min(height + min(offset, 0), width - max(offset, 0)))
+    if not count:
+        return c.b(Slice(flat, len(front), 0, 0))
+    return cut(c, flat, len(front), start, start + (count - 1) * (width + 1) + 1, width + 1)
 
 
 @converts("flip.default")

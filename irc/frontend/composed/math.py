@@ -7,11 +7,11 @@ import math
 from irc.frontend.building import Building, Number
 from irc.frontend.composed.tensor import cut
 from irc.ir.graph import Value
-from irc.ir.ops.bits import And
-from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, Minimum, Mul, Neg, Sqrt, Sub, Where
+from irc.ir.ops.bits import And, Or
+from irc.ir.ops.math import Abs, Add, Compare, Div, Elu, Exp, Floor, Maximum, Minimum, Mul, Neg, Sqrt, Sub, Where
+from irc.ir.ops.tensor import Concat
 from irc.ir.scalars import BF16, BOOL, F16, F32, I32
 
-MOST_FACTORS = 64
 ARCTAN = (
     *(2.8662257e-3, -1.61657367e-2, 4.29096138e-2, -7.52896400e-2),
     *(0.1065626393, -0.1420889944, 0.1999355085, -0.3333314528, 1.0),
@@ -26,6 +26,32 @@ def positive(c: Building, x: Value) -> Value:
 def expm1(c: Building, x: Value) -> Value:
     """Elu is exp(x) - 1 below 0, without cancellation."""
     return c.b(Where(positive(c, x), plus(c, c.b(Exp(x)), -1), c.b(Elu(x))))
+
+
+def sinh(c: Building, x: Value) -> Value:
+    """(1 - u^2) / 2u with u = exp(-|x|) near 0, from 1 - u without cancellation; beyond 1 from halves, which do not
+    overflow before the result does.
+    """
+    if x.type.scalar in (F16, BF16):
+        return c.cast(sinh(c, c.cast(x, F32)), x.type.scalar)
+    size = c.b(Abs(x))
+    less = c.b(Neg(c.b(Elu(c.b(Neg(size))))))  # 1 - u
+    near = c.b(Div(c.b(Mul(less, _less(c, 2, less))), times(c, _less(c, 1, less), 2)))
+    far = c.b(Sub(*_half_exponentials(c, size)))
+    above = c.b(Where(c.b(Compare(size, c.const(1, x.type.scalar), "lt")), near, far))
+    return c.b(Where(c.b(Compare(x, c.const(0, x.type.scalar), "lt")), c.b(Neg(above)), above))
+
+
+def cosh(c: Building, x: Value) -> Value:
+    if x.type.scalar in (F16, BF16):
+        return c.cast(cosh(c, c.cast(x, F32)), x.type.scalar)
+    return c.b(Add(*_half_exponentials(c, c.b(Abs(x)))))
+
+
+def _half_exponentials(c: Building, x: Value) -> tuple[Value, Value]:
+    """exp(x) / 2, which may be larger than exp(x) could, and exp(-x) / 2."""
+    root = c.b(Exp(times(c, x, 0.5)))
+    return c.b(Mul(times(c, root, 0.5), root)), times(c, c.b(Exp(c.b(Neg(x)))), 0.5)
 
 
 def ceil(c: Building, x: Value) -> Value:
@@ -45,18 +71,49 @@ def sign(c: Building, x: Value) -> Value:
 
 
 def arctan(c: Building, x: Value) -> Value:
-    """A polynomial up to 1, off by less than 2e-8 (Abramowitz and Stegun, 4.4.49); beyond, pi/2 less that of 1/x."""
+    """Beyond 1, pi/2 less that of 1/x."""
     if x.type.scalar in (F16, BF16):
         return c.cast(arctan(c, c.cast(x, F32)), x.type.scalar)
     scalar, size = x.type.scalar, c.b(Abs(x))
     one = c.const(1, scalar)
-    near = c.b(Minimum(size, c.b(Div(one, size))))
-    square, total = c.b(Mul(near, near)), c.const(ARCTAN[0], scalar)
+    angle = _small_angle(c, c.b(Minimum(size, c.b(Div(one, size)))))
+    angle = c.b(Where(c.b(Compare(size, one, "gt")), _less(c, math.pi / 2, angle), angle))
+    return c.b(Where(c.b(Compare(x, c.const(0, scalar), "lt")), c.b(Neg(angle)), angle))
+
+
+def _small_angle(c: Building, tangent: Value) -> Value:
+    """A polynomial for 0 to 1, off by less than 2e-8 (Abramowitz and Stegun, 4.4.49)."""
+    square, total = c.b(Mul(tangent, tangent)), c.const(ARCTAN[0], tangent.type.scalar)
     for factor in ARCTAN[1:]:
         total = plus(c, c.b(Mul(total, square)), factor)
-    angle = c.b(Mul(total, near))
-    angle = c.b(Where(c.b(Compare(size, one, "gt")), c.b(Sub(c.const(math.pi / 2, scalar), angle)), angle))
-    return c.b(Where(c.b(Compare(x, c.const(0, scalar), "lt")), c.b(Neg(angle)), angle))
+    return c.b(Mul(total, tangent))
+
+
+def _less(c: Building, whole: float, x: Value) -> Value:
+    return c.b(Sub(c.const(whole, x.type.scalar), x))
+
+
+def arctan2(c: Building, y: Value, x: Value) -> Value:
+    """The angle of the point (x, y), from -pi to pi; zeros have signs, as in C."""
+    scalar = y.type.scalar
+    if scalar in (F16, BF16):
+        return c.cast(arctan2(c, c.cast(y, F32), c.cast(x, F32)), scalar)
+    up, along = c.b(Abs(y)), c.b(Abs(x))
+    large, zero = c.b(Maximum(up, along)), c.const(0, scalar)
+    ratio = c.b(Div(c.b(Minimum(up, along)), large))
+    ratio = c.b(Where(c.b(Compare(up, along, "eq")), c.const(1, scalar), ratio))  # also of infinities
+    ratio = c.b(Where(c.b(Compare(large, zero, "eq")), zero, ratio))
+    angle = _small_angle(c, ratio)
+    angle = c.b(Where(c.b(Compare(up, along, "gt")), _less(c, math.pi / 2, angle), angle))
+    angle = c.b(Where(_below(c, x), _less(c, math.pi, angle), angle))
+    return c.b(Where(_below(c, y), c.b(Neg(angle)), angle))
+
+
+def _below(c: Building, x: Value) -> Value:
+    """Whether the sign bit is set, also that of a zero."""
+    zero = c.const(0, x.type.scalar)
+    inverse = c.b(Div(c.const(1, x.type.scalar), x))
+    return c.b(Or(c.b(Compare(x, zero, "lt")), c.b(Compare(inverse, zero, "lt"))))
 
 
 def arcsin(c: Building, x: Value) -> Value:
@@ -84,14 +141,28 @@ def truth(c: Building, x: Value) -> Value:
 
 
 def product_along(c: Building, x: Value, axis: int) -> Value:
-    """The product along an axis, which has then size 1. There is no op for it: a chain of products, for short axes."""
+    """The product along an axis, which has then size 1. There is no op for it: halves are multiplied, then theirs."""
     size = c.number(x.type.shape[axis], "the size of the axis")
-    if size > MOST_FACTORS:
-        c.unsupported(f"a product of {size} factors", f"at most {MOST_FACTORS}")
-    out = cut(c, x, axis, 0, 1)
-    for i in range(1, size):
-        out = c.cast(c.b(Mul(out, cut(c, x, axis, i, i + 1))), x.type.scalar)
-    return out
+    while size > 1:
+        half = size // 2
+        joined = _multiplied(c, cut(c, x, axis, 0, half), cut(c, x, axis, half, 2 * half))
+        x = c.b(Concat((joined, cut(c, x, axis, 2 * half, size)), axis)) if size % 2 else joined
+        size -= half
+    return x
+
+
+def running_product(c: Building, x: Value, axis: int) -> Value:
+    """The products of the first elements along an axis: of 2, 4, 8, ... that end at each place (Hillis and Steele)."""
+    size, reach = c.number(x.type.shape[axis], "the size of the axis"), 1
+    while reach < size:
+        behind = _multiplied(c, cut(c, x, axis, reach, size), cut(c, x, axis, 0, size - reach))
+        x = c.b(Concat((cut(c, x, axis, 0, reach), behind), axis))
+        reach *= 2
+    return x
+
+
+def _multiplied(c: Building, x: Value, y: Value) -> Value:
+    return c.cast(c.b(Mul(x, y)), x.type.scalar)
 
 
 def rest(c: Building, x: Value, y: Value) -> Value:

@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from irc.frontend.composed.math import (
-    MOST_FACTORS,
     arccos,
     arcsin,
     arctan,
@@ -19,6 +18,7 @@ from irc.frontend.composed.math import (
     positive,
     product_along,
     rest,
+    running_product,
     sign,
     times,
     trunc,
@@ -624,19 +624,13 @@ def hardmax(c: Context, x: Value, *, axis: int = -1) -> Value:
 
 @converts("CumProd")
 def cumprod(c: Context, x: Value, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Value:
-    """There is no op for it: a chain of products, for short axes."""
     at = c.axis(int(c.single(axis, "the axis")), x.type.rank)
     size = c.number(x.type.shape[at], "the size of the axis")
-    if size > MOST_FACTORS:
-        c.unsupported(f"a product of {size} factors", f"at most {MOST_FACTORS}")
     x = reversed_along(c, x, at) if reverse else x
-    factors = [cut(c, x, at, i, i + 1) for i in range(size)]
-    if exclusive:
-        factors = [c.b(Expand(c.const(1, x.type.scalar), factors[0].type.shape)), *factors[:-1]]
-    products = factors[:1]
-    for factor in factors[1:]:
-        products.append(wrapped(c, Mul, products[-1], factor))
-    out = c.b(Concat(tuple(products), at))
+    if exclusive and size:
+        first = c.b(Expand(c.const(1, x.type.scalar), cut(c, x, at, 0, 1).type.shape))
+        x = c.b(Concat((first, cut(c, x, at, 0, size - 1)), at)) if size > 1 else first
+    out = running_product(c, x, at)
     return reversed_along(c, out, at) if reverse else out
 
 
