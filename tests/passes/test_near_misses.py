@@ -40,10 +40,10 @@ CASES = [
     (
         "QuotientAsProduct",
         "decompose",
-        "%c = const 3.0 : f32[]\n%y = div %x, %c : f32[2]",
+        "%c = const 3.0 : f32[]\n%q = div %x, %c : f32[2]\n%f = floor %q : f32[2]\n%y = cast %f : i32[2]",
         "%x: f32[2]",
-        "f32[2]",
-        "the divisor is constant",
+        "i32[2]",
+        "an integer is made of the quotient",
     ),
     (
         "GatherAsSlices",
@@ -86,6 +86,14 @@ CASES = [
         "%x: f32[2]",
         "f32[2]",
         "a reciprocal is zero, infinite or subnormal",
+    ),
+    (
+        "DivisionByConstant",
+        "canonicalize",
+        "%c = const 41.0 : f32[]\n%q = div %x, %c : f32[2]\n%r = reshape %q : f32[2, 1]\n%y = floor %r : f32[2, 1]",
+        "%x: f32[2]",
+        "f32[2, 1]",
+        "the reciprocal is rounded, and a step such as floor sees the last bit of the quotient",
     ),
     (
         "SubtractionOfConstant",
