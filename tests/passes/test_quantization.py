@@ -290,6 +290,39 @@ def test_values_that_depend_on_no_input_but_on_the_batch_are_quantized() -> None
     assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.03 * np.abs(exact).max()
 
 
+PLACES = """
+func @main(%x: f32[b], %t: f32[b, 4]) -> (i64[b], f32[b, 4], f32[b], f32[b, 4], bool[b, 4]) where b in [1, 64] {{
+  %w = const #{w} : f32[4, 4]
+  %c = const 7.3 : f32[]
+  %d = const 41.0 : f32[]
+  %a = mul %x, %c : f32[b]
+  %n = div %a, %d : f32[b]
+  %f = floor %n : f32[b]
+  %e = clamp %f {{lo = 0.0, hi = 3.0}} : f32[b]
+  %i = cast %e : i64[b]
+  %r = gather %t, %i : f32[b, 4]
+  %y = linear %r, %w : f32[b, 4]  at "rows"
+  %p = relu %y : f32[b, 4]
+  %z = const 0.0 : f32[]
+  %k = compare %p, %z {{how = gt}} : bool[b, 4]
+  return %i, %y, %x, %t, %k
+}}
+"""
+
+
+def test_indices_and_results_that_are_inputs_are_exact() -> None:
+    (w,) = weights((4, 4))
+    module = parse(PLACES.format(w=w.hash), weights={w.hash: w.array})
+    samples = {"x": RNG.uniform(0, 20, 48).astype(np.float32), "t": RNG.normal(size=(48, 4)).astype(np.float32)}
+    inputs = [2 * samples["x"], 3 * samples["t"]]
+    exact = interpret(module, inputs)
+    run_pipeline("clean,decompose,calibrate,quantize,integerize,fold,dce", module, PassContext(samples=samples))
+    index, _, x, table, _ = interpret(module, inputs)
+    np.testing.assert_array_equal(index, exact[0])
+    np.testing.assert_array_equal(x, exact[2])
+    np.testing.assert_array_equal(table, exact[3])
+
+
 SMALL = """
 func @main(%x: f32[4, 4]) -> f32[4, 8] {{
   %w = const #{w} : f32[8, 4]
