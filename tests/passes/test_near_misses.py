@@ -426,6 +426,32 @@ CASES = [
     (
         "MergeConstants",
         "fold",
+        "%c = const 12582912.0 : f32[]\n%d = const -12582912.0 : f32[]\n"
+        "%a = add %x, %c : f32[2]\n%y = add %a, %d : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the constants have different signs",
+    ),
+    (
+        "MergeConstants",
+        "fold",
+        "%c = const 0.1 : f32[]\n%a = mul %x, %c : f32[2]\n%b = mul %a, %c : f32[2]\n%y = round %b : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "a step such as floor sees the last bit of the result",
+    ),
+    (
+        "FoldOffset",
+        "fold",
+        "%w = const [[1.0]] : f32[1, 1]\n%c = const 12582912.0 : f32[]\n%d = const -12582912.0 : f32[]\n"
+        "%l = linear %x, %w : f32[1, 1]\n%a = add %l, %c : f32[1, 1]\n%y = add %a, %d : f32[1, 1]",
+        "%x: f32[1, 1]",
+        "f32[1, 1]",
+        "a constant of the other sign is added next",
+    ),
+    (
+        "MergeConstants",
+        "fold",
         "%c = const 2 : i32[]\n%a = add %x, %c : i32[2]\n%y = add %a, %c : i32[2]",
         "%x: i32[2]",
         "i32[2]",

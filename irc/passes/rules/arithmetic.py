@@ -194,8 +194,16 @@ class ConstantCondition(Rule):
         return b(Expand(self._chosen(m), shape=m.root.results[0].type.shape))
 
 
+def opposed(c: Array | None, d: Array | None) -> bool:
+    """Whether adding one of two constants takes away what the other added."""
+    return c is not None and d is not None and bool(np.any(np.sign(c) * np.sign(d) < 0))
+
+
 class MergeConstants(Rule):
-    """(x + c) + d -> x + (c+d); (x * c) * d -> x * (c*d) on floats"""
+    """(x + c) + d -> x + (c+d); (x * c) * d -> x * (c*d) on floats, unless a step, such as floor, sees the difference
+
+    Only terms of one sign: (x + c) - c with a large c rounds x, and is meant to.
+    """
 
     pattern = op_(
         (Add, Mul),
@@ -213,6 +221,10 @@ class MergeConstants(Rule):
             return Miss("the merged constant is not finite")
         if merged.size > max(m.node("c").value.size, m.node("d").value.size):
             return Miss("the merged constant is larger than both")
+        if isinstance(m.root, Add) and opposed(constant_of(m["c"]), constant_of(m["d"])):
+            return Miss("the constants have different signs")
+        if meets_step(m.root.results[0]):
+            return Miss("a step such as floor sees the last bit of the result")
         return None
 
     def _merged(self, m: Match) -> Array | None:
