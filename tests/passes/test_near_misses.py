@@ -69,6 +69,25 @@ CASES = [
         "f32[100]",
         "the indices are 100 slices, more than 64",
     ),
+    # masks
+    (
+        "AdditiveMask",
+        "canonicalize",
+        "%z = const 0.0 : f32[]\n%n = const -1e4 : f32[]\n%m = where %k, %z, %n : f32[2]\n"
+        "%s = add %x, %m : f32[2]\n%y = softmax %s : f32[2]",
+        "%x: f32[2], %k: bool[2]",
+        "f32[2]",
+        "rows may keep nothing, and scores do not vanish beside -10000",
+    ),
+    (
+        "AdditiveAttentionMask",
+        "canonicalize",
+        "%z = const 0.0 : f32[]\n%n = const -1e9 : f32[]\n%m = where %k, %z, %n : f32[2, 2]\n"
+        "%y = sdpa %x, %x, %x, %m {scale = 1.0} : f32[2, 2]",
+        "%x: f32[2, 2], %k: bool[2, 2]",
+        "f32[2, 2]",
+        "rows may keep nothing, and the mask is finite",
+    ),
     # canonicalize: arithmetic
     ("ConstantRight", "canonicalize", "%y = sub %x, %x : f32[2]", "%x: f32[2]", "f32[2]", "sub does not commute"),
     (

@@ -13,7 +13,7 @@ from irc.ir.dims import same_shape
 from irc.ir.graph import Node, Value
 from irc.ir.ops.common import along
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add, Mul
+from irc.ir.ops.math import Add, Mul, Sub
 from irc.ir.ops.norm import BatchNorm
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
@@ -139,8 +139,9 @@ class FoldOffset(_IntoLayer):
 
 
 def _added(node: Node) -> Array | None:
-    """The constant that a node adds."""
-    return constant_of(node.y) if isinstance(node, Add) else None
+    """The constant that a node adds, or takes away."""
+    c = constant_of(node.y) if isinstance(node, Add | Sub) else None
+    return -c if c is not None and isinstance(node, Sub) else c
 
 
 def _constant(m: Match) -> Array | Miss:
