@@ -41,7 +41,7 @@ from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, Scheme, choose_element, weight_scales
 from irc.passes.layers import matching, weighted
 from irc.passes.matchers import continues_sum, masked_scores
-from irc.passes.rounding import Gram, compensated, nearest
+from irc.passes.rounding import Gram, columns_of, compensated, nearest
 from irc.passes.sampling import batches, sample_count
 
 ROWS = 2**15  # input rows that tell a layer's Hessian well enough ...
@@ -247,11 +247,19 @@ def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept
     spread = scales if scales.ndim == 2 else np.broadcast_to(scales.reshape(-1), (len(w),))
     mask = None if kept is None else kept.reshape(matrix.shape)
     parts: list[Array] = []
-    for g, hessian in enumerate(hessians):
+    for g, gram in enumerate(hessians):
         part = slice(g * rows, (g + 1) * rows)
-        parts.append(
-            compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part])
-        )
+        blocks = [
+            compensated(
+                matrix[part, columns],
+                hessian,
+                spread[part] if spread.ndim == 1 else spread[part, columns],
+                bits,
+                None if mask is None else mask[part, columns],
+            )
+            for columns, hessian in zip(columns_of(matrix.shape[1]), gram.total(), strict=True)
+        ]
+        parts.append(np.concatenate(blocks, axis=1))
     return np.concatenate(parts).reshape(w.shape)
 
 

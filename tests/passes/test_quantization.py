@@ -18,7 +18,7 @@ from irc.ir.scalars import Array, integer
 from irc.passes.base import PassContext
 from irc.passes.encodings import Range, choose_element, weight_scales
 from irc.passes.pipeline import run_pipeline
-from irc.passes.rounding import compensated, nearest
+from irc.passes.rounding import Gram, compensated, nearest
 
 RNG = np.random.default_rng(7)
 
@@ -208,6 +208,20 @@ def test_compensated_rounding_keeps_masked_weights_0() -> None:
     x = RNG.normal(size=(100, 32))
     codes = compensated(w * kept, x.T @ x, weight_scales(w, 4, per_channel=True, search=True), 4, kept)
     assert not np.any(codes[~kept])
+
+
+def test_layers_of_very_many_inputs_are_rounded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irc.passes.rounding.WHOLE", 16)
+    monkeypatch.setattr("irc.passes.rounding.PART", 12)
+    module, samples = block()
+    exact = interpret(module, [samples])[0]
+    apply(module, "calibrate,quantize{weights=4}", samples)
+    assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.25 * np.abs(exact).max()
+    gram = Gram()
+    for rows in (x := RNG.normal(size=(9, 30)).astype(np.float32))[:5], x[5:]:
+        gram.add(rows)
+    for part, found in zip((slice(0, 12), slice(12, 24), slice(24, 30)), gram.total(), strict=True):
+        np.testing.assert_allclose(found, x[:, part].T @ x[:, part], rtol=1e-5, atol=1e-5)
 
 
 # -- quantize and integerize
