@@ -22,9 +22,9 @@ RULES: tuple[Rule, ...] = (
 
 @dataclass(frozen=True)
 class Canonicalize(Pass):
-    """Rewrite to one form: constants on the right, no neutral or repeated ops, masks as `where(keep, scores, -inf)`.
+    """Rewrite to one form: constants on the right, no neutral or repeated ops, masks as `where(keep, scores, lowest)`.
 
-    Exact up to float rounding; integers keep every bit. Masks: for rows that keep something (`irc.passes.rules.masks`).
+    Exact up to float rounding; integers keep every bit. What that means for masks is told in `irc.passes.rules.masks`.
     """
 
     name = "canonicalize"

@@ -11,6 +11,7 @@ from irc.passes.base import Pass, PassContext
 from irc.passes.rules.arithmetic import QuotientAsProduct
 from irc.passes.rules.attention import SplitAttention
 from irc.passes.rules.lookups import GatherAsSlices
+from irc.passes.rules.masks import HardMask
 from irc.passes.rules.norms import SplitGroupNorm
 
 RULES: dict[str, Rule] = {
@@ -18,12 +19,16 @@ RULES: dict[str, Rule] = {
     "group_norm": SplitGroupNorm(),
     "div": QuotientAsProduct(),
     "gather": GatherAsSlices(),
+    "mask": HardMask(),
 }
 
 
 @dataclass(frozen=True)
 class Decompose(Pass):
-    """Split composite ops: attention, group norm and quotients, which integers lack; lookups by known indices."""
+    """Split composite ops: attention, group norm and quotients, which integers lack; lookups by known indices.
+
+    Masks that are added to scores become `where(keep, scores, lowest)`; a row that keeps nothing becomes uniform.
+    """
 
     name = "decompose"
     effect = "exact"

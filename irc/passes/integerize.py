@@ -62,9 +62,10 @@ from irc.ir.ops.token import Select
 from irc.ir.scalars import BOOL, F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, f32, per_tensor
 from irc.passes.analysis.codes import code_interval
+from irc.passes.analysis.steps import Floats, hands_on
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, choose_element
-from irc.passes.matchers import is_mask_fill, masked_scores, scalar_constant
+from irc.passes.matchers import continues_sum, is_mask_fill, is_real, masked_scores, scalar_constant
 from irc.passes.specialize import fixing
 
 SUM_BITS = 24  # codes of the terms of a residual addition
@@ -139,6 +140,7 @@ class _Lowering:
     def run(self) -> None:
         if not any(isinstance(n, Dequantize | Quantize) for n in self.graph.nodes):
             return
+        self.floats = Floats(self.graph)
         for node in self.graph.nodes:
             op = cast(Op, node)
             self.b = Builder.before_node(op, op.loc.via("integerize"))
@@ -163,9 +165,24 @@ class _Lowering:
         elif any(v in self.codes or v in self.masks for v in op.operands) and (
             (op.results[0].type.scalar.is_float and not isinstance(op, Cast)) or isinstance(op, Compare)
         ):
-            self.compute(op)
+            if self.stays_float(op):
+                self.leave(op)
+            else:
+                self.compute(op)
         elif any(v in self.codes for v in op.operands):
             self.leave(op)  # casts, positions of maxima: from the real values
+
+    def stays_float(self, op: Op) -> bool:
+        """Whether an op computes with the real values that codes stand for: on the way to integers, beside floats that
+        have no codes, and on the way to a comparison unless sums are compared as they are.
+        """
+        if not hands_on(op):
+            return False
+        if any(v in self.floats.counted for v in op.results):
+            return True
+        if self.floats.computes(op) and any(is_real(v) and v not in self.codes for v in op.operands):
+            return True
+        return self.floats.makes(op) and not continues_sum(op)
 
     def quantize(self, op: Quantize) -> None:
         source = self.codes.get(op.x)
@@ -465,9 +482,9 @@ PARTING = {"gt": np.floor, "le": np.floor, "lt": np.ceil, "ge": np.ceil, "eq": n
 def comparison(cx: _Lowering, op: Compare) -> Value:
     """With a constant: codes against the code that parts them; else both on a common scale."""
     bounds = constant_of(op.y)
-    if bounds is None or bounds.size != 1 or op.x not in cx.codes:
+    if bounds is None or bounds.size != 1 or op.x not in cx.codes or not cx.encoding(cx.codes[op.x]).per_tensor:
         return cx.b(Compare(*cx.alike(op, (op.x, op.y), _common(cx, op, (op.x, op.y))), how=op.how))
-    x = cx.one_scale(op, cx.codes[op.x])
+    x = cx.codes[op.x]
     encoding, scalar = cx.encoding(x), x.type.scalar
     bound = float(bounds.reshape(())) / float(encoding.scales) + int(encoding.zps)
     code = PARTING[op.how](bound)

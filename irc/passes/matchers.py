@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from irc.ir.graph import Node, Value
-from irc.ir.ops.math import Where
+from irc.ir.ops.math import Add, Clamp, Mul, Relu, Sub, Where
 from irc.ir.ops.norm import Softmax
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
@@ -32,3 +32,13 @@ def scalar_constant(value: Value) -> float | None:
     if isinstance(node, Const) and node.value.size == 1 and node.value.scalar.is_float:
         return float(node.value.array.reshape(()))
     return None
+
+
+def continues_sum(node: Node) -> bool:
+    """Whether a node takes an accumulator as it is: it adds, bounds, or multiplies by a positive number."""
+    return isinstance(node, Relu | Clamp | Add | Sub) or (isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0)
+
+
+def is_real(value: Value) -> bool:
+    """Whether a value is computed floats."""
+    return value.type.scalar.is_float and not isinstance(value.node, Const)

@@ -5,7 +5,7 @@ residual addition or a norm `residual`, everything else `activations`. Values ti
 max pooling, concat ...) share one encoding, so that moving codes never costs arithmetic; such a group gets the most
 bits any reader wants, and a reader that wants fewer gets a narrower quantize/dequantize pair of its own. A value that
 only continues a sum (linear -> relu, matmul -> scale, linear -> residual addition) stays in the accumulator and is
-not quantized at all.
+not quantized at all. Nor is what becomes an index or serves for comparisons alone, nor an input that is a result.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from irc.ir.interpret import interpret
 from irc.ir.location import Loc
 from irc.ir.masks import expand_mask
 from irc.ir.op import Op
-from irc.ir.ops.linear import Conv, Linear, Matmul, pad_spatial, windows
-from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Cumsum, Mean, Mul, Relu, Sub, Sum, Topk, Where
+from irc.ir.ops.linear import Conv, Linear, pad_spatial, windows
+from irc.ir.ops.math import Add, Amax, Argmax, Cast, Clamp, Cumsum, Mean, Relu, Sub, Sum, Topk, Where
 from irc.ir.ops.norm import LayerNorm, RmsNorm, Softmax
 from irc.ir.ops.pool import AvgPool, MaxPool
 from irc.ir.ops.quant import Dequantize, Observe, Quantize, constant_of
@@ -36,11 +36,12 @@ from irc.ir.ops.tensor import Concat, Gather
 from irc.ir.ops.token import Select
 from irc.ir.scalars import F32, I32, Array, integer
 from irc.ir.types import Element, Encoding, per_axis, per_tensor
+from irc.passes.analysis.steps import SUMS, Floats
 from irc.passes.base import Pass, PassContext
 from irc.passes.encodings import Range, Scheme, choose_element, weight_scales
 from irc.passes.layers import matching, weighted
-from irc.passes.matchers import masked_scores, scalar_constant
-from irc.passes.rounding import Gram, compensated, nearest
+from irc.passes.matchers import continues_sum, masked_scores
+from irc.passes.rounding import Gram, columns_of, compensated, nearest
 from irc.passes.sampling import batches, sample_count
 
 ROWS = 2**15  # input rows that tell a layer's Hessian well enough ...
@@ -251,11 +252,19 @@ def _round_groups(w: Array, hessians: list[Gram], scales: Array, bits: int, kept
     spread = scales if scales.ndim == 2 else np.broadcast_to(scales.reshape(-1), (len(w),))
     mask = None if kept is None else kept.reshape(matrix.shape)
     parts: list[Array] = []
-    for g, hessian in enumerate(hessians):
+    for g, gram in enumerate(hessians):
         part = slice(g * rows, (g + 1) * rows)
-        parts.append(
-            compensated(matrix[part], hessian.total(), spread[part], bits, None if mask is None else mask[part])
-        )
+        blocks = [
+            compensated(
+                matrix[part, columns],
+                hessian,
+                spread[part] if spread.ndim == 1 else spread[part, columns],
+                bits,
+                None if mask is None else mask[part, columns],
+            )
+            for columns, hessian in zip(columns_of(matrix.shape[1]), gram.total(), strict=True)
+        ]
+        parts.append(np.concatenate(blocks, axis=1))
     return np.concatenate(parts).reshape(w.shape)
 
 
@@ -337,20 +346,11 @@ def quantized(b: Builder, x: Value, to: Element) -> Value:
 
 
 LEAVING = (Return, Argmax, Topk, Cast)  # readers that take the real value of a sum
-SUMS = (Linear, Conv, Matmul, Add, Sub, Mul, Sum, Cumsum, Mean, AvgPool)
 
 
 def ends_sum(use: Use) -> bool:
     """Whether a reader takes the real value of a sum."""
     return isinstance(use.node, LEAVING) or (isinstance(use.node, Select) and use.index == 1)
-
-
-def continues_sum(use: Use) -> bool:
-    """Whether a reader takes an accumulator as it is, so that its operand needs no encoding of its own."""
-    node = use.node
-    if isinstance(node, Relu | Clamp | Add | Sub) or ends_sum(use):
-        return True
-    return isinstance(node, Mul) and (scalar_constant(node.y) or 0) > 0
 
 
 class _Plan:
@@ -368,15 +368,20 @@ class _Plan:
         self.activations = activations
         self.options = options
         self.layers = layers
-        self.ranges = ranges
+        self.floats = Floats(graph)
+        self.ranges = {v: seen for v, seen in ranges.items() if not v.uses or self._coded_uses(v)}
         self.parent: dict[Value, Value] = {}
         self.sums: set[Value] = set()
         for node in graph.nodes:
             self._tie(cast(Op, node))
         for node in graph.nodes:
             for value in node.results:
-                if value in ranges and self._stays_in_accumulator(node, value):
+                if value in self.ranges and self._stays_in_accumulator(node, value):
                     self.sums.add(value)
+
+    def _coded_uses(self, value: Value) -> list[Use]:
+        """The readers of a value that do not take it as a float."""
+        return [use for use in value.uses if not self.floats.reads(use)]
 
     # -- ties
 
@@ -387,6 +392,8 @@ class _Plan:
 
     def tied_operands(self, node: Op) -> list[Value]:
         """The operands whose codes a node hands on unchanged."""
+        if self.floats.computes(node):
+            return []
         if isinstance(node, Gather | Select):
             return [node.x]
         if node.view or isinstance(node, MaxPool | Amax):
@@ -403,12 +410,12 @@ class _Plan:
                 self.parent[b] = a
 
     def _stays_in_accumulator(self, node: Node, value: Value) -> bool:
-        uses = value.uses
+        uses = self._coded_uses(value)
         if not isinstance(node, SUMS) and not (isinstance(node, Relu | Clamp) and node.operands[0] in self.sums):
             return False
         if all(map(ends_sum, uses)):
             return True
-        return len(uses) == 1 and continues_sum(uses[0])
+        return len(uses) == 1 and (ends_sum(uses[0]) or continues_sum(uses[0].node))
 
     # -- bits
 
@@ -417,7 +424,7 @@ class _Plan:
         node = cast(Op, use.node)
         if node in self.layers:
             return self.layers[node].inputs
-        if isinstance(node, (Add, Sub, LayerNorm, RmsNorm, *LEAVING)):
+        if isinstance(node, (Add, Sub, LayerNorm, RmsNorm, *LEAVING)) or self.floats.makes(node):
             return self.options.residual
         if isinstance(node, Relu | Clamp) or use.node.operands[use.index] in self.tied_operands(node):
             behind = [self.wanted(u) for u in node.results[0].uses]
@@ -425,7 +432,7 @@ class _Plan:
         return self.activations
 
     def bits_of(self, members: list[Value]) -> int:
-        wishes = [self.wanted(use) for value in members for use in value.uses]
+        wishes = [self.wanted(use) for value in members for use in self._coded_uses(value)]
         return max((w for w in wishes if w is not None), default=self.activations)
 
     # -- writing
@@ -475,7 +482,7 @@ class _Plan:
     def _write_pair(self, value: Value, element: Element) -> None:
         """Let every reader of the value read dequantize(quantize(value))."""
         # A weight that layers share with an embedding is quantized for each of them.
-        readers = [use for use in value.uses if not self._is_weight(use)]
+        readers = [use for use in self._coded_uses(value) if not self._is_weight(use)]
         b = self._behind(value)
         if isinstance(value.node, Const):
             codes = encoded(value.node.value.array, element)
@@ -517,12 +524,12 @@ class _Plan:
         node = cast(Op, use.node)
         if isinstance(node, Add | Sub | LayerNorm | RmsNorm | Relu | Clamp | Mean | Sum | Cumsum | AvgPool | Quantize):
             return False
-        return not self.tied_operands(node)
+        return not (self.floats.makes(node) or self.tied_operands(node))
 
     def _write_concats(self, where: dict[Value, Value], elements: dict[Value, Element]) -> None:
         """Inputs of a concat that have another encoding than its result."""
         for node in list(self.graph.nodes):
-            if not isinstance(node, Concat) or not node.results[0].type.scalar.is_float:
+            if not isinstance(node, Concat) or not node.results[0].type.scalar.is_float or self.floats.computes(node):
                 continue
             root = self.root(node.results[0])
             element = elements.get(root)

@@ -8,6 +8,7 @@ written as Babai's nearest plane algorithm, which gives the same codes (Chen et 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,34 +17,47 @@ from irc.ir.scalars import Array
 
 DAMPING = 0.01  # of the mean diagonal of the Hessian, as in the paper
 BLOCK = 64  # columns whose errors reach the rest together, as one product of matrices
+WHOLE = 2**15  # inputs of a layer whose Hessian is kept as a whole (4 GiB) ...
+PART = 2**10  # ... and how many make up for each other's errors in a layer that has more
 
 
 @dataclass
 class Gram:
-    """X^T X of rows X[n, K] that come in parts, at least one; parts wait until they are worth a product."""
+    """X^T X of rows X[n, K] that come in parts, at least one; parts wait until they are worth a product.
 
-    known: Array | None = None
+    Beyond `WHOLE` columns only the blocks of `PART` columns on its diagonal.
+    """
+
+    known: list[Array] | None = None
     waiting: list[Array] = field(default_factory=list[Array])
 
     def add(self, rows: Array) -> None:
         """Add rows [n, K], f32."""
         self.waiting.append(rows)
-        if sum(map(len, self.waiting)) >= rows.shape[1]:
+        if sum(map(len, self.waiting)) >= min(rows.shape[1], WHOLE):
             self.total()
 
-    def total(self) -> Array:
-        """X^T X of all rows so far [K, K], f32."""
+    def total(self) -> list[Array]:
+        """X^T X of all rows so far, f32: [K, K], or the blocks of `columns_of`."""
         if self.known is not None and not self.waiting:
             return self.known
         rows = np.concatenate(self.waiting)
         with np.errstate(over="ignore", invalid="ignore"):
-            product = rows.T @ rows
-            self.known, self.waiting = product if self.known is None else self.known + product, []
+            products = [rows[:, part].T @ rows[:, part] for part in columns_of(rows.shape[1])]
+            known = self.known or [np.zeros((), np.float32)] * len(products)
+            self.known, self.waiting = [a + b for a, b in zip(known, products, strict=True)], []
         return self.known
 
     def is_finite(self) -> bool:
         """Whether no sum left f32."""
-        return bool(np.isfinite(self.total()).all())
+        return all(bool(np.isfinite(block).all()) for block in self.total())
+
+
+def columns_of(count: int) -> Iterator[slice]:
+    """The blocks of so many columns that have a Hessian each."""
+    step = count if count <= WHOLE else PART
+    for start in range(0, max(count, 1), max(step, 1)):
+        yield slice(start, min(start + step, count))
 
 
 def nearest(w: Array, scales: Array, bits: int) -> Array:

@@ -106,6 +106,7 @@ def unary(x: Tensor) -> tuple[Tensor, ...]:
         F.celu(x, 0.5),
         F.mish(x),
         F.logsigmoid(x),
+        F.logsigmoid(x * 100),
         F.softplus(x, 2.0, 3.0),
         F.leaky_relu(x, 0.2),
         F.hardtanh(x, -0.5, 0.7),

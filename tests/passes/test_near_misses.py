@@ -40,10 +40,10 @@ CASES = [
     (
         "QuotientAsProduct",
         "decompose",
-        "%c = const 3.0 : f32[]\n%y = div %x, %c : f32[2]",
+        "%c = const 3.0 : f32[]\n%q = div %x, %c : f32[2]\n%f = floor %q : f32[2]\n%y = cast %f : i32[2]",
         "%x: f32[2]",
-        "f32[2]",
-        "the divisor is constant",
+        "i32[2]",
+        "an integer is made of the quotient",
     ),
     (
         "GatherAsSlices",
@@ -69,6 +69,25 @@ CASES = [
         "f32[100]",
         "the indices are 100 slices, more than 64",
     ),
+    # masks
+    (
+        "AdditiveMask",
+        "canonicalize",
+        "%z = const 0.0 : f32[]\n%n = const -1e4 : f32[]\n%m = where %k, %z, %n : f32[2]\n"
+        "%s = add %x, %m : f32[2]\n%y = softmax %s : f32[2]",
+        "%x: f32[2], %k: bool[2]",
+        "f32[2]",
+        "rows may keep nothing, and scores do not vanish beside -10000",
+    ),
+    (
+        "AdditiveAttentionMask",
+        "canonicalize",
+        "%z = const 0.0 : f32[]\n%n = const -1e9 : f32[]\n%m = where %k, %z, %n : f32[2, 2]\n"
+        "%y = sdpa %x, %x, %x, %m {scale = 1.0} : f32[2, 2]",
+        "%x: f32[2, 2], %k: bool[2, 2]",
+        "f32[2, 2]",
+        "rows may keep nothing, and the mask is finite",
+    ),
     # canonicalize: arithmetic
     ("ConstantRight", "canonicalize", "%y = sub %x, %x : f32[2]", "%x: f32[2]", "f32[2]", "sub does not commute"),
     (
@@ -86,6 +105,14 @@ CASES = [
         "%x: f32[2]",
         "f32[2]",
         "a reciprocal is zero, infinite or subnormal",
+    ),
+    (
+        "DivisionByConstant",
+        "canonicalize",
+        "%c = const 41.0 : f32[]\n%q = div %x, %c : f32[2]\n%r = reshape %q : f32[2, 1]\n%y = floor %r : f32[2, 1]",
+        "%x: f32[2]",
+        "f32[2, 1]",
+        "the reciprocal is rounded, and a step such as floor sees the last bit of the quotient",
     ),
     (
         "SubtractionOfConstant",
@@ -414,6 +441,32 @@ CASES = [
         "%x: f32[2]",
         "f32[2, 2]",
         "the merged constant is larger than both",
+    ),
+    (
+        "MergeConstants",
+        "fold",
+        "%c = const 12582912.0 : f32[]\n%d = const -12582912.0 : f32[]\n"
+        "%a = add %x, %c : f32[2]\n%y = add %a, %d : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "the constants have different signs",
+    ),
+    (
+        "MergeConstants",
+        "fold",
+        "%c = const 0.1 : f32[]\n%a = mul %x, %c : f32[2]\n%b = mul %a, %c : f32[2]\n%y = round %b : f32[2]",
+        "%x: f32[2]",
+        "f32[2]",
+        "a step such as floor sees the last bit of the result",
+    ),
+    (
+        "FoldOffset",
+        "fold",
+        "%w = const [[1.0]] : f32[1, 1]\n%c = const 12582912.0 : f32[]\n%d = const -12582912.0 : f32[]\n"
+        "%l = linear %x, %w : f32[1, 1]\n%a = add %l, %c : f32[1, 1]\n%y = add %a, %d : f32[1, 1]",
+        "%x: f32[1, 1]",
+        "f32[1, 1]",
+        "a constant of the other sign is added next",
     ),
     (
         "MergeConstants",

@@ -18,7 +18,7 @@ from irc.ir.scalars import Array, integer
 from irc.passes.base import PassContext
 from irc.passes.encodings import Range, choose_element, weight_scales
 from irc.passes.pipeline import run_pipeline
-from irc.passes.rounding import compensated, nearest
+from irc.passes.rounding import Gram, compensated, nearest
 
 RNG = np.random.default_rng(7)
 
@@ -210,6 +210,20 @@ def test_compensated_rounding_keeps_masked_weights_0() -> None:
     assert not np.any(codes[~kept])
 
 
+def test_layers_of_very_many_inputs_are_rounded_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("irc.passes.rounding.WHOLE", 16)
+    monkeypatch.setattr("irc.passes.rounding.PART", 12)
+    module, samples = block()
+    exact = interpret(module, [samples])[0]
+    apply(module, "calibrate,quantize{weights=4}", samples)
+    assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.25 * np.abs(exact).max()
+    gram = Gram()
+    for rows in (x := RNG.normal(size=(9, 30)).astype(np.float32))[:5], x[5:]:
+        gram.add(rows)
+    for part, found in zip((slice(0, 12), slice(12, 24), slice(24, 30)), gram.total(), strict=True):
+        np.testing.assert_allclose(found, x[:, part].T @ x[:, part], rtol=1e-5, atol=1e-5)
+
+
 # -- quantize and integerize
 
 
@@ -288,6 +302,39 @@ def test_values_that_depend_on_no_input_but_on_the_batch_are_quantized() -> None
     apply(module, "calibrate,quantize,integerize,fold,dce", samples)
     assert not floats_inside(module)
     assert np.abs(interpret(module, [samples])[0] - exact).max() <= 0.03 * np.abs(exact).max()
+
+
+PLACES = """
+func @main(%x: f32[b], %t: f32[b, 4]) -> (i64[b], f32[b, 4], f32[b], f32[b, 4], bool[b, 4]) where b in [1, 64] {{
+  %w = const #{w} : f32[4, 4]
+  %c = const 7.3 : f32[]
+  %d = const 41.0 : f32[]
+  %a = mul %x, %c : f32[b]
+  %n = div %a, %d : f32[b]
+  %f = floor %n : f32[b]
+  %e = clamp %f {{lo = 0.0, hi = 3.0}} : f32[b]
+  %i = cast %e : i64[b]
+  %r = gather %t, %i : f32[b, 4]
+  %y = linear %r, %w : f32[b, 4]  at "rows"
+  %p = relu %y : f32[b, 4]
+  %z = const 0.0 : f32[]
+  %k = compare %p, %z {{how = gt}} : bool[b, 4]
+  return %i, %y, %x, %t, %k
+}}
+"""
+
+
+def test_indices_and_results_that_are_inputs_are_exact() -> None:
+    (w,) = weights((4, 4))
+    module = parse(PLACES.format(w=w.hash), weights={w.hash: w.array})
+    samples = {"x": RNG.uniform(0, 20, 48).astype(np.float32), "t": RNG.normal(size=(48, 4)).astype(np.float32)}
+    inputs = [2 * samples["x"], 3 * samples["t"]]
+    exact = interpret(module, inputs)
+    run_pipeline("clean,decompose,calibrate,quantize,integerize,fold,dce", module, PassContext(samples=samples))
+    index, _, x, table, _ = interpret(module, inputs)
+    np.testing.assert_array_equal(index, exact[0])
+    np.testing.assert_array_equal(x, exact[2])
+    np.testing.assert_array_equal(table, exact[3])
 
 
 SMALL = """

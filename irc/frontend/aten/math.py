@@ -167,7 +167,8 @@ def mish(c: Context, x: Value) -> Value:
 
 @converts("log_sigmoid_forward.default")
 def log_sigmoid(c: Context, x: Value) -> tuple[Value, ...]:
-    return (c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, math.inf)))),)
+    """-log(1 + exp(-x)), which is x once exp(x) vanishes beside 1, in f64 too."""
+    return (c.b(Neg(c.b(Softplus(c.b(Neg(x)), 1.0, 40.0)))),)
 
 
 @converts("threshold.default")

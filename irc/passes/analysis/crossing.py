@@ -16,9 +16,10 @@ from irc.ir.scalars import BOOL
 def entering(graph: Graph) -> set[Op]:
     """What happens to inputs before a device computes with codes of at most 32 bits.
 
-    Floats up to the quantize ops that end them, if they serve for nothing else; and 64-bit integers, such as a mask of
-    tokens that is compared with 0, with the bools that they are made from.
+    Floats up to the quantize ops, comparisons and casts that end them, or up to a result, if they serve for nothing
+    else; and 64-bit integers, such as a mask of tokens that is compared with 0, with the bools that they are made from.
     """
+    coded = any(isinstance(n, Quantize) for n in graph.nodes)
     found: list[Op] = []
     outside = set(graph.inputs)
     flags = {v for v in graph.inputs if is_wide(v) or v.type.scalar == BOOL}
@@ -37,9 +38,11 @@ def entering(graph: Graph) -> set[Op]:
     kept: set[Op] = set()
     for op in reversed(found):
         users = [user for value in op.results for user in value.users]
+        of_floats = coded and any(v.type.scalar.is_float for v in op.operands)
+        ends = of_floats and not any(v.type.scalar.is_float for v in op.results)
         leading = any(user in kept for user in users)
-        alone = leading and all(user in kept for user in users)
-        if isinstance(op, Quantize) or alone or (op in of_flags and (takes_64_bits(op) or leading)):
+        alone = bool(users) and all(user in kept or (of_floats and user.terminator) for user in users)
+        if isinstance(op, Quantize) or ends or alone or (op in of_flags and (takes_64_bits(op) or leading)):
             kept.add(op)
     return kept
 

@@ -10,16 +10,16 @@ from irc.ir.builder import Builder
 from irc.ir.clone import rebuilt
 from irc.ir.constants import Data
 from irc.ir.dims import same_shape
-from irc.ir.graph import Value
+from irc.ir.graph import Node, Value
 from irc.ir.ops.common import along
 from irc.ir.ops.linear import Conv, Linear, Matmul
-from irc.ir.ops.math import Add, Mul
+from irc.ir.ops.math import Add, Mul, Sub
 from irc.ir.ops.norm import BatchNorm
 from irc.ir.ops.quant import constant_of
 from irc.ir.ops.structure import Const
 from irc.ir.rewrite import Match, Miss, Rule, any_, op_
 from irc.ir.scalars import Array
-from irc.passes.rules.arithmetic import fits
+from irc.passes.rules.arithmetic import fits, opposed
 
 Layer: TypeAlias = "Conv | Linear"
 Affine: TypeAlias = "tuple[Array | None, Array | None]"
@@ -124,13 +124,24 @@ class FoldScale(_IntoLayer):
 
 
 class FoldOffset(_IntoLayer):
-    """add(conv or linear, c) -> conv or linear with c in its bias, for one offset or one a channel"""
+    """add(conv or linear, c) -> conv or linear with c in its bias, for one offset or one a channel
+
+    Not if another constant is taken away next: a large c rounds the sum, and is meant to.
+    """
 
     pattern = op_(Add, op_((Conv, Linear), name="layer"), op_(Const, name="c"))
 
     def affine(self, m: Match) -> Affine | Miss:
         offsets = _constant(m)
+        if any(opposed(constant_of(m["c"]), _added(user)) for user in m.root.results[0].users):
+            return Miss("a constant of the other sign is added next")
         return offsets if isinstance(offsets, Miss) else (None, offsets)
+
+
+def _added(node: Node) -> Array | None:
+    """The constant that a node adds, or takes away."""
+    c = constant_of(node.y) if isinstance(node, Add | Sub) else None
+    return -c if c is not None and isinstance(node, Sub) else c
 
 
 def _constant(m: Match) -> Array | Miss:

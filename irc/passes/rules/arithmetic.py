@@ -30,6 +30,7 @@ from irc.ir.ops.structure import Const
 from irc.ir.ops.tensor import Expand
 from irc.ir.rewrite import Match, Miss, Rule, any_, op_
 from irc.ir.scalars import Array, ScalarType
+from irc.passes.analysis.steps import Floats, meets_step
 
 
 def fits(array: Array, scalar: ScalarType) -> bool:
@@ -58,18 +59,16 @@ class ConstantRight(Rule):
 
 
 class DivisionByConstant(Rule):
-    """x / c -> x * (1/c)"""
+    """x / c -> x * (1/c) where that is exact (c a power of two) or no step, such as floor, can see the difference"""
 
     pattern = op_(Div, any_("x"), op_(Const, name="c"))
 
     def guard(self, m: Match) -> Miss | None:
+        if miss := _reciprocal_miss(m["c"]):
+            return miss
         c = constant_of(m["c"])
-        if c is None:
-            return Miss("the values of the constant are not loaded")
-        reciprocal = _reciprocal(c)
-        tiny = np.finfo(c.dtype).tiny
-        if not (fits(reciprocal, m["c"].type.scalar) and np.all(np.abs(reciprocal) >= tiny)):
-            return Miss("a reciprocal is zero, infinite or subnormal")
+        if c is not None and not _powers_of_two(c) and meets_step(m.root.results[0]):
+            return Miss("the reciprocal is rounded, and a step such as floor sees the last bit of the quotient")
         return None
 
     def build(self, m: Match, b: Builder) -> Value:
@@ -78,21 +77,42 @@ class DivisionByConstant(Rule):
         return b(Mul(m["x"], b.const(_reciprocal(c), m["c"].type.scalar)))
 
 
+def _reciprocal_miss(value: Value) -> Miss | None:
+    """Why there is no constant to multiply by instead of dividing by this one."""
+    c = constant_of(value)
+    if c is None:
+        return Miss("the values of the constant are not loaded")
+    reciprocal = _reciprocal(c)
+    if not (fits(reciprocal, value.type.scalar) and np.all(np.abs(reciprocal) >= np.finfo(c.dtype).tiny)):
+        return Miss("a reciprocal is zero, infinite or subnormal")
+    return None
+
+
+def _powers_of_two(c: Array) -> bool:
+    return bool(np.all(np.abs(np.frexp(c)[0]) == 0.5))
+
+
 def _reciprocal(c: Array) -> Array:
     with np.errstate(divide="ignore"):
         return 1 / c.astype(np.float64)
 
 
 class QuotientAsProduct(Rule):
-    """x / y -> x * y^-1, pow{exponent = -1} y for x = 1"""
+    """x / y -> x * y^-1, x / c -> x * (1/c), pow{exponent = -1} y for x = 1, if no integer is made of the quotient"""
 
     pattern = op_(Div, any_("x"), any_("y"))
 
     def guard(self, m: Match) -> Miss | None:
-        return Miss("the divisor is constant") if isinstance(m["y"].node, Const) else None
+        if isinstance(m["y"].node, Const) and (miss := _reciprocal_miss(m["y"])):
+            return miss
+        counted = m.root.graph is not None and m.root.results[0] in Floats(m.root.graph).counted
+        return Miss("an integer is made of the quotient") if counted else None
 
     def build(self, m: Match, b: Builder) -> Value:
-        return b(Mul(b(Pow(m["y"], exponent=-1.0)), m["x"]))
+        c = constant_of(m["y"])
+        if c is None:
+            return b(Mul(b(Pow(m["y"], exponent=-1.0)), m["x"]))
+        return b(Mul(m["x"], b.const(_reciprocal(c), m["y"].type.scalar)))
 
 
 class SubtractionOfConstant(Rule):
@@ -174,8 +194,16 @@ class ConstantCondition(Rule):
         return b(Expand(self._chosen(m), shape=m.root.results[0].type.shape))
 
 
+def opposed(c: Array | None, d: Array | None) -> bool:
+    """Whether adding one of two constants takes away what the other added."""
+    return c is not None and d is not None and bool(np.any(np.sign(c) * np.sign(d) < 0))
+
+
 class MergeConstants(Rule):
-    """(x + c) + d -> x + (c+d); (x * c) * d -> x * (c*d) on floats"""
+    """(x + c) + d -> x + (c+d); (x * c) * d -> x * (c*d) on floats, unless a step, such as floor, sees the difference
+
+    Only terms of one sign: (x + c) - c with a large c rounds x, and is meant to.
+    """
 
     pattern = op_(
         (Add, Mul),
@@ -193,6 +221,10 @@ class MergeConstants(Rule):
             return Miss("the merged constant is not finite")
         if merged.size > max(m.node("c").value.size, m.node("d").value.size):
             return Miss("the merged constant is larger than both")
+        if isinstance(m.root, Add) and opposed(constant_of(m["c"]), constant_of(m["d"])):
+            return Miss("the constants have different signs")
+        if meets_step(m.root.results[0]):
+            return Miss("a step such as floor sees the last bit of the result")
         return None
 
     def _merged(self, m: Match) -> Array | None:
