@@ -92,8 +92,10 @@ class Floats:
         return hands_on(op) and bool(floats) and all(v in self.counted or v in self.flags for v in floats)
 
     def reads(self, use: Use) -> bool:
-        """Whether a reader takes one of the values as it is."""
+        """Whether a reader takes one of the values, or a constant, as it is."""
         op, value = cast(Op, use.node), use.node.operands[use.index]
+        if isinstance(value.node, Const):
+            return self.computes(op)
         known = value in self.counted or value in self.flags or value in self.moved
         return known and (isinstance(op, Return) or self.computes(op))
 
