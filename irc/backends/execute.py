@@ -15,7 +15,7 @@ from irc.ir.graph import Graph, Module, Value
 from irc.ir.interpret import interpret
 from irc.ir.scalars import Array
 from irc.passes.base import Progress
-from irc.passes.sampling import batch_axis, batch_range, batches, takes_batches
+from irc.passes.sampling import batch_axes, batch_range, batches, takes_batches
 
 GROUP = 32  # calls handed to a backend at once
 Call = list[Array]
@@ -41,8 +41,7 @@ def joined(graph: Graph, results: Sequence[Sequence[Array]]) -> list[Array]:
         return [join(calls, None) for calls in zip(*results, strict=True)]
     if len(results) == 1:
         return list(results[0])
-    axes = [batch_axis(graph, value) for value in graph.outputs]
-    return [join(calls, axis) for axis, calls in zip(axes, zip(*results, strict=True), strict=True)]
+    return [join(calls, axis) for axis, calls in zip(batch_axes(graph), zip(*results, strict=True), strict=True)]
 
 
 def outputs_of(graph: Graph, results: Sequence[Sequence[Array]], samples: int) -> list[Array]:
@@ -50,8 +49,8 @@ def outputs_of(graph: Graph, results: Sequence[Sequence[Array]], samples: int) -
     outputs = joined(graph, results)
     if not takes_batches(graph):
         return outputs
-    axes = [batch_axis(graph, value) for value in graph.outputs]
-    return [a if axis is None else _first(a, samples, axis) for a, axis in zip(outputs, axes, strict=True)]
+    pairs = zip(outputs, batch_axes(graph), strict=True)
+    return [a if axis is None else _first(a, samples, axis) for a, axis in pairs]
 
 
 def _first(array: Array, count: int, axis: int) -> Array:
@@ -63,7 +62,7 @@ def require_whole(graph: Graph, samples: int) -> None:
     """Raise UsageError if an output is of all samples of a call, and so many samples make no whole calls."""
     if not takes_batches(graph):
         return
-    shared = [i for i, value in enumerate(graph.outputs) if batch_axis(graph, value) is None]
+    shared = [i for i, axis in enumerate(batch_axes(graph)) if axis is None]
     fewest, most = batch_range(graph)
     if shared and (samples % fewest if fewest == most else not fewest <= samples <= most):
         of = f"output{shared[0]} ({graph.outputs[shared[0]].type}) is of all samples of a call"

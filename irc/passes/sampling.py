@@ -64,6 +64,11 @@ def batch_axis(graph: Graph, value: Value) -> int | None:
     return varying[0] if len(varying) == 1 and shape[varying[0]] == batch else None
 
 
+def batch_axes(graph: Graph) -> list[int | None]:
+    """`batch_axis` of every output."""
+    return [batch_axis(graph, value) for value in graph.outputs]
+
+
 def batch_range(graph: Graph) -> tuple[int, int]:
     """The fewest and the most samples that one call of the function takes."""
     if not takes_batches(graph):
@@ -91,7 +96,7 @@ def batches(graph: Graph, samples: Mapping[str, Array], most: int | None = None)
         yield from ({v.name: np.asarray(samples[v.name][i]) for v in graph.inputs} for i in range(count))
         return
     if most is None:
-        most = BATCH if all(batch_axis(graph, value) is not None for value in graph.outputs) else count
+        most = count if None in batch_axes(graph) else BATCH
     fewest, size = batch_range(graph)[0], batch_size(graph, most)
     for start in range(0, count, size):
         chunk = {v.name: samples[v.name][start : start + size] for v in graph.inputs}

@@ -80,10 +80,14 @@ from irc.ir.scalars import BOOL, F64, I64, ScalarType
 # -- functions of one element
 
 
-def _unary(target: str, op: Callable[[Value], Op]) -> None:
-    @converts(target)
+def _unary(target: str, function: Callable[[Context, Value], Value]) -> None:
+    @converts(f"{target}.default")
     def convert(c: Context, x: Value) -> Value:
-        return c.b(op(c.cast(x, c.type.scalar)))
+        return function(c, c.cast(x, c.type.scalar))
+
+
+def _of(op: Callable[[Value], Op]) -> Callable[[Context, Value], Value]:
+    return lambda c, x: c.b(op(x))
 
 
 for _target, _op in {
@@ -103,7 +107,10 @@ for _target, _op in {
     "neg": Neg,
     "abs": Abs,
 }.items():
-    _unary(f"{_target}.default", _op)
+    _unary(_target, _of(_op))
+
+for _target, _function in {"acos": arccos, "asin": arcsin, "atan": arctan, "cosh": cosh, "sinh": sinh}.items():
+    _unary(_target, _function)
 
 
 @converts("relu.default")
@@ -228,34 +235,9 @@ def tan(c: Context, x: Value) -> Value:
     return c.b(Div(c.b(Sin(x)), c.b(Cos(x))))
 
 
-@converts("atan.default")
-def atan(c: Context, x: Value) -> Value:
-    return arctan(c, c.cast(x, c.type.scalar))
-
-
 @converts("atan2.default")
 def atan2(c: Context, y: Value, x: Value) -> Value:
     return arctan2(c, *_both(c, y, x))
-
-
-@converts("sinh.default")
-def sinh_of(c: Context, x: Value) -> Value:
-    return sinh(c, c.cast(x, c.type.scalar))
-
-
-@converts("cosh.default")
-def cosh_of(c: Context, x: Value) -> Value:
-    return cosh(c, c.cast(x, c.type.scalar))
-
-
-@converts("asin.default")
-def asin(c: Context, x: Value) -> Value:
-    return arcsin(c, c.cast(x, c.type.scalar))
-
-
-@converts("acos.default")
-def acos(c: Context, x: Value) -> Value:
-    return arccos(c, c.cast(x, c.type.scalar))
 
 
 converts("floor.default")(floor)

@@ -72,9 +72,13 @@ class DivisionByConstant(Rule):
         return None
 
     def build(self, m: Match, b: Builder) -> Value:
-        c = constant_of(m["c"])
-        assert c is not None
-        return b(Mul(m["x"], b.const(_reciprocal(c), m["c"].type.scalar)))
+        return _times_reciprocal(m["x"], m["c"], b)
+
+
+def _times_reciprocal(x: Value, divisor: Value, b: Builder) -> Value:
+    c = constant_of(divisor)
+    assert c is not None
+    return b(Mul(x, b.const(_reciprocal(c), divisor.type.scalar)))
 
 
 def _reciprocal_miss(value: Value) -> Miss | None:
@@ -109,10 +113,9 @@ class QuotientAsProduct(Rule):
         return Miss("an integer is made of the quotient") if counted else None
 
     def build(self, m: Match, b: Builder) -> Value:
-        c = constant_of(m["y"])
-        if c is None:
-            return b(Mul(b(Pow(m["y"], exponent=-1.0)), m["x"]))
-        return b(Mul(m["x"], b.const(_reciprocal(c), m["y"].type.scalar)))
+        if isinstance(m["y"].node, Const):
+            return _times_reciprocal(m["x"], m["y"], b)
+        return b(Mul(b(Pow(m["y"], exponent=-1.0)), m["x"]))
 
 
 class SubtractionOfConstant(Rule):

@@ -52,16 +52,17 @@ def stored_codes(cx: Lowering, op: Linear, weights: Array, form: DotForm, rows: 
     if codes is None:
         return None
     columns, depth = weights.shape
-    key = f"linear {extent((rows, columns, depth))} {{}} {codes.bits} bits"
     taken = form.suited(range_of(cx.resolve(op.x)), (0, (1 << codes.bits) - 1))
     if taken is not None and isinstance(rows, int) and rows <= FEW:
         codes = replace(codes, form=taken)
         tile = few_tile(cx.isa, codes, rows, columns)
-        panels = panels_of(cx, Problem(f"{key.format(form.name)} words", codes.form, rows, columns, tile, words=True))
+        key = f"linear {extent((rows, columns, depth))} {form.name} {codes.bits} bits words"
+        panels = panels_of(cx, Problem(key, taken, rows, columns, tile, words=True))
         return StoredCodes(codes, panels, cx.stored(pack_codes(weights, codes, panels, 0), codes.word), few=True)
     form = of_rows(form, rows)
     codes = replace(codes, form=form)
-    panels = panels_of(cx, Problem(key.format(form.name), form, rows, columns, tile_of(cx.isa, form, rows, columns)))
+    key = f"linear {extent((rows, columns, depth))} {form.name} {codes.bits} bits"
+    panels = panels_of(cx, Problem(key, form, rows, columns, tile_of(cx.isa, form, rows, columns)))
     words = pack_codes(weights, codes, panels, codes.offset)
     return StoredCodes(codes, panels, cx.stored(words, codes.word), few=False)
 

@@ -170,7 +170,7 @@ class _Words:
     @property
     def a_bytes(self) -> int:
         """Bytes of a group of activations."""
-        return self.codes.form.group * self.codes.form.a.dtype.itemsize
+        return self.codes.form.group_bytes
 
     @property
     def b_bytes(self) -> int:

@@ -41,7 +41,7 @@ def shared(sums: Sequence[Lane], vectors: int) -> list[Lane]:
     ]
 
 
-def of_rows(acc: Sequence[Lane], rows: int, vectors: int) -> list[Lane]:
+def rows_of(acc: Sequence[Lane], rows: int, vectors: int) -> list[Lane]:
     """The sums of accumulators, row by row."""
     f = acc[0].f
     found = [

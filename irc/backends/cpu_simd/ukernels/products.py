@@ -23,7 +23,7 @@ from irc.backends.cpu_simd.codegen.lanes import Lane, Operand
 from irc.backends.cpu_simd.kernel import LINE_BYTES, Count, Kernel
 from irc.backends.cpu_simd.parts import Part, units
 from irc.backends.cpu_simd.ukernels.dots import DotForm, loaded_together
-from irc.backends.cpu_simd.ukernels.pairs import groups_of, of_rows, shared
+from irc.backends.cpu_simd.ukernels.pairs import groups_of, rows_of, shared
 from irc.ir.dims import Dim, add, floordiv, mod, mul
 from irc.ir.scalars import Array
 
@@ -196,7 +196,7 @@ class Sums:
         if self.form.rows == 1:
             return self._nest(outer, at, list(start))
         acc = self._nest(outer, at, shared(start, self.tile.vectors))
-        return of_rows(acc, self.tile.rows, self.tile.vectors)
+        return rows_of(acc, self.tile.rows, self.tile.vectors)
 
     def _nest(self, outer: Sequence[tuple[tuple[int, int], Dim]], at: Operands, acc: list[Lane]) -> list[Lane]:
         """The loops around the innermost run; each with the groups that one round of it has."""
